@@ -1,0 +1,1 @@
+"""The stream side: a file here is one dataflow."""

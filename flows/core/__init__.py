@@ -1,0 +1,1 @@
+"""The pure heart: data and arithmetic, no sockets, no files, no threads."""

@@ -1,0 +1,33 @@
+"""Ids: time-ordered ones for what is new, content hashes for what must come out equal again."""
+
+import hashlib
+import os
+import uuid
+
+
+def event_id(now_ms: int) -> str:
+    """Make a UUIDv7 (RFC 9562 §5.7) for `now_ms`, milliseconds since the epoch: sorts by time, 74 random bits."""
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    h = f"{value:032x}"
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def event_time_ms(text: str) -> int | None:
+    """Read the time out of a UUIDv7, in milliseconds since the epoch; None when `text` is no UUIDv7."""
+    try:
+        parsed = uuid.UUID(text)
+    except ValueError:
+        return None
+    return parsed.int >> 80 if parsed.version == 7 else None  # noqa: PLR2004  the 7 of UUIDv7
+
+
+def origin_id(topic: str, partition: int, offset: int) -> str:
+    """Name a record that came without an id by its place in the log: the same record always gets the same id."""
+    digest = hashlib.sha256(f"{topic}\x00{partition}\x00{offset}".encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=8))
+
+
+def content_id(body: bytes) -> str:
+    """Hash a body for use as its identity where its sender gave none: 32 hex digits of SHA-256."""
+    return hashlib.sha256(body).hexdigest()[:32]

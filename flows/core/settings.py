@@ -1,0 +1,190 @@
+"""Every setting, one row each: the field's name in capitals behind `INTEGRATION_` is its variable.
+
+`load` reads them once; nothing else in the project reads the environment. A new setting is a new row here, and the
+README's table is made from the rows (`python -m deploy.docs`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from flows.core.errors import WrongSetting
+
+PREFIX = "INTEGRATION_"
+KIB = 1024
+MIB = 1024 * KIB
+T = TypeVar("T")
+
+
+class Rate(NamedTuple):
+    """So many per so many seconds."""
+
+    count: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """How a setting is read: from text to value, and the words for what is allowed."""
+
+    read: Callable[[str], T]
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting as a person sees it."""
+
+    name: str
+    variable: str
+    default: str
+    allowed: str
+    meaning: str
+    secret: bool
+
+
+def _whole(low: int, high: int) -> Kind[int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(text)
+        return int(text)
+
+    return Kind(read, f"a whole number from {low:,} to {high:,}")
+
+
+def _bytes(low: int, high: int) -> Kind[int]:
+    whole = _whole(low, high)
+    return Kind(whole.read, f"{whole.allowed} (bytes)")
+
+
+def _choice(*values: str) -> Kind[str]:
+    def read(text: str) -> str:
+        if text not in values:
+            raise ValueError(text)
+        return text
+
+    return Kind(read, "one of " + ", ".join(values))
+
+
+def _rate(text: str) -> Rate:
+    units = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+    count, _, unit = text.partition("/")
+    if not count.isascii() or not count.isdecimal() or int(count) < 1:
+        raise ValueError(text)
+    return Rate(int(count), units[unit.strip()])
+
+
+def _servers(text: str) -> str:
+    for server in text.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004  the end of the port range
+            raise ValueError(text)
+    return text
+
+
+def _host(text: str) -> str:
+    if not text or any(c.isspace() or c in "/:@" for c in text.strip("[]").replace(":", "")):
+        raise ValueError(text)
+    return text
+
+
+def _text(text: str) -> str:
+    return text
+
+
+PORT = _whole(1, 65535)
+TEXT = Kind(_text, "any text")
+PATH = Kind(lambda text: Path(text).expanduser(), "a path")
+RATE = Kind(_rate, "COUNT/second, COUNT/minute, COUNT/hour or COUNT/day, with COUNT at least 1")
+SERVERS = Kind(_servers, "HOST:PORT, or several with commas between them")
+HOST = Kind(_host, "a host name or an address")
+
+
+def _setting(default: str, kind: Kind[T], meaning: str, *, secret: bool = False) -> T:
+    """Declare one row; typed as its value, so that a misspelt setting is a type error."""
+    metadata = {"default": default, "kind": kind, "meaning": meaning, "secret": secret}
+    made: T = field(metadata=metadata)
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator can set."""
+
+    http_host: str = _setting("127.0.0.1", HOST, "Address the ingress listens on.")
+    http_port: int = _setting("8000", PORT, "Port the ingress listens on.")
+    admin_key: str = _setting(
+        "", TEXT, "The first admin key. Empty: made once on the first start and kept in `admin.key` under the data directory.", secret=True
+    )
+    rate_limit_default: Rate = _setting("100/minute", RATE, "What one API key may ask of the control routes.")
+    webhook_max_payload_size: int = _setting(
+        str(10 * MIB), _bytes(KIB, 64 * MIB), "Largest webhook body, counted on the bytes read and again after inflation."
+    )
+    webhook_body_timeout_ms: int = _setting("15000", _whole(100, 600_000), "How long a sender may take to send a request's body.")
+    webhook_ack_timeout_ms: int = _setting(
+        "8000", _whole(100, 120_000), "How long a webhook waits for the broker's acknowledgement before the sender gets a 503."
+    )
+    webhook_max_in_flight: int = _setting("2048", _whole(1, 100_000), "Webhooks handled at once; one more gets a 503.")
+    batch_import_chunk_size: int = _setting("1000", _whole(1, 1_000_000), "Rows in a chunk of an import.")
+    batch_import_max_file_size: int = _setting(str(100 * MIB), _bytes(1, 1 << 50), "Largest file an import takes.")
+    batch_import_upload_dir: Path = _setting("/tmp/xyra_imports", PATH, "Where uploads are put together.")  # noqa: S108  the contract's default
+    kafka_bootstrap_servers: str = _setting(
+        "localhost:9092", SERVERS, "The Kafka cluster. Set: that one is used. Not set: `xyra up` starts one on this machine."
+    )
+    kafka_replication_factor: int = _setting("0", _whole(0, 16), "Replicas of the topics made here; 0 takes the broker's default.")
+    kafka_partitions: int = _setting("8", _whole(1, 1024), "Partitions of the topics that flows read. Fixed once they are made.")
+    redis_host: str = _setting("localhost", HOST, "The Redis or Valkey. Set: that one is used. Not set: `xyra up` starts one on this machine.")
+    redis_port: int = _setting("6379", PORT, "Its port, also of the one started here.")
+    redis_password: str = _setting("", TEXT, "Its password, if it wants one.", secret=True)
+    local_kafka_port: int = _setting("9092", PORT, "Port of the Kafka that `xyra up` starts; the next higher one is its controller's.")
+    data_dir: Path = _setting(".xyra", PATH, "Where the local stack and the workers keep their data.")
+    secret_key: str = _setting(
+        "", TEXT, "Key that secrets are sealed with, 32 bytes in base64. Empty: made once, kept in `secret.key` under the data directory.", secret=True
+    )
+    workers: int = _setting("1", _whole(1, 64), "Worker processes that `xyra up` starts for each flow.")
+    worker_port: int = _setting("9100", PORT, "First port for the workers' own `/metrics` and `/health`; each slot takes the next one.")
+    batch_records: int = _setting("4000", _whole(1, 100_000), "Most records a worker takes in one transaction.")
+    batch_wait_ms: int = _setting("20", _whole(1, 1000), "How long a worker waits for a batch to fill.")
+    dedupe_window_seconds: int = _setting("604800", _whole(1, 7_776_000), "How long a webhook's id is remembered where its definition says nothing.")
+    log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "Least severe log line that is written.")
+
+
+def rows() -> list[Row]:
+    """Return every setting as a row for documents and screens."""
+    return [
+        Row(f.name, PREFIX + f.name.upper(), f.metadata["default"], f.metadata["kind"].allowed, f.metadata["meaning"], f.metadata["secret"])
+        for f in fields(Settings)
+    ]
+
+
+def load(environ: Mapping[str, str], **overrides: str) -> Settings:
+    """Read every setting from `environ` (`os.environ` at the edge, a dict in tests).
+
+    Args:
+        environ: variables by name; those that are absent or empty take their default.
+        overrides: text values by field name that win over `environ`, such as those of command-line options.
+
+    Raises:
+        WrongSetting: values are not allowed; the text names each variable, its value and what is allowed.
+
+    """
+    wrong: list[str] = []
+    values: dict[str, Any] = {}
+    for f in fields(Settings):
+        variable, kind = PREFIX + f.name.upper(), f.metadata["kind"]
+        text = overrides.get(f.name) or environ.get(variable) or f.metadata["default"]
+        try:
+            values[f.name] = kind.read(text)
+        except (ValueError, KeyError):
+            shown = "(hidden)" if f.metadata["secret"] else repr(text)
+            wrong.append(f"{variable} is {shown}; allowed is {kind.allowed}")
+    if wrong:
+        raise WrongSetting(". ".join(wrong) + ".")
+    return Settings(**values)
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin with the prefix and are no setting: a misspelling, most often."""
+    known = {row.variable for row in rows()}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)

@@ -1,0 +1,47 @@
+"""Every metric, one row each, with its unit and its meaning; a misspelt one is a type error. `flows.wire.telemetry` counts them."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SECONDS_FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One metric as Prometheus has it."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+HTTP_REQUESTS: Final = Signal("xyra_http_requests_total", "counter", "Requests answered by the ingress.", ("route", "method", "status"))
+HTTP_SECONDS: Final = Signal("xyra_http_request_seconds", "histogram", "From a request's first byte to its answer.", ("route",), SECONDS_FAST)
+WEBHOOKS_ACCEPTED: Final = Signal("xyra_webhooks_accepted_total", "counter", "Webhooks acknowledged by the broker and answered with 202.")
+WEBHOOKS_REJECTED: Final = Signal("xyra_webhooks_rejected_total", "counter", "Webhooks turned away at the door.", ("reason",))
+WEBHOOK_BYTES: Final = Signal("xyra_webhook_bytes_total", "counter", "Bytes of accepted webhook bodies.")
+BROKER_ACK_SECONDS: Final = Signal("xyra_broker_ack_seconds", "histogram", "From produce to the broker's acknowledgement.", (), SECONDS_FAST)
+
+FLOW_RECORDS: Final = Signal(
+    "xyra_flow_records_total", "counter", "Records a flow has decided on, by what became of them; the ledger's terms.", ("flow", "partition", "outcome")
+)
+FLOW_DROPPED: Final = Signal("xyra_flow_dropped_total", "counter", "Records dropped on purpose, by reason.", ("flow", "reason"))
+FLOW_BURIED: Final = Signal("xyra_flow_buried_total", "counter", "Records sent to the dead letters, by the first reason's code.", ("flow", "code"))
+FLOW_WAITING: Final = Signal("xyra_flow_waiting", "gauge", "Records waiting in state to be tried again.", ("flow", "partition"))
+FLOW_LAG: Final = Signal("xyra_flow_lag_records", "gauge", "Offsets between a partition's end and what the flow has committed.", ("flow", "partition"))
+BATCH_RECORDS: Final = Signal("xyra_batch_records", "histogram", "Records in one transaction.", ("flow",), (1, 10, 100, 500, 1000, 2000, 4000, 8000))
+COMMIT_SECONDS: Final = Signal("xyra_commit_seconds", "histogram", "How long a checkpoint took, from begin to the state written.", ("flow",), SECONDS_FAST)
+STEP_SECONDS: Final = Signal("xyra_step_seconds", "histogram", "How long one step took for one batch.", ("flow", "step"), SECONDS_FAST)
+RECORD_AGE_SECONDS: Final = Signal(
+    "xyra_record_age_seconds", "histogram", "From a record's timestamp to its checkpoint, the oldest of each batch.", ("flow",), (*SECONDS_FAST, 60.0, 600.0, 3600.0)
+)
+TIMERS_PENDING: Final = Signal("xyra_timers_pending", "gauge", "Timers set and not yet due.", ("flow", "partition"))
+STATE_RESTORED: Final = Signal("xyra_state_restored_entries_total", "counter", "State entries read back from a changelog.", ("flow",))
+STATE_REBUILT: Final = Signal("xyra_state_rebuilt_total", "counter", "Stores thrown away and rebuilt, by why.", ("flow", "reason"))
+REBALANCES: Final = Signal("xyra_rebalances_total", "counter", "Partitions given or taken, by which.", ("flow", "kind"))
+LAST_COMMIT_TIME: Final = Signal("xyra_last_commit_timestamp_seconds", "gauge", "When this process last committed, Unix time.", ("flow",))
+WORK_RUNNING: Final = Signal("xyra_work_running", "gauge", "Slow work items running now.", ("flow",))
+
+SIGNALS: Final = tuple(value for value in dict(globals()).values() if isinstance(value, Signal))

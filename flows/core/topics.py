@@ -1,0 +1,67 @@
+"""Every topic, one row each. The rows make the topics, the README's table and nothing else needs to know them."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+MIB: Final = 1024 * 1024
+DAY_MS: Final = 86_400_000
+
+Partitions = Literal["flow", "one"]
+"""`flow`: as many as `INTEGRATION_KAFKA_PARTITIONS`; `one`: a single one, so that its offsets are a total order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: what stands on it and for how long, who writes it and who reads it."""
+
+    name: str
+    meaning: str
+    key: str
+    partitions: Partitions
+    compacted: bool
+    retention_ms: int
+    """-1: for ever."""
+    max_bytes: int
+    writer: str
+    readers: str
+
+    def config(self) -> dict[str, str]:
+        """Return the broker-side configuration this topic is made with."""
+        settings = {"max.message.bytes": str(self.max_bytes), "compression.type": "producer"}
+        if self.compacted:
+            return settings | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.ms": "3600000"}
+        return settings | {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+
+
+RECORD_BYTES: Final = 66 * MIB
+"""The largest body a setting allows (64 MiB) and its headers."""
+
+WEBHOOKS: Final = Topic(
+    "xyra.webhooks", "Webhooks as they were received.", "ordering key, else the sender's id, else a hash of the body",
+    "flow", False, 7 * DAY_MS, RECORD_BYTES, "ingress, or any producer", "flow webhooks",
+)  # fmt: skip
+EVENTS: Final = Topic(
+    "xyra.events", "Checked output of every origin.", "as received", "flow", False, 7 * DAY_MS, RECORD_BYTES, "every flow", "you"
+)
+DLQ: Final = Topic(
+    "xyra.dlq", "Dead letters: the original bytes, and every reason.", "as received",
+    "flow", False, 30 * DAY_MS, RECORD_BYTES, "every flow", "operators",
+)  # fmt: skip
+CONFIG: Final = Topic(
+    "xyra.config", "Definitions: webhooks, later streams, jobs, connectors, keys.", "kind/id",
+    "one", True, -1, 4 * MIB, "ingress", "ingress, every flow",
+)  # fmt: skip
+STATUS: Final = Topic(
+    "xyra.status", "What became of things: tallies for each flow, partition and resource; traces of test events.", "tally/... or trace/...",
+    "one", True, -1, 4 * MIB, "every flow, ingress", "ingress, `xyra ledger`",
+)  # fmt: skip
+
+TOPICS: Final = (WEBHOOKS, EVENTS, DLQ, CONFIG, STATUS)
+
+
+def changelog(flow: str) -> Topic:
+    """Return the topic a flow's state is rebuilt from: partition n holds the state of the flow's source partition n."""
+    return Topic(
+        f"xyra.{flow}.changelog", f"State of the flow {flow}, rebuilt from here wherever a partition moves.", "state key",
+        "flow", True, -1, RECORD_BYTES, f"flow {flow}", f"flow {flow}",
+    )  # fmt: skip

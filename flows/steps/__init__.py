@@ -1,0 +1,1 @@
+"""Batch steps that flows share."""

@@ -1,0 +1,1 @@
+"""The door: an ASGI app that checks who is there, writes records, and reads the compacted topics."""
