@@ -1,0 +1,126 @@
+"""Kafka clients and topics: the one place that knows how a client is configured and how a topic is made."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # the package re-exports it without saying so
+
+from flows.core.errors import Unavailable, WrongSetting
+from flows.core.settings import Settings
+from flows.core.topics import Topic
+
+ADMIN_TIMEOUT_S: Final = 10.0
+CREATE_TIMEOUT_S: Final = 30.0
+ALREADY_EXISTS: Final = "TOPIC_ALREADY_EXISTS"
+
+
+def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:  # noqa: ANN401  librdkafka takes text, numbers, switches and functions
+    """Return a librdkafka configuration: what every client here shares, and `extra` over it.
+
+    What the client has to say goes to the logger `xyra.kafka`, when the client is polled.
+
+    Args:
+        settings: names the cluster.
+        extra: further properties; an underscore stands for the dot, so `enable_idempotence=True` sets `enable.idempotence`.
+
+    """
+    shared: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "client.id": "xyra",
+        "logger": logging.getLogger("xyra.kafka"),
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1000,  # a broker that comes back is found within a second, one that is away is not hammered
+        "socket.keepalive.enable": True,
+        "topic.metadata.refresh.interval.ms": 60_000,
+        "allow.auto.create.topics": False,  # a misspelt topic is an error, not a new topic
+    }
+    return shared | {name.replace("_", "."): value for name, value in extra.items()}
+
+
+def wanted_partitions(settings: Settings, topic: Topic) -> int:
+    """Return how many partitions a topic is made with."""
+    return settings.kafka_partitions if topic.partitions == "flow" else 1
+
+
+def _admin(settings: Settings) -> AdminClient:
+    config = client_config(settings)
+    del config["allow.auto.create.topics"]
+    return AdminClient(config)
+
+
+def _counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    try:
+        found = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
+    except KafkaException as error:
+        raise Unavailable(_away(settings)) from error
+    return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
+
+
+def _away(settings: Settings) -> str:
+    return (
+        f"Kafka at {settings.kafka_bootstrap_servers} does not answer. See that it runs (`xyra status`) and that INTEGRATION_KAFKA_BOOTSTRAP_SERVERS names it."
+    )
+
+
+def partition_count(settings: Settings, name: str) -> int | None:
+    """Return how many partitions the topic `name` has; None when there is no such topic.
+
+    Blocks for 10 s at most.
+
+    Raises:
+        Unavailable: the cluster does not answer.
+
+    """
+    return _counts(_admin(settings), settings).get(name)
+
+
+def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> list[str]:
+    """Make the topics that are missing and return their names; two processes that do this at once do no harm.
+
+    Blocks for 40 s at most. Safe to call on every start.
+
+    Raises:
+        Unavailable: the cluster does not answer.
+        WrongSetting: a topic is there with another partition count, or the cluster refuses to make one.
+
+    """
+    wanted = {topic.name: topic for topic in topics}
+    admin = _admin(settings)
+    have = _counts(admin, settings)
+    for name, topic in wanted.items():
+        if name in have and have[name] != wanted_partitions(settings, topic):
+            raise WrongSetting(_other_count(name, have[name], wanted_partitions(settings, topic), topic))
+    missing = [topic for name, topic in wanted.items() if name not in have]
+    return _create(admin, settings, missing) if missing else []
+
+
+def _create(admin: AdminClient, settings: Settings, missing: list[Topic]) -> list[str]:
+    replicas = settings.kafka_replication_factor or -1  # -1: the broker's default (KIP-464)
+    new = [NewTopic(topic.name, wanted_partitions(settings, topic), replicas, config=topic.config()) for topic in missing]
+    made: list[str] = []
+    for name, future in admin.create_topics(new, operation_timeout=CREATE_TIMEOUT_S).items():
+        try:
+            future.result(CREATE_TIMEOUT_S)
+        except TimeoutError as error:
+            raise Unavailable(_away(settings)) from error
+        except KafkaException as error:
+            reason = error.args[0]
+            if reason.name() == ALREADY_EXISTS:
+                continue  # another process was faster
+            if reason.retriable() or reason.name().startswith("_"):
+                raise Unavailable(_away(settings)) from error
+            msg = f"Kafka refused to make the topic {name}: {reason.str()}. Mend INTEGRATION_KAFKA_REPLICATION_FACTOR, or make the topic yourself."
+            raise WrongSetting(msg) from error
+        made.append(name)
+    return made
+
+
+def _other_count(name: str, have: int, want: int, topic: Topic) -> str:
+    if topic.partitions == "one":
+        return f"The topic {name} has {have} partitions and must have exactly one. Delete it if it holds nothing you need; it is made again on the next start."
+    return (
+        f"The topic {name} has {have} partitions and INTEGRATION_KAFKA_PARTITIONS is {want}. "
+        f"Set INTEGRATION_KAFKA_PARTITIONS={have}: a flow's topic and its changelog keep the count they were made with, since state is kept by partition."
+    )
