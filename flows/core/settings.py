@@ -7,7 +7,7 @@ README's table is made from the rows (`python -m deploy.docs`).
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from flows.core.errors import WrongSetting
 
@@ -17,7 +17,8 @@ MIB = 1024 * KIB
 T = TypeVar("T")
 
 
-class Rate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rate:
     """So many per so many seconds."""
 
     count: int
@@ -118,9 +119,7 @@ class Settings:
         "", TEXT, "The first admin key. Empty: made once on the first start and kept in `admin.key` under the data directory.", secret=True
     )
     rate_limit_default: Rate = _setting("100/minute", RATE, "What one API key may ask of the control routes.")
-    webhook_max_payload_size: int = _setting(
-        str(10 * MIB), _bytes(KIB, 64 * MIB), "Largest webhook body, counted on the bytes read and again after inflation."
-    )
+    webhook_max_payload_size: int = _setting(str(10 * MIB), _bytes(KIB, 64 * MIB), "Largest webhook body, counted on the bytes read and again after inflation.")
     webhook_body_timeout_ms: int = _setting("15000", _whole(100, 600_000), "How long a sender may take to send a request's body.")
     webhook_ack_timeout_ms: int = _setting(
         "8000", _whole(100, 120_000), "How long a webhook waits for the broker's acknowledgement before the sender gets a 503."

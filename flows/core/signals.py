@@ -35,7 +35,11 @@ BATCH_RECORDS: Final = Signal("xyra_batch_records", "histogram", "Records in one
 COMMIT_SECONDS: Final = Signal("xyra_commit_seconds", "histogram", "How long a checkpoint took, from begin to the state written.", ("flow",), SECONDS_FAST)
 STEP_SECONDS: Final = Signal("xyra_step_seconds", "histogram", "How long one step took for one batch.", ("flow", "step"), SECONDS_FAST)
 RECORD_AGE_SECONDS: Final = Signal(
-    "xyra_record_age_seconds", "histogram", "From a record's timestamp to its checkpoint, the oldest of each batch.", ("flow",), (*SECONDS_FAST, 60.0, 600.0, 3600.0)
+    "xyra_record_age_seconds",
+    "histogram",
+    "From a record's timestamp to its checkpoint, the oldest of each batch.",
+    ("flow",),
+    (*SECONDS_FAST, 60.0, 600.0, 3600.0),
 )
 TIMERS_PENDING: Final = Signal("xyra_timers_pending", "gauge", "Timers set and not yet due.", ("flow", "partition"))
 STATE_RESTORED: Final = Signal("xyra_state_restored_entries_total", "counter", "State entries read back from a changelog.", ("flow",))

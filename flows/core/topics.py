@@ -40,9 +40,7 @@ WEBHOOKS: Final = Topic(
     "xyra.webhooks", "Webhooks as they were received.", "ordering key, else the sender's id, else a hash of the body",
     "flow", False, 7 * DAY_MS, RECORD_BYTES, "ingress, or any producer", "flow webhooks",
 )  # fmt: skip
-EVENTS: Final = Topic(
-    "xyra.events", "Checked output of every origin.", "as received", "flow", False, 7 * DAY_MS, RECORD_BYTES, "every flow", "you"
-)
+EVENTS: Final = Topic("xyra.events", "Checked output of every origin.", "as received", "flow", False, 7 * DAY_MS, RECORD_BYTES, "every flow", "you")
 DLQ: Final = Topic(
     "xyra.dlq", "Dead letters: the original bytes, and every reason.", "as received",
     "flow", False, 30 * DAY_MS, RECORD_BYTES, "every flow", "operators",
