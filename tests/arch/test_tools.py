@@ -1,0 +1,19 @@
+"""The tools find nothing: what a contributor would hear in review is heard here first."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.arch.tree import ROOT
+
+BIN = Path(sys.executable).parent
+TOOLS = [["ruff", "check", "--no-fix", "."], ["ruff", "format", "--check", "."], ["lint-imports"], ["mypy"]]
+
+
+@pytest.mark.timeout(600)  # mypy's first run, without a cache, on a busy machine
+@pytest.mark.parametrize("command", TOOLS, ids=" ".join)
+def test_it_finds_nothing(command: list[str]) -> None:
+    done = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
