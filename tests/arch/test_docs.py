@@ -1,0 +1,68 @@
+"""The README says what is: no row of the code is missing in it, and it names nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy import docs
+from flows.core import settings, signals, topics
+from tests.arch.tree import ROOT, name, python, tracked
+
+README = docs.README.read_text(encoding="utf-8")
+CODE = "\n".join(path.read_text(encoding="utf-8") for path in python("flows", "ingress", "connectors", "deploy"))
+FOR_LATER = {"batch_import_chunk_size", "batch_import_max_file_size", "batch_import_upload_dir"}
+"""Settings whose names and defaults are promised already, and which nothing reads yet; their rows say so."""
+
+
+def test_every_table_is_as_the_code_has_it() -> None:
+    assert docs.rendered(README) == README, "run `python -m deploy.docs`"
+
+
+def test_every_table_has_its_place() -> None:
+    assert {block["name"] for block in docs.BLOCK.finditer(README)} == set(docs.TABLES)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known"),
+    [
+        (r"\bINTEGRATION_[A-Z_]+\b", {row.variable for row in settings.rows()}),
+        (r"\bxyra_[a-z_]+\b", {signal.name for signal in signals.SIGNALS}),
+        (r"\bxyra\.[a-z]+(?:\.[a-z]+)?\b", {topic.name for topic in (*topics.TOPICS, *map(topics.changelog, docs.flow_names()))}),
+    ],
+    ids=["settings", "metrics", "topics"],
+)
+def test_it_names_all_there_is_and_nothing_else(pattern: str, known: set[str]) -> None:
+    assert set(re.findall(pattern, README)) == known
+
+
+@pytest.mark.parametrize("path", [path for path in tracked() if path.suffix == ".md"], ids=name)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        assert not file or path.parent.joinpath(file).exists(), target
+        assert not anchor or file or anchor in anchors, target
+
+
+@pytest.mark.parametrize("row", settings.rows(), ids=lambda row: row.name)
+def test_every_setting_is_read_by_something(row: settings.Row) -> None:
+    read = re.search(rf"\.{row.name}\b", CODE) is not None
+    assert read or row.name in FOR_LATER
+    assert not (read and row.name in FOR_LATER), "it is read now: take it off the list"
+
+
+@pytest.mark.parametrize("signal", signals.SIGNALS, ids=lambda signal: signal.name)
+def test_every_metric_is_counted_by_something(signal: signals.Signal) -> None:
+    constant = next(name for name, value in vars(signals).items() if value is signal)
+    assert re.search(rf"\b(?:signals\.)?{constant}\b", CODE.replace(f"{constant}: Final", ""))
+
+
+def test_the_changelog_is_kept() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "keepachangelog.com" in text
+    assert "## [Unreleased]" in text
+    assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
