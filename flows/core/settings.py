@@ -125,9 +125,13 @@ class Settings:
         "8000", _whole(100, 120_000), "How long a webhook waits for the broker's acknowledgement before the sender gets a 503."
     )
     webhook_max_in_flight: int = _setting("2048", _whole(1, 100_000), "Webhooks handled at once; one more gets a 503.")
-    batch_import_chunk_size: int = _setting("1000", _whole(1, 1_000_000), "Rows in a chunk of an import.")
-    batch_import_max_file_size: int = _setting(str(100 * MIB), _bytes(1, 1 << 50), "Largest file an import takes.")
-    batch_import_upload_dir: Path = _setting("/tmp/xyra_imports", PATH, "Where uploads are put together.")  # noqa: S108  the contract's default
+    batch_import_chunk_size: int = _setting("1000", _whole(1, 1_000_000), "Rows in a chunk of an import. Promised: nothing reads it yet.")
+    batch_import_max_file_size: int = _setting(str(100 * MIB), _bytes(1, 1 << 50), "Largest file an import takes. Promised: nothing reads it yet.")
+    batch_import_upload_dir: Path = _setting(
+        "/tmp/xyra_imports",  # noqa: S108  the contract's default
+        PATH,
+        "Where uploads are put together. Promised: nothing reads it yet.",
+    )
     kafka_bootstrap_servers: str = _setting(
         "localhost:9092", SERVERS, "The Kafka cluster. Set: that one is used. Not set: `xyra up` starts one on this machine."
     )
