@@ -1,0 +1,148 @@
+"""A producer that one event loop owns: send gives a future, and delivery reports are taken in the loop itself."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from flows.core.errors import TooLarge, Unavailable
+from flows.core.settings import Settings
+from flows.core.topics import RECORD_BYTES
+from flows.wire.kafka import client_config
+
+POLL_S: Final = 0.001
+"""How often reports are looked for while any is awaited: the loop's finest timer; nothing is looked for while none is."""
+LINGER_MS: Final = 2
+"""Long enough that the requests of one moment share a batch, short against an acknowledgement."""
+QUEUE_KIB: Final = 256 * 1024
+"""What waits for a broker that is away is bounded; past it, a send is refused at once."""
+
+
+Headers = list[tuple[str, str | bytes | None]]
+"""Header names and values, as the client takes them."""
+
+
+class Delivery(NamedTuple):
+    """Where a record stands, now that the broker has acknowledged it."""
+
+    partition: int
+    offset: int
+
+
+class LoopProducer:
+    """An idempotent producer with `acks=all` for one event loop; no thread is switched to for a message.
+
+    A future that failed for time-out may still stand for a record that lands: an acknowledgement can be lost, a
+    record cannot be called back. Whoever sends again therefore sends the same id again. A crash here loses what was
+    not acknowledged, and nobody was told that it had been.
+    """
+
+    def __init__(self, settings: Settings, observe_ack: Callable[[float], None]) -> None:
+        """Prepare the client; connects in the background and does not block.
+
+        Args:
+            settings: names the cluster and says how long an acknowledgement is waited for.
+            observe_ack: is told how many seconds each acknowledgement took.
+
+        """
+        self._settings = settings
+        self._observe_ack = observe_ack
+        self._timeout_s = settings.webhook_ack_timeout_ms / 1000
+        self._pending: deque[tuple[float, asyncio.Future[Delivery]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._producer = self._made()
+        self.last_ack: float | None = None
+        """When the broker last acknowledged anything, on the monotonic clock; None before it first did."""
+
+    def _made(self) -> Producer:
+        return Producer(
+            client_config(
+                self._settings,
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=LINGER_MS,
+                compression_type="lz4",  # by librdkafka's thread, without the interpreter
+                delivery_timeout_ms=self._settings.webhook_ack_timeout_ms,
+                message_max_bytes=RECORD_BYTES,
+                queue_buffering_max_messages=100_000,
+                queue_buffering_max_kbytes=QUEUE_KIB,
+            )
+        )
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> "asyncio.Future[Delivery]":
+        """Hand a record to the client and return a future of where it stands; does not block.
+
+        The future fails with `Unavailable` when no acknowledgement came in `webhook_ack_timeout_ms` (the record may
+        land all the same), and with `TooLarge` when the broker takes no record of that size.
+
+        Raises:
+            Unavailable: the queue to the broker is full; the record was not taken.
+
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Delivery] = loop.create_future()
+        now = monotonic()
+        try:
+            self._producer.produce(topic, value, key, headers=headers, on_delivery=partial(self._report, future, now))
+        except (BufferError, KafkaException) as error:
+            raise Unavailable(f"Kafka at {self._settings.kafka_bootstrap_servers} takes nothing more now ({error}).", retry_after_s=1) from error
+        self._pending.append((now + self._timeout_s, future))
+        if self._timer is None:
+            self._timer = loop.call_later(POLL_S, self._pump, loop)
+        return future
+
+    def serve(self) -> None:
+        """Let the client say what it has to say, also while nothing is awaited; call it about once a second."""
+        self._producer.poll(0)
+
+    async def flush(self, timeout_s: float) -> int:
+        """Wait up to `timeout_s` seconds for what was sent, and return how many records are still unacknowledged."""
+        until = monotonic() + timeout_s
+        while len(self._producer) and monotonic() < until:  # the client counts what it holds
+            self._producer.poll(0)
+            await asyncio.sleep(POLL_S)
+        return len(self._producer)
+
+    def close(self) -> None:
+        """Let go of the client; what was not acknowledged is given up. Blocks for less than a second."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._producer.purge()
+        self._producer.poll(0)
+
+    def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._producer.poll(0)
+        pending, now = self._pending, monotonic()
+        # All wait equally long, so the oldest is first: looking at the head is enough.
+        while pending and (pending[0][1].done() or pending[0][0] <= now):
+            future = pending.popleft()[1]
+            if not future.done():
+                future.set_exception(self._late())
+        self._timer = loop.call_later(POLL_S, self._pump, loop) if pending else None
+
+    def _report(self, future: "asyncio.Future[Delivery]", sent: float, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.last_ack = now = monotonic()
+            self._observe_ack(now - sent)
+            if not future.done():
+                future.set_result(Delivery(message.partition() or 0, message.offset() or 0))
+            return
+        if error.fatal():
+            self._producer = self._made()  # an idempotent producer that has lost its place is of no more use; what it held has failed
+        if not future.done():
+            future.set_exception(self._error(error))
+
+    def _late(self) -> Unavailable:
+        text = f"Kafka at {self._settings.kafka_bootstrap_servers} did not acknowledge within {self._timeout_s:g} s; send it again, with the same id."
+        return Unavailable(text, retry_after_s=5)
+
+    def _error(self, error: KafkaError) -> TooLarge | Unavailable:
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return TooLarge("The record is larger than the broker takes; raise `max.message.bytes` of the topic or lower INTEGRATION_WEBHOOK_MAX_PAYLOAD_SIZE.")
+        if error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001  the client's public name for it
+            return self._late()
+        return Unavailable(f"Kafka at {self._settings.kafka_bootstrap_servers} did not take the record: {error.str()}.", retry_after_s=5)
