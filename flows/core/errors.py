@@ -17,7 +17,8 @@ XyraError
 └── Fatal                exit 4: the process cannot go on; it ends without committing and is started again
     ├── Fenced           another process has taken this slot over
     ├── UnknownOutcome   a transaction may or may not have been committed
-    └── StateDamaged     a store that could not be rebuilt
+    ├── StateDamaged     a store cannot be read; the next start rebuilds it from its changelog
+    └── StateNewer       a store or changelog was written by a newer version
 """
 
 from dataclasses import dataclass
@@ -152,6 +153,13 @@ class UnknownOutcome(Fatal):
 
 
 class StateDamaged(Fatal):
-    """A store is damaged and its changelog could not be read either."""
+    """A store cannot be read; it is thrown away and rebuilt from its changelog, at once where that is possible, else on the next start."""
 
-    code, title = "state_damaged", "A state store could not be rebuilt"
+    code, title = "state_damaged", "A state store is damaged"
+
+
+class StateNewer(Fatal):
+    """A store, or its changelog, was written by a newer version of this project."""
+
+    code, title = "state_newer", "The state was written by a newer version"
+    operator = "Start the version that wrote it, or delete that state as the text says."

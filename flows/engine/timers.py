@@ -1,0 +1,118 @@
+"""Timers of one partition: any number, any delay, none in memory."""
+
+from typing import Final, NamedTuple
+
+from rocksdict import WriteBatch
+
+from flows.core import codec
+from flows.engine.queue import Queue
+from flows.wire.rocks import Rocks
+
+
+class DueTimer(NamedTuple):
+    """A timer whose time has come."""
+
+    id: bytes
+    due_ms: int
+    payload: bytes
+
+
+class Timers:
+    """Sets, cancels and hands out timers; what is done here counts once the batch in hand is applied, and is forgotten when it is discarded."""
+
+    def __init__(self, db: Rocks, count: int) -> None:
+        """Take the store and how many timers stand in it."""
+        self._db = db
+        self._queue: Final = Queue(db, codec.DUE)
+        self.pending: Final[dict[bytes, bytes | None]] = {}
+        """Entries changed by the batch in hand, by their key in the store."""
+        self.pending_count = count
+        """Timers set and not yet handed out, as of the last batch applied."""
+
+    def set(self, timer_id: bytes, due_ms: int, payload: bytes = b"") -> None:
+        """Set a timer, or move the one of that id; in the past means at once.
+
+        Raises:
+            ValueError: `due_ms` is negative or no 64-bit number.
+
+        """
+        if not 0 <= due_ms < codec.TIME_END:
+            raise ValueError(f"a timer's due time is milliseconds since the epoch, not {due_ms}")
+        self.pending[codec.TIMER + timer_id] = codec.timer(due_ms, payload)
+
+    def cancel(self, timer_id: bytes) -> None:
+        """Remove a timer; one that does not exist is no error."""
+        self.pending[codec.TIMER + timer_id] = None
+
+    def due(self, now_ms: int, limit: int) -> list[DueTimer]:
+        """Take at most `limit` timers due by `now_ms`, earliest first, equal times by id.
+
+        Taking removes: the removal is part of the batch in hand, so it is checkpointed together with the timers' effects,
+        and undone when the batch is discarded. A step may set the same id again.
+        """
+        found = [DueTimer(row[codec.HEAD_BYTES :], codec.unpack_time(row, 1), payload) for row, payload in self._standing(now_ms, limit)]
+        if self.pending:
+            found += [timer for timer in map(_timer, self.pending.items()) if timer is not None and timer.due_ms <= now_ms]
+            found = sorted(found, key=lambda timer: (timer.due_ms, timer.id))[:limit]
+        self.pending.update(dict.fromkeys((codec.TIMER + timer.id for timer in found), None))
+        return found
+
+    def _standing(self, now_ms: int, limit: int) -> list[tuple[bytes, bytes]]:
+        """Rows of timers due by `now_ms` that the batch in hand has not touched."""
+        changed = {key[1:] for key in self.pending}
+        rows: list[tuple[bytes, bytes]] = []
+        if limit <= 0:
+            return rows
+        for row in self._queue.until(now_ms):
+            if row[0][codec.HEAD_BYTES :] not in changed:
+                rows.append(row)
+                if len(rows) == limit:
+                    break
+        return rows
+
+    def next_due_ms(self) -> int | None:
+        """When the earliest timer is due, None without one; cheap between batches."""
+        if not self.pending:
+            return self._queue.first_ms()
+        changed = {key[1:] for key in self.pending}
+        times = [timer.due_ms for timer in map(_timer, self.pending.items()) if timer is not None]
+        times += [codec.unpack_time(row, 1) for row, _ in self._queue.first_other(changed)]
+        return min(times, default=None)
+
+    def write(self, batch: WriteBatch, changes: dict[bytes, bytes | None]) -> int:
+        """Put changed timers and their places in the queue into a batch; return how many timers stand after it."""
+        if not changes:
+            return self.pending_count
+        put, delete = batch.put, batch.delete
+        earliest: bytes | None = None
+        keys = list(changes)
+        for key, old_due in zip(keys, self._db.get_many(keys), strict=True):
+            if old_due is not None:
+                delete(codec.DUE + old_due + key[1:])
+                self.pending_count -= 1
+            entry = changes[key]
+            if entry is None:
+                delete(key)
+                continue
+            due = entry[1 : codec.HEAD_BYTES]
+            row = codec.DUE + due + key[1:]
+            put(key, due)
+            put(row, entry[codec.HEAD_BYTES :])
+            self.pending_count += 1
+            if earliest is None or row < earliest:
+                earliest = row
+        self._queue.changed(earliest)
+        return self.pending_count
+
+    def emptied(self) -> None:
+        """Take note that the store was thrown away."""
+        self.pending.clear()
+        self.pending_count = 0
+        self._queue.emptied()
+
+
+def _timer(item: tuple[bytes, bytes | None]) -> DueTimer | None:
+    key, entry = item
+    if entry is None:
+        return None
+    return DueTimer(key[1:], codec.unpack_time(entry, 1), entry[codec.HEAD_BYTES :])
