@@ -5,3 +5,4 @@ cd "$(dirname "$0")/../.."
 lock() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header "$@"; }
 lock pyproject.toml --extra local --group build --output-file deploy/lock/runtime.txt
 lock pyproject.toml --extra local --group dev --output-file deploy/lock/dev.txt
+.venv/bin/python -m deploy.local.lock > deploy/local/kafka.jars

@@ -1,0 +1,1 @@
+"""The whole stack on one machine: Kafka, Valkey, the ingress and the workers as child processes of one supervisor."""

@@ -1,0 +1,71 @@
+"""TCP ports: which are free, and who holds one that is not."""
+
+import contextlib
+import socket
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import psutil
+
+from flows.core.errors import Busy
+
+LOWEST: Final = 20_000
+HIGHEST: Final = 32_000
+"""Below the range that the system hands to outgoing connections, so that nobody takes one between looking and listening."""
+
+
+class Wanted(NamedTuple):
+    """A port a part is going to listen on, and the setting that moves it."""
+
+    host: str
+    port: int
+    part: str
+    setting: str
+
+
+def is_free(host: str, port: int) -> bool:
+    """Tell whether somebody could listen on `port` now; connections still closing do not count."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host.strip("[]"), port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(span: int = 1) -> int:
+    """Return a port that is free now, and the `span - 1` ports above it as well."""
+    import random  # noqa: PLC0415  only tests and training look for free ports
+
+    for _ in range(1000):
+        port = random.randrange(LOWEST, HIGHEST, span)  # noqa: S311  so that two that look at once find different ones; no secret
+        if all(is_free("127.0.0.1", port + i) for i in range(span)):
+            return port
+    msg = f"No {span} free ports together between {LOWEST} and {HIGHEST}. Stop something that listens there."
+    raise Busy(msg)
+
+
+def holder(port: int) -> str:
+    """Return who listens on `port` in words; "another user's process" when the system does not say."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
+                process = psutil.Process(connection.pid)
+                return f"{process.name()} (process {connection.pid}: {' '.join(process.cmdline())[:100]})"
+    return "another user's process"
+
+
+def check(wanted: Iterable[Wanted]) -> None:
+    """See that every port is free.
+
+    Raises:
+        Busy: one or more are not; the text names the part, the port, who holds it and the setting.
+
+    """
+    busy = [
+        f"Port {w.port} for {w.part} is held by {holder(w.port)}: stop that, or set {w.setting} to another port" for w in wanted if not is_free(w.host, w.port)
+    ]
+    if busy:
+        raise Busy(". ".join(busy) + ".")

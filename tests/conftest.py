@@ -1,0 +1,3 @@
+"""Every test may use the kit's fixtures."""
+
+pytest_plugins = ["tests.kit.fixtures"]

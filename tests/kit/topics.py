@@ -1,0 +1,85 @@
+"""Read a topic as somebody would who only trusts what was committed."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+from uuid import uuid4
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+
+class Read(NamedTuple):
+    """One committed record."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    timestamp_ms: int
+
+    def header(self, name: str) -> str | None:
+        """Return the last header of that name."""
+        return next((value.decode() for key, value in reversed(self.headers) if key == name), None)
+
+
+def topic_reader(bootstrap: str, topic: str, *, timeout_s: float = 30.0) -> list[Read]:
+    """Return every committed record of `topic` from its beginning to its end as it is now, partition by partition."""
+    consumer = _consumer(bootstrap)
+    try:
+        partitions = [TopicPartition(topic, n, OFFSET_BEGINNING) for n in consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions]
+        consumer.assign(partitions)
+        records: list[Read] = []
+        open_ = {p.partition for p in partitions}
+        deadline = time.monotonic() + timeout_s
+        while open_:
+            assert time.monotonic() < deadline, f"{topic}: partitions {sorted(open_)} had no end within {timeout_s} s (a transaction left open?)"
+            for message in consumer.consume(2000, 0.2):
+                error = message.error()
+                partition, offset = message.partition(), message.offset()
+                assert partition is not None
+                if error is not None:
+                    assert error.code() == KafkaError._PARTITION_EOF, error  # noqa: SLF001  the client's public name for it begins so
+                    open_.discard(partition)
+                    continue
+                assert offset is not None
+                headers = [(k, v if isinstance(v, bytes) else (v or "").encode()) for k, v in _headers(message.headers())]
+                records.append(Read(partition, offset, _bytes(message.key()), _bytes(message.value()), headers, message.timestamp()[1]))
+        return sorted(records, key=lambda r: (r.partition, r.offset))
+    finally:
+        consumer.close()
+
+
+def wait_for(bootstrap: str, topic: str, enough: Callable[[list[Read]], bool], *, timeout_s: float = 30.0) -> list[Read]:
+    """Read `topic` again and again until `enough` says so; returns what was read then."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        records = topic_reader(bootstrap, topic, timeout_s=timeout_s)
+        if enough(records):
+            return records
+        assert time.monotonic() < deadline, f"{topic}: not there within {timeout_s} s; {len(records)} records are"
+        time.sleep(0.05)
+
+
+def _consumer(bootstrap: str) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"reader-{uuid4()}",  # never joined: partitions are assigned by hand
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 20,
+        }
+    )
+
+
+def _headers(headers: object) -> list[tuple[str, bytes | str | None]]:
+    if isinstance(headers, dict):
+        return list(headers.items())
+    return list(headers) if isinstance(headers, list) else []
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
