@@ -4,15 +4,21 @@ A table stands between `<!-- made: NAME -->` and `<!-- end: NAME -->`; everythin
 """
 
 import argparse
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from pydantic import BaseModel
 
 from flows.core import errors, settings, signals, topics
+from flows.core.resources import WebhookDefinition
+from flows.core.verification import SHARED, Preset, Verification, preset_ids, preset_table
 
 ROOT: Final = Path(__file__).parents[1]
 README: Final = ROOT / "README.md"
+RESULTS: Final = ROOT / "tests" / "bench" / "results"
 BLOCK: Final = re.compile(r"(<!-- made: (?P<name>[a-z]+) -->\n)(.*?)(<!-- end: (?P=name) -->)", re.DOTALL)
 DAY_MS: Final = 86_400_000
 
@@ -93,12 +99,103 @@ def exits_table() -> str:
     )
 
 
+def _kind(schema: dict[str, Any]) -> str:
+    """Say what a JSON Schema allows, in a word or two."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_kind(option) for option in schema["anyOf"] if option.get("type") != "null"))
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return "list"
+    return {"string": "text", "integer": "number", "boolean": "`true` or `false`"}.get(schema.get("type", "object"), "object")
+
+
+def _short(value: Any) -> str:
+    """Return a default as JSON without what is not set."""
+    match value:
+        case dict():
+            value = {key: json.loads(_short(item)) for key, item in value.items() if item is not None}
+        case list():
+            value = [json.loads(_short(item)) for item in value]
+    return json.dumps(value)
+
+
+def _fields(model: type[BaseModel]) -> str:
+    schema = model.model_json_schema()
+    required = schema.get("required", ())
+    return table(
+        ("field", "is", "default", "meaning"),
+        (
+            (
+                f"`{name}`",
+                _kind(field),
+                "required" if name in required else f"`{_short(field['default'])}`" if field.get("default") else "",
+                " ".join(field.get("description", "").split()),
+            )
+            for name, field in sorted(schema["properties"].items(), key=lambda field: field[0] not in required)
+        ),
+    )
+
+
+def webhook_table() -> str:
+    """Return what can be said of a webhook endpoint."""
+    return _fields(WebhookDefinition)
+
+
+def verification_table() -> str:
+    """Return what can be said of how a sender proves itself."""
+    return _fields(Verification)
+
+
+def _proof(verification: Verification) -> tuple[str, str]:
+    places = verification.signature
+    where = places.header or places.path or places.query or places.form or ""
+    window = f", at most {verification.timestamp.window_seconds} s old or ahead" if verification.timestamp else ""
+    covers = "nothing of the message" if verification.algorithm in SHARED else f"`{verification.content}`"
+    return f"{verification.algorithm} in `{where}`", covers + window
+
+
+def presets_table() -> str:
+    """Return the senders that are known by name."""
+    presets = (Preset.model_validate({"preset_id": name, **preset_table(name)}) for name in preset_ids())
+    return table(
+        ("preset", "sender", "signature", "covers"),
+        ((f"`{preset.preset_id}`", f"[{preset.title}]({preset.documentation})", *_proof(preset.verification)) for preset in presets),
+    )
+
+
+def _figure(result: dict[str, Any]) -> tuple[str, str, str, str]:
+    ours, peer, unit = result["ours"]["median"], result.get("peer"), result["unit"]
+    against = f"{peer['name']}: {peer['median']:,g} {unit}; **{result['ratio']:g} x**" if peer else ""
+    bar = f"{result['sense']} {result['bar']:g} {'x' if peer else unit}"
+    return result["what"], f"{ours:,g} {unit}", against, bar
+
+
+def figures_table() -> str:
+    """Return what was measured, with the machine and the commit below; raises FileNotFoundError before the first `make bench`."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    if not results:
+        raise FileNotFoundError(f"no figures in {RESULTS}: run `make bench`")
+    runs = dict.fromkeys((result["commit"], *(result["machine"][key] for key in ("cpu", "cores", "memory_gib", "kernel", "python"))) for result in results)
+    lines = [
+        f"Commit `{commit}` on {cpu}, {cores} cores shared with the broker, {memory} GiB, {kernel}, Python {python}; medians."
+        for commit, cpu, cores, memory, kernel, python in runs
+    ]
+    return table(("what", "ours", "peer, in the same run", "promised"), map(_figure, results)) + "\n" + "\n".join(lines) + "\n"
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "settings": settings_table,
     "topics": topics_table,
     "metrics": metrics_table,
     "problems": problems_table,
     "exits": exits_table,
+    "webhook": webhook_table,
+    "verification": verification_table,
+    "presets": presets_table,
+    "figures": figures_table,
 }
 
 

@@ -11,6 +11,6 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-
 
 
 class Model(BaseModel):
-    """What all definitions share: unknown fields are errors, values do not change once made."""
+    """What all definitions share: unknown fields are errors, values do not change once made, the sentence under a field is its description."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)

@@ -3,26 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
+from flows.core.fields import HeaderName, Identifier, Model, Pointer
 from flows.core.verification import Verification
 
 WEBHOOK: Final = "webhook"
 RESERVED_IDS: Final = frozenset({"register", "test", "status"})
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-Pointer = Annotated[str, StringConstraints(pattern=r"^(/([^~/]|~[01])*)+$", max_length=512)]
-"""A JSON pointer (RFC 6901) to something inside the body."""
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$")]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 """CEL; its nesting is bounded when it is compiled (`flows.core.rules`)."""
-
-
-class Model(BaseModel):
-    """What all definitions share: unknown fields are errors, values do not change once made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class RetryConfig(Model):
@@ -74,26 +65,49 @@ class OrderingKey(Model):
         return self
 
 
-class WebhookDefinition(Model):
-    """A webhook endpoint as a user declares it."""
+class WebhookFields(Model):
+    """What can be said of a webhook endpoint, apart from its name."""
 
-    endpoint_id: Identifier
     url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s]+$")] | None = None
+    """Where the endpoint's owner lives; kept for the owner."""
     secret: SecretStr | None = Field(default=None, min_length=1, max_length=4096)
+    """What the sender signs with, or its public key; sealed before it is stored, never given back."""
     events: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(default=(), max_length=1000)
     """Event types to let through; `payment.*` matches by prefix; none lets all through."""
     retry_config: RetryConfig = RetryConfig()
+    """How often a record is tried, and the seconds between, when something it depends on is away."""
     preset: Identifier | None = None
+    """The sender's name, where it is one of the presets."""
     verification: Verification | None = None
+    """How the sender proves itself, where it is none of them. With neither: `X-Signature: sha256=<hex HMAC SHA-256 of the raw body>`."""
     dedupe: Dedupe | Literal[False] | None = None
-    """Absent: the preset's id, else a hash of the body. False: nothing is compared."""
+    """`{"path" or "header", "window_seconds"}`. Absent: the preset's id, else a hash of the body. False: nothing is compared."""
     json_schema: dict[str, Any] | bool | None = Field(default=None, alias="schema")
+    """JSON Schema; a body that does not match is buried with every reason."""
     filter: Expression | None = None
+    """CEL; a record for which it is not true is dropped."""
     transform: Transform | None = None
+    """`{"mapping", "expressions", "constants", "keep_rest"}`: what the event's value is made of. Absent: the body, byte for byte."""
     target_topic: TopicName | None = None
+    """Absent: `xyra.events`."""
     ordering_key: OrderingKey | Pointer | None = None
-    """A JSON pointer into the body, or `{"header": NAME}`."""
+    """A JSON pointer into the body, or `{"header": NAME}`: records with equal keys stay in order."""
     description: str = Field(default="", max_length=2000)
+    """For people."""
+
+    @model_validator(mode="after")
+    def _one_verification(self) -> "WebhookFields":
+        if self.preset is not None and self.verification is not None:
+            msg = "give either preset or verification, not both"
+            raise ValueError(msg)
+        return self
+
+
+class WebhookDefinition(WebhookFields):
+    """A webhook endpoint as a user declares it."""
+
+    endpoint_id: Identifier
+    """Its name, and the last part of the path that senders post to."""
 
     @field_validator("endpoint_id")
     @classmethod
@@ -102,13 +116,6 @@ class WebhookDefinition(Model):
             msg = f"{value} is a route of its own; choose another id"
             raise ValueError(msg)
         return value
-
-    @model_validator(mode="after")
-    def _one_verification(self) -> "WebhookDefinition":
-        if self.preset is not None and self.verification is not None:
-            msg = "give either preset or verification, not both"
-            raise ValueError(msg)
-        return self
 
 
 class StoredSecret(Model):
