@@ -37,7 +37,7 @@ class Entries:
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values of `keys` in their order, in one trip to the store for all it must be asked."""
         full = [self._namespace + key for key in keys]
-        self._overlay.applied_entries([key for key in full if key not in self._pending])
+        self._overlay.prefetch([key for key in full if key not in self._pending and key not in self._recent])
         return [self.get(key) for key in keys]
 
     def put(self, key: bytes, value: bytes, expires_at_ms: int | None = None) -> None:

@@ -39,19 +39,20 @@ class Overlay:
         self._remember(key, entry)
         return entry
 
-    def applied_entries(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Read many entries as they are in the store, whatever is pending."""
-        entries = [self.recent.get(key, UNKNOWN) for key in keys]
+    def stored(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Read many entries as they are in the store, whatever is pending; asks it once for all that is not remembered."""
+        recent = self.recent
+        entries = [recent.get(key, UNKNOWN) for key in keys]
         missing = [i for i, entry in enumerate(entries) if entry is UNKNOWN]
-        if not missing:
-            return entries
-        for i in missing:
-            entries[i] = self._older.get(keys[i], UNKNOWN)
-        missing = [i for i in missing if entries[i] is UNKNOWN]
-        for i, entry in zip(missing, self._db.get_many([keys[i] for i in missing]), strict=True):
-            entries[i] = entry
-            self._remember(keys[i], entry)
+        if missing:
+            for i, entry in zip(missing, self._db.get_many([keys[i] for i in missing]), strict=True):
+                entries[i] = entry
         return entries
+
+    def prefetch(self, keys: Sequence[bytes]) -> None:
+        """Remember entries that are going to be read."""
+        for key, entry in zip(keys, self.stored(keys), strict=True):
+            self._remember(key, entry)
 
     def rows(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Give entries whose key begins with `prefix`, in order, as they are when the first one is taken."""

@@ -137,7 +137,10 @@ class PartitionState:
             raise
         if reason:
             on_rebuilt(reason)
-        return cls(db, head, partition, clock or SystemClock(), on_rebuilt)
+        state = cls(db, head, partition, clock or SystemClock(), on_rebuilt)
+        if db.serial == 0:
+            state.replay({}, 0)  # so that a store that comes back without a single write is known to be damaged
+        return state
 
     @property
     def now_ms(self) -> int:
@@ -214,7 +217,7 @@ class PartitionState:
         new = [codec.expiry_row(key, entry) for key, entry in entries.items() if entry is not None and entry[0] == codec.EXPIRING]
         touched = bool(new)
         if self._expiries.first_ms() is not None:  # otherwise no entry of the store expires, and the old ones need not be read
-            for key, old in zip(entries, self._overlay.applied_entries(list(entries)), strict=True):
+            for key, old in zip(entries, self._overlay.stored(list(entries)), strict=True):
                 if old is not None and old[0] == codec.EXPIRING:
                     batch.delete(codec.expiry_row(key, old))
                     touched = True
@@ -230,7 +233,7 @@ class PartitionState:
         self._overlay.forget()
         self._expiries.emptied()
         self.timers.emptied()
-        self.position = self._written_ms = 0
+        self.replay({}, 0)
         self._on_rebuilt(reason)
 
     def close(self) -> None:

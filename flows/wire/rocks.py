@@ -16,7 +16,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn, cast
 
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, Rdict, ReadOptions, WriteBatch, WriteBufferManager
+from rocksdict import (
+    BlockBasedIndexType,
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    DBRecoveryMode,
+    DbClosedError,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteBufferManager,
+)
 
 from flows.core.errors import Busy, StateDamaged, Unavailable
 
@@ -50,6 +62,10 @@ def _options(stores: Stores) -> Options:
     table = BlockBasedOptions()
     table.set_block_cache(stores.cache)
     table.set_bloom_filter(10, False)
+    table.set_index_type(BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)  # a whole filter would not fit a shard of the cache, and be read anew for every lookup
+    table.set_metadata_block_size(4096)
+    table.set_pin_top_level_index_and_filter(True)
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options = Options(raw_mode=True)
@@ -57,6 +73,8 @@ def _options(stores: Stores) -> Options:
     options.set_block_based_table_factory(table)
     options.set_write_buffer_manager(stores.buffers)
     options.set_write_buffer_size(4 * MIB)
+    options.set_memtable_prefix_bloom_ratio(0.1)
+    options.set_memtable_whole_key_filtering(True)  # most reads of a deduplicating flow are for keys that are not there
     options.set_max_write_buffer_number(3)
     options.set_target_file_size_base(16 * MIB)
     options.set_max_bytes_for_level_base(64 * MIB)
@@ -87,6 +105,7 @@ class Rocks:
             Unavailable: the disk is full, read-only or not ours.
 
         """
+        existed = (self.path / "CURRENT").exists()
         if (self.path / _TOMB).exists():
             raise StateDamaged(f"The state store {self.path} was found damaged while it was in use.")
         deadline = time.monotonic() + self._stores.lock_wait_s
@@ -96,6 +115,8 @@ class Rocks:
                 raise Busy(f"{held} Stop that process (the same worker slot, started twice?) or set INTEGRATION_DATA_DIR to another directory.")
             time.sleep(0.05)
         self._check_marks()
+        if existed and self.serial == 0:
+            self._fail(ValueError("it was made before, and is empty now"))  # what a damaged manifest looks like
 
     def _opened(self) -> bool:
         """Try to open; False when somebody holds the store."""
@@ -193,7 +214,9 @@ class Rocks:
             self._db.close()
 
     def _fail(self, error: Exception) -> NoReturn:
-        """Say what a failure of RocksDB means: the operator's, or damage."""
+        """Say what a failure of RocksDB means: ours, the operator's, or damage."""
+        if isinstance(error, DbClosedError):
+            raise error
         if any(sign in str(error) for sign in _OPERATOR):
             raise Unavailable(f"The state store {self.path} cannot be used: {error}. Make room or mend the rights, then start again.") from error
         with contextlib.suppress(OSError):
