@@ -185,7 +185,7 @@ class PartitionState:
     def discard(self) -> None:
         """Forget what is pending."""
         self._overlay.pending.clear()
-        self.timers.pending.clear()
+        self.timers.discard()
 
     def replay(self, changes: Changes, position: int) -> None:
         """Write logical entries, the rows derived from them, and the changelog position behind them, in one piece."""

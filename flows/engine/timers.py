@@ -28,6 +28,8 @@ class Timers:
         """Entries changed by the batch in hand, by their key in the store."""
         self.pending_count = count
         """Timers set and not yet handed out, as of the last batch applied."""
+        self._taken: dict[bytes, bytes] = {}
+        """Due times, as stored, of timers that `due` has taken since the last batch: they need not be looked up again."""
 
     def set(self, timer_id: bytes, due_ms: int, payload: bytes = b"") -> None:
         """Set a timer, or move the one of that id; in the past means at once.
@@ -50,7 +52,9 @@ class Timers:
         Taking removes: the removal is part of the batch in hand, so it is checkpointed together with the timers' effects,
         and undone when the batch is discarded. A step may set the same id again.
         """
-        found = [DueTimer(row[codec.HEAD_BYTES :], codec.unpack_time(row, 1), payload) for row, payload in self._standing(now_ms, limit)]
+        standing = self._standing(now_ms, limit)
+        found = [DueTimer(row[codec.HEAD_BYTES :], codec.unpack_time(row, 1), payload) for row, payload in standing]
+        self._taken.update((codec.TIMER + row[codec.HEAD_BYTES :], row[1 : codec.HEAD_BYTES]) for row, _ in standing)
         if self.pending:
             found += [timer for timer in map(_timer, self.pending.items()) if timer is not None and timer.due_ms <= now_ms]
             found = sorted(found, key=lambda timer: (timer.due_ms, timer.id))[:limit]
@@ -85,12 +89,14 @@ class Timers:
             return self.pending_count
         put, delete = batch.put, batch.delete
         earliest: bytes | None = None
-        keys = list(changes)
-        for key, old_due in zip(keys, self._db.get_many(keys), strict=True):
+        stored: dict[bytes, bytes | None] = dict(self._taken)
+        missing = [key for key in changes if key not in stored]
+        stored.update(zip(missing, self._db.get_many(missing), strict=True))
+        for key, entry in changes.items():
+            old_due = stored[key]
             if old_due is not None:
                 delete(codec.DUE + old_due + key[1:])
                 self.pending_count -= 1
-            entry = changes[key]
             if entry is None:
                 delete(key)
                 continue
@@ -104,9 +110,14 @@ class Timers:
         self._queue.changed(earliest)
         return self.pending_count
 
+    def discard(self) -> None:
+        """Forget what the batch in hand has done."""
+        self.pending.clear()
+        self._taken.clear()
+
     def emptied(self) -> None:
         """Take note that the store was thrown away."""
-        self.pending.clear()
+        self.discard()
         self.pending_count = 0
         self._queue.emptied()
 

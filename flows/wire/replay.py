@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from typing import Final, NamedTuple, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # the package re-exports them without saying so
 
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings
@@ -12,6 +13,11 @@ from flows.wire.kafka import client_config
 
 PORTION: Final = 5000
 POLL_S: Final = 0.5
+ASK_S: Final = 10.0
+
+_PASSING: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}  # noqa: SLF001  the client's public names for them
+"""The client says so and goes on trying by itself."""
+_ENDS: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]  # these two alone carry no types
 
 
 class Extent(NamedTuple):
@@ -22,9 +28,10 @@ class Extent(NamedTuple):
 
 
 class Portion(NamedTuple):
-    """What a read brought: entries by key, the last of each, and the offset behind them."""
+    """What a read brought: the last entry of each key, how many records there were, and the offset behind them."""
 
     entries: dict[bytes, bytes | None]
+    records: int
     position: int
 
 
@@ -58,10 +65,16 @@ class Replay:
             Unavailable: it does not answer.
 
         """
+        place = TopicPartition(self._topic, self._partition)
+        config = client_config(self._settings)
+        del config["allow.auto.create.topics"]
+        admin = AdminClient(config)
         try:
-            start, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._partition), timeout=10.0)
-        except KafkaException as error:
-            raise Unavailable(f"The extent of {self._where} could not be read: {error.args[0].str()}. It is tried again on the next start.") from error
+            # The consumer would stop at the first open transaction; the end that counts lies behind it.
+            asked = [admin.list_offsets({place: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED) for spec in _ENDS]
+            start, end = (futures[place].result(ASK_S).offset for futures in asked)
+        except (KafkaException, TimeoutError) as error:
+            raise Unavailable(f"Which offsets {self._where} has could not be read: {error!r}. See that Kafka runs; the next start tries again.") from error
         return Extent(start, end)
 
     def portions(self, start: int, end: int) -> Iterator[Portion]:
@@ -76,8 +89,7 @@ class Replay:
         self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
         position, moved = start, time.monotonic()
         while position < end:
-            messages = self._consumer.consume(PORTION, POLL_S)
-            portion = self._portion(messages, position)
+            portion = self._portion(self._messages(), position)
             if portion.position > position:
                 position, moved = portion.position, time.monotonic()
                 yield portion
@@ -87,18 +99,25 @@ class Replay:
                     "a transaction is still open there, or the broker is away. See the broker's log; the next start tries again."
                 )
 
+    def _messages(self) -> list[Message]:
+        """Wait for one message and take what came with it; `consume` alone would wait until a portion is full."""
+        first = self._consumer.poll(POLL_S)
+        return [first, *self._consumer.consume(PORTION, 0)] if first is not None else []
+
     def _portion(self, messages: list[Message], position: int) -> Portion:
         entries: dict[bytes, bytes | None] = {}
+        records = 0
         for message in messages:
             error = message.error()
             if error is None:
                 entries[message.key() or b""] = message.value()
                 position = _offset(message) + 1
+                records += 1
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name for it
                 position = max(position, _offset(message))
-            elif error.fatal() or not error.retriable():
+            elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
                 raise Unavailable(f"Reading {self._where} at offset {position:,} failed: {error.str()}. The next start tries again.")
-        return Portion(entries, position)
+        return Portion(entries, records, position)
 
     def close(self) -> None:
         """Let go of the connections."""
