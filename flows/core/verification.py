@@ -216,6 +216,7 @@ class Verification(Model):
             (self.algorithm in SHARED and bool(used), f"{self.algorithm} covers nothing of the message; leave content out"),
             (self.accept_sha1 and (self.algorithm, self.signature.prefix) != ("hmac-sha256", "sha256="), "accept_sha1 goes with hmac-sha256, sha256="),
             ((self.signature.encoding == "text") and self.algorithm not in SHARED, "encoding text is for token and basic"),
+            (self.signature.header is None and self.covers_body, "a signature inside the body cannot cover that body"),
             (any(c.uses_secret for c in self.challenges) and not self.algorithm.startswith("hmac"), "{value_hmac} needs an HMAC's secret"),
         ]
         for wrong, sentence in problems:

@@ -67,7 +67,7 @@ class Scheme:
             return Rejected(refusal.reason)
         return Verified(secret.secret_id, first_text(self._ids, incoming), first_text(self._types, incoming), timestamp_ms)
 
-    def sign(  # noqa: PLR0913  what a sender puts into a message is this many things
+    def sign(
         self, body: bytes, secret: Secret, now_ms: int, *, event_id: str | None = None, event_type: str | None = None, url: str, method: str = "POST"
     ) -> Signed | Unsigned:
         """Sign a message as the sender would; body and URL may come back changed where the scheme puts id, time or signature there.
