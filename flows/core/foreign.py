@@ -1,0 +1,34 @@
+"""Calls into libraries written in Rust: whatever goes wrong in them becomes one error of ours."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+LONGEST: Final = 300
+"""Characters of a library's text that are kept: a reason is a sentence, not a dump."""
+
+
+def guarded(run: Callable[[], T], failure: Callable[[str], Exception], let: tuple[type[Exception], ...] = ()) -> T:
+    """Run a call into a library, and raise `failure(text)` for whatever it raises, a panic of its Rust code included.
+
+    Args:
+        run: the call.
+        failure: makes our error out of the library's text.
+        let: classes that are passed on as they are.
+
+    """
+    try:
+        return run()
+    except let:
+        raise
+    except Exception as error:  # such libraries raise a dozen unrelated classes, and each means the same here
+        raise failure(short(str(error))) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # PyO3's class stands below BaseException and cannot be imported
+            raise
+        raise failure(f"the library gave up: {short(str(error))}") from error
+
+
+def short(text: str) -> str:
+    """Cut a library's text to one that a person reads."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"

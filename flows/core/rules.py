@@ -1,0 +1,144 @@
+"""What a webhook's definition asks of a record, compiled: events, schema, filter, transform. Door and flow judge with the same code."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flows.core import topics
+from flows.core.errors import FieldError, InvalidFields
+from flows.core.expressions import Expression, FailedError, MissingError, Scope, compile_expression
+from flows.core.resources import WebhookFields
+from flows.core.schemas import InvalidSchemaError, Schema
+from flows.core.transforms import Shape, compile_transform
+from flows.core.verdict import Bury, Drop, Reason
+
+NOT_WANTED: Final = "event_not_wanted"
+FILTERED: Final = "filtered"
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Which event types are let through: exact names, and prefixes up to a full stop; with neither, all are."""
+
+    exact: frozenset[str]
+    prefixes: tuple[str, ...]
+
+    def want(self, event_type: str | None) -> bool:
+        """Tell whether a type is let through; one that is not known is let through only where all are."""
+        if not self.exact and not self.prefixes:
+            return True
+        return event_type is not None and (event_type in self.exact or event_type.startswith(self.prefixes))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A definition's rules, ready to run; each is None where the definition says nothing."""
+
+    events: Events
+    schema: Schema | None
+    filter: Expression | None
+    transform: Shape | None
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether a body that is not JSON has to be buried."""
+        filters = self.filter is not None and "body" in self.filter.names
+        return self.schema is not None or filters or (self.transform is not None and self.transform.reads_body)
+
+    def judge(self, scope: Scope) -> Drop | Bury | None:
+        """Run the filter: true keeps the record; false drops it, and so does a field that is not there, as SQL's unknown is not true."""
+        if self.filter is None:
+            return None
+        try:
+            value = self.filter.evaluate(scope)
+        except MissingError:
+            return Drop(FILTERED)
+        except FailedError as error:
+            return Bury((Reason("filter_failed", f"the filter has no answer for this record: {error}"),))
+        if type(value) is not bool:
+            return Bury((Reason("filter_failed", f"the filter's value is {value!r:.100}, and must be true or false"),))
+        return None if value else Drop(FILTERED)
+
+
+def check_definition(definition: WebhookFields) -> tuple[FieldError, ...]:
+    """Say everything that is wrong with a definition's rules; nothing when the flow can run them.
+
+    Takes milliseconds, does no I/O and never raises. Pointers begin at the definition.
+    """
+    return _compile(definition)[1]
+
+
+def compile_rules(definition: WebhookFields) -> Rules:
+    """Compile a definition's rules.
+
+    Raises:
+        InvalidFields: `check_definition` would have found something.
+
+    """
+    rules, errors = _compile(definition)
+    if errors:
+        raise InvalidFields("The rules of this webhook cannot be run: " + "; ".join(f"{e.pointer} {e.detail}" for e in errors), errors=errors)
+    return rules
+
+
+def _compile(definition: WebhookFields) -> tuple[Rules, tuple[FieldError, ...]]:
+    errors: list[FieldError] = []
+    events = _events(definition.events, errors)
+    schema = expression = shape = None
+    if definition.json_schema is not None:
+        try:
+            schema = Schema(definition.json_schema)
+        except InvalidSchemaError as error:
+            errors.append(_under("/schema", error.wrong))
+    if definition.filter is not None:
+        try:
+            expression = compile_expression(definition.filter)
+        except ValueError as error:
+            errors.append(FieldError("/filter", "invalid_expression", f"{error}"))
+    if definition.transform is not None:
+        shape, wrong = compile_transform(definition.transform)
+        errors.extend(_under("/transform", error) for error in wrong)
+    errors.extend(_topic(definition.target_topic))
+    return Rules(events, schema, expression, shape), tuple(errors)
+
+
+def _under(pointer: str, error: FieldError) -> FieldError:
+    return FieldError(pointer + error.pointer, error.code, error.detail)
+
+
+def _events(patterns: tuple[str, ...], errors: list[FieldError]) -> Events:
+    exact, prefixes = set(), set()
+    for at, pattern in enumerate(patterns):
+        if pattern == "*":
+            prefixes.add("")
+        elif pattern.endswith(".*") and "*" not in pattern[:-1]:
+            prefixes.add(pattern[:-1])
+        elif "*" in pattern:
+            errors.append(FieldError(f"/events/{at}", "invalid_pattern", f"{pattern!r} has a * elsewhere; write NAME, PREFIX.* or *"))
+        else:
+            exact.add(pattern)
+    return Events(frozenset(exact), tuple(sorted(prefixes)))
+
+
+_OURS: Final = re.compile(r"xyra\.|__")
+
+
+def _topic(name: str | None) -> tuple[FieldError, ...]:
+    if name is None or name == topics.EVENTS.name:
+        return ()
+    if name in {".", ".."}:
+        return (FieldError("/target_topic", "invalid_topic", f"{name!r} is no name Kafka takes for a topic"),)
+    if _OURS.match(name):
+        detail = f"{name!r} begins like the topics that this project or Kafka reads itself; take {topics.EVENTS.name} or a name of your own"
+        return (FieldError("/target_topic", "reserved_topic", detail),)
+    return ()
+
+
+def event_type_in(body: Any) -> str | None:
+    """Return the event type that a body names itself: its `type`, else its `event`, texts only."""
+    if isinstance(body, Mapping):
+        for name in ("type", "event"):
+            if type(body.get(name)) is str:
+                return str(body[name])
+    return None

@@ -1,0 +1,83 @@
+"""JSON Schema for record bodies: draft 2020-12 unless `$schema` says otherwise, formats asserted, nothing fetched, patterns in linear time."""
+
+from itertools import islice
+from typing import Any, Final
+
+import jsonschema_rs
+import orjson
+
+from flows.core import pointer
+from flows.core.errors import FieldError
+from flows.core.foreign import guarded, short
+from flows.core.verdict import Reason
+
+MAX_BYTES: Final = 256 * 1024
+MAX_DEPTH: Final = 64
+MAX_REASONS: Final = 100
+
+
+class InvalidSchemaError(ValueError):
+    """A schema that cannot be used; carries the place in it and a sentence."""
+
+    def __init__(self, wrong: FieldError) -> None:
+        """Take what is wrong."""
+        super().__init__(wrong.detail)
+        self.wrong = wrong
+
+
+class Schema:
+    """A compiled schema."""
+
+    __slots__ = ("_validator",)
+
+    def __init__(self, schema: dict[str, Any] | bool) -> None:  # noqa: FBT001  a schema may be true or false
+        """Compile a schema.
+
+        Raises:
+            InvalidSchemaError: it is no schema, is too large, or refers to something outside itself.
+
+        """
+        _bounded(schema)
+        try:
+            self._validator = guarded(lambda: _compile(schema), ValueError, let=(jsonschema_rs.ValidationError,))
+        except jsonschema_rs.ValidationError as error:
+            raise InvalidSchemaError(_wrong(error)) from error
+        except ValueError as error:
+            raise InvalidSchemaError(FieldError("", "invalid_schema", f"cannot be used: {error}")) from error
+
+    def reasons(self, value: Any) -> tuple[Reason, ...]:
+        """Return every violation with its pointer, `MAX_REASONS` at most; none when the value is valid. Never raises."""
+        try:
+            return guarded(lambda: self._violations(value), ValueError)
+        except ValueError as error:  # nested deeper than the library goes
+            return (Reason("schema", f"the body cannot be checked: {error}"),)
+
+    def _violations(self, value: Any) -> tuple[Reason, ...]:
+        if self._validator.is_valid(value):
+            return ()
+        found = islice(self._validator.iter_errors(value), MAX_REASONS)
+        return tuple(Reason("schema", short(error.message), pointer.text(error.instance_path)) for error in found)
+
+
+def _compile(schema: dict[str, Any] | bool) -> jsonschema_rs.Validator:  # noqa: FBT001  a schema may be true or false
+    return jsonschema_rs.validator_for(schema, validate_formats=True, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+
+
+def _bounded(schema: Any) -> None:
+    todo = [(schema, 1)]
+    while todo:
+        value, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            raise InvalidSchemaError(FieldError("", "too_deep", f"is nested deeper than {MAX_DEPTH}"))
+        if isinstance(value, dict | list):
+            todo.extend((item, depth + 1) for item in (value.values() if isinstance(value, dict) else value))
+    size = len(orjson.dumps(schema))
+    if size > MAX_BYTES:
+        raise InvalidSchemaError(FieldError("", "too_large", f"has {size} bytes; {MAX_BYTES} are allowed"))
+
+
+def _wrong(error: jsonschema_rs.ValidationError) -> FieldError:
+    if "Retrieval is disabled" in error.message:
+        detail = f"refers to {error.message.split()[1]}, and nothing is fetched: put it under $defs and refer to it as #/$defs/NAME"
+        return FieldError("", "remote_reference", detail)
+    return FieldError(pointer.text(error.instance_path), "invalid_schema", f"is no JSON Schema: {short(error.message)}")
