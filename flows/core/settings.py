@@ -94,11 +94,19 @@ def _text(text: str) -> str:
     return text
 
 
+def _public_url(text: str) -> str:
+    scheme, _, host = text.partition("://")
+    if text and (scheme not in {"http", "https"} or not _host(host.rpartition(":")[0] or host)):
+        raise ValueError(text)
+    return text
+
+
 PORT = _whole(1, 65535)
 TEXT = Kind(_text, "any text")
 PATH = Kind(lambda text: Path(text).expanduser(), "a path")
 RATE = Kind(_rate, "COUNT/second, COUNT/minute, COUNT/hour or COUNT/day, with COUNT at least 1")
 SERVERS = Kind(_servers, "HOST:PORT, or several with commas between them")
+PUBLIC_URL = Kind(_public_url, "empty, or http://HOST[:PORT] or https://HOST[:PORT] without a path")
 HOST = Kind(_host, "a host name or an address")
 
 
@@ -115,6 +123,12 @@ class Settings:
 
     http_host: str = _setting("127.0.0.1", HOST, "Address the ingress listens on.")
     http_port: int = _setting("8000", PORT, "Port the ingress listens on.")
+    http_public_url: str = _setting(
+        "",
+        PUBLIC_URL,
+        "Scheme, host and port under which senders reach the ingress, for those that sign the URL (Twilio, Square, HubSpot). "
+        "Empty: what the proxy's `X-Forwarded-Proto` and `X-Forwarded-Host`, else the request itself, say.",
+    )
     admin_key: str = _setting(
         "", TEXT, "The first admin key. Empty: made once on the first start and kept in `admin.key` under the data directory.", secret=True
     )
@@ -123,6 +137,9 @@ class Settings:
     webhook_body_timeout_ms: int = _setting("15000", _whole(100, 600_000), "How long a sender may take to send a request's body.")
     webhook_ack_timeout_ms: int = _setting(
         "8000", _whole(100, 120_000), "How long a webhook waits for the broker's acknowledgement before the sender gets a 503."
+    )
+    webhook_max_held_bytes: int = _setting(
+        str(256 * MIB), _bytes(MIB, 64 * 1024 * MIB), "Bytes of webhook bodies held at once, over all requests; one that would exceed it gets a 503."
     )
     webhook_max_in_flight: int = _setting("2048", _whole(1, 100_000), "Webhooks handled at once; one more gets a 503.")
     batch_import_chunk_size: int = _setting("1000", _whole(1, 1_000_000), "Rows in a chunk of an import. Promised: nothing reads it yet.")

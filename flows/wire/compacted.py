@@ -37,6 +37,8 @@ class CompactedTopic:
         self.topic = topic
         self.trouble: str | None = None
         """The last thing the client complained of; None once a record or the topic's end has come since."""
+        self.reached_end = False
+        """Whether the end was reached once: what is held is the topic as it stood at some moment since the start."""
         self._servers = settings.kafka_bootstrap_servers
         self._apply = apply
         self._applied = 0
@@ -98,7 +100,7 @@ class CompactedTopic:
                 raise Unavailable(self._away(f"stands at offset {self.position} of {target} after {timeout_s:g} s"))
 
     def end(self, timeout_s: float) -> int:
-        """Ask the broker for the offset after the last committed record; blocks for up to `timeout_s` seconds.
+        """Ask the broker for the offset after the last committed record; blocks for up to `timeout_s` seconds. Any thread may ask.
 
         Raises:
             Unavailable: the broker or the topic is away.
@@ -128,6 +130,7 @@ class CompactedTopic:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name for it
             self.trouble = None
             self._end = max(self._end, message.offset() or 0)
+            self.reached_end = True
         elif error.fatal() or error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):  # noqa: SLF001  as above
             msg = f"The topic {self.topic} was deleted or cut off while it was being followed ({error.str()}). Started again, it is read from its beginning."
             raise Fatal(msg)

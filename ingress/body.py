@@ -1,0 +1,159 @@
+"""Reading a request's body: every byte counted as it comes, the time bounded, what was packed unpacked within the same bounds."""
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import zstandard
+
+from flows.core.errors import BadRequest, Refused, TooLarge, Unavailable, UnsupportedMedia
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+LINGER_S: Final = 1.0
+"""How long a refused body is still read and thrown away: closing on a sender in mid-word would take the answer away from it."""
+PIECE: Final = 256 * 1024
+GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+class Disconnected(Exception):
+    """The sender went away before its body was complete; there is nobody to answer."""
+
+
+class RequestTimeout(Refused):
+    """The body did not come in time."""
+
+    code, title, status = "request_timeout", "The request took too long", 408
+
+
+class Budget:
+    """How many bytes of bodies may be held at once, over all requests: many large ones cannot use up the memory."""
+
+    def __init__(self, limit: int) -> None:
+        """Allow `limit` bytes."""
+        self._free = limit
+
+    def take(self, count: int) -> None:
+        """Take `count` bytes.
+
+        Raises:
+            Unavailable: there are not so many left; nothing was taken.
+
+        """
+        if count > self._free:
+            raise Unavailable("Too many large requests are in hand; send it again.", retry_after_s=1)
+        self._free -= count
+
+    def give_back(self, count: int) -> None:
+        """Give bytes back."""
+        self._free += count
+
+
+async def read_body(receive: Receive, announced: bytes | None, limit: int, timeout_s: float, budget: Budget) -> bytes:
+    """Read a whole body; its length has then been taken from `budget`, and the caller gives it back.
+
+    Args:
+        receive: the ASGI channel.
+        announced: the Content-Length header, which is believed only where it is larger than `limit`.
+        limit: most bytes.
+        timeout_s: most seconds, from now to the last byte.
+        budget: what all requests together may hold.
+
+    Raises:
+        TooLarge, RequestTimeout, Unavailable: and what had come was given back.
+        Disconnected: the sender went away.
+
+    """
+    if announced is not None and announced.isdigit() and int(announced[:20]) > limit:
+        await _linger(receive, limit)
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    taken = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected  # noqa: TRY301  what was taken is given back in one place, below
+                chunk = message.get("body", b"")
+                if taken + len(chunk) > limit:
+                    await _linger(receive, limit)
+                    raise _too_large(limit)
+                budget.take(len(chunk))
+                taken += len(chunk)
+                if not message.get("more_body", False):
+                    return b"".join((*chunks, chunk)) if chunks else bytes(chunk)
+                chunks.append(chunk)
+    except TimeoutError as error:
+        budget.give_back(taken)
+        raise RequestTimeout(f"The body was not complete after {timeout_s:g} s.") from error
+    except (Refused, Unavailable, Disconnected):
+        budget.give_back(taken)
+        raise
+
+
+async def _linger(receive: Receive, most: int) -> None:
+    """Read on for a moment, so that a sender that only writes comes to read the answer."""
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while most > 0:
+                message = await receive()
+                most -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit:,} bytes.")
+
+
+def inflate(body: bytes, encoding: str, limit: int) -> bytes:
+    """Unpack a body by its Content-Encoding; takes no more memory than `limit` whatever comes. May run in any thread.
+
+    Raises:
+        UnsupportedMedia: an encoding other than gzip and zstd, or several.
+        TooLarge: it comes to more than `limit` bytes.
+        BadRequest: it is damaged or ends early.
+
+    """
+    try:
+        if encoding in {"gzip", "x-gzip"}:
+            return _gunzip(body, limit)
+        if encoding == "zstd":
+            return _unzstd(body, limit)
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise BadRequest(f"The body is not valid {encoding}.") from error
+    raise UnsupportedMedia("Content-Encoding may be gzip, zstd or identity.")
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        unpacker = zlib.decompressobj(GZIP)
+        piece = unpacker.decompress(body, limit - size + 1)
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        pieces.append(piece)
+        if not unpacker.eof:
+            raise zlib.error("ends early")
+        body = unpacker.unused_data  # RFC 1952 §2.2: a file may have several members
+        if not body:
+            return b"".join(pieces)
+
+
+def _unzstd(body: bytes, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    unpacker = zstandard.ZstdDecompressor(max_window_size=8 * 1024 * 1024)  # the most a decoder must support, RFC 8878 §3.1.1.1.2
+    with unpacker.stream_reader(body, read_across_frames=True) as reader:
+        while piece := reader.read(PIECE):
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit)
+            pieces.append(piece)
+    return b"".join(pieces)

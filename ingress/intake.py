@@ -1,0 +1,268 @@
+"""The hot path: a webhook comes in, its sender proves itself, the record is on the log, and only then the answer is 202.
+
+Plain ASGI: the order is route, size while reading, signature over the raw bytes, produce, acknowledgement. Everything it
+needs is in memory; nothing here blocks or asks anybody but the broker.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+from flows.core import ids, record, signals, topics
+from flows.core.clock import Clock
+from flows.core.errors import Gone, Refused, TooLarge, Unauthorized, Unavailable, XyraError
+from flows.core.settings import Settings
+from flows.wire.produce import Delivery, LoopProducer
+from flows.wire.telemetry import Telemetry
+from ingress.answers import Answer, Send, accepted, of_challenge, of_error, respond
+from ingress.body import Budget, Disconnected, Receive, inflate, read_body
+from ingress.envelope import attributes, http_header, identify
+from ingress.tallies import Tallies
+from ingress.verification import Rejected, Request, Verified, decoy_verify
+from ingress.view import Definitions, Endpoint
+
+Scope = MutableMapping[str, Any]
+
+ROUTE: Final = "/integration/webhooks/{endpoint_id}"
+LARGE: Final = 256 * 1024
+"""From here on a body is hashed in a thread: a millisecond in the loop is a millisecond for everybody."""
+UNKNOWN: Final = "-"
+NOBODY: Final = Unauthorized("The endpoint is unknown, or the signature does not hold.")
+"""One answer for both, so that nobody learns which endpoints there are."""
+
+
+PLAIN: Final = frozenset({b"", b"identity"})
+DEFAULT_TYPE: Final = b"application/octet-stream"
+VOUCHED: Final = Verified("", None, None, None)
+LOG: Final = logging.getLogger("xyra.ingress")
+
+
+class Turned(Exception):
+    """A webhook is turned away: why, for the metrics, and what its sender is told."""
+
+    def __init__(self, reason: str, error: XyraError, *, close: bool = False) -> None:
+        """Take the reason's code, the error to answer with, and whether the connection is of no more use."""
+        super().__init__(reason)
+        self.reason = reason
+        self.error = error
+        self.close = close
+
+
+class Landed(NamedTuple):
+    """A webhook that is on the log."""
+
+    event_id: str
+    delivery: Delivery
+    secret_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Goes with a message of the test route's; nothing that comes over the network has one. Such a message is traced."""
+
+    trust: bool
+    """Take it without a signature: the endpoint holds only a public key, so that none can be made here."""
+    landed: list[Landed] = field(default_factory=list)
+    """Where it came to stand, once it has."""
+
+
+class Intake:
+    """Receives webhooks. A crash loses nothing that was answered: what is answered with 202 is on the log, acknowledged by all replicas.
+
+    An acknowledgement that does not come in time is answered with 503, and the record may land all the same: the
+    sender sends again, and the flow drops the second one by the sender's id or the body's hash.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        definitions: Definitions,
+        tallies: Tallies,
+        producer: LoopProducer,
+        telemetry: Telemetry,
+        ready: Callable[[], bool],
+    ) -> None:
+        """Take the parts; `ready` says whether all definitions have been read."""
+        self._settings = settings
+        self._clock = clock
+        self._definitions = definitions
+        self._tallies = tallies
+        self._producer = producer
+        self._ready = ready
+        self._telemetry = telemetry
+        self._limit = settings.webhook_max_payload_size
+        self._budget = Budget(settings.webhook_max_held_bytes)
+        self._body_timeout_s = settings.webhook_body_timeout_ms / 1000
+        self.in_flight = 0
+        """Requests in hand."""
+        self._answered = telemetry.child(signals.HTTP_REQUESTS, route=ROUTE, method="POST", status=202)
+        self._seconds = telemetry.child(signals.HTTP_SECONDS, route=ROUTE)
+        self._accepted = telemetry.child(signals.WEBHOOKS_ACCEPTED)
+        self._bytes = telemetry.child(signals.WEBHOOK_BYTES)
+
+    async def receive(self, endpoint_id: str, scope: Scope, receive: Receive, send: Send, probe: Probe | None = None) -> None:
+        """Take one POST and answer it; `probe` is the test route's."""
+        started = monotonic()
+        self.in_flight += 1
+        held = 0
+        try:
+            headers = dict(scope["headers"])
+            self._admit()
+            wire = await self._read(headers, receive)
+            held = len(wire)
+            answer = await self._handle(endpoint_id, scope, headers, wire, probe)
+        except Disconnected:
+            self._count_rejected(endpoint_id, "disconnected")
+            return
+        except Turned as turned:
+            self._count_rejected(endpoint_id, turned.reason)
+            answer = of_error(turned.error, close=turned.close)
+            self._telemetry.count(signals.HTTP_REQUESTS, route=ROUTE, method="POST", status=answer.status)
+        finally:
+            self._budget.give_back(held)
+            self.in_flight -= 1
+            self._seconds.observe(monotonic() - started)
+        await respond(answer, send)
+
+    def ask(self, endpoint_id: str, scope: Scope) -> Answer | None:
+        """Answer a GET or HEAD with which a sender asks whether the endpoint is its own; None: it asks nothing that is answered here."""
+        try:
+            endpoint = self._definitions.endpoint(endpoint_id)
+        except Unavailable:
+            return None
+        if endpoint is None or endpoint.stored.status != "active" or "GET" not in endpoint.scheme.challenge_methods:
+            return None
+        request = Request(scope["method"], self._url(scope, dict(scope["headers"])), scope["headers"], b"")
+        asked = endpoint.scheme.challenge(request, endpoint.live(self._clock.now_ms()))
+        return None if asked is None else of_challenge(asked)
+
+    def _admit(self) -> None:
+        if not self._ready():
+            raise Turned("starting", Unavailable("The definitions are still being read; send it again.", retry_after_s=1))
+        if self.in_flight > self._settings.webhook_max_in_flight:
+            raise Turned("overload", Unavailable("Too many requests are in hand; send it again.", retry_after_s=1))
+
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        try:
+            return await read_body(receive, headers.get(b"content-length"), self._limit, self._body_timeout_s, self._budget)
+        except Unavailable as error:
+            raise Turned("overload", error) from error
+        except Refused as error:
+            raise Turned(error.code, error, close=True) from error  # what is left of the body would be read as the next request
+
+    async def _handle(self, endpoint_id: str, scope: Scope, headers: dict[bytes, bytes], wire: bytes, probe: Probe | None) -> Answer:
+        now_ms = self._clock.now_ms()
+        encoding = headers.get(b"content-encoding", b"").strip().lower()
+        body = wire if encoding in PLAIN else await self._inflated(wire, encoding.decode("latin-1"))
+        request = Request(scope["method"], self._url(scope, headers), scope["headers"], wire)
+        endpoint = self._endpoint(endpoint_id)
+        if endpoint is None:
+            await self._pretend(request, body)
+            raise Turned("unknown_endpoint", NOBODY)
+        verdict = VOUCHED if probe is not None and probe.trust else await self._verify(endpoint, request, body, now_ms)
+        if endpoint.stored.status == "active" and "POST" in endpoint.scheme.challenge_methods and probe is None:
+            asked = endpoint.scheme.challenge(request, endpoint.live(now_ms), verdict)
+            if asked is not None:
+                return of_challenge(asked)
+        if isinstance(verdict, Rejected):
+            raise Turned(verdict.reason, NOBODY)
+        if endpoint.stored.status != "active":  # told only to whom the endpoint knows: to anybody else it looks like one that never was
+            raise Turned("inactive", Gone(f"The endpoint {endpoint_id} was deactivated; nothing was taken."))
+        event_id = ids.event_id(now_ms)
+        landed = await self._produce(endpoint, scope, headers, body, verdict, event_id, now_ms, probe)
+        if probe is not None:
+            probe.landed.append(landed)
+        self._count_accepted(endpoint, verdict.secret_id, len(body), now_ms)
+        return accepted(event_id, endpoint.scheme.verification.success_status)
+
+    def _endpoint(self, endpoint_id: str) -> Endpoint | None:
+        try:
+            return self._definitions.endpoint(endpoint_id)
+        except Unavailable as error:  # its sender comes back, and an operator mends it meanwhile; its detail is for the log
+            LOG.warning("%s", error)
+            raise Turned("unusable", Unavailable("The endpoint cannot be used at the moment; send it again.", retry_after_s=60)) from error
+
+    async def _inflated(self, wire: bytes, encoding: str) -> bytes:
+        try:
+            return await asyncio.to_thread(inflate, wire, encoding, self._limit)
+        except Refused as error:
+            raise Turned(error.code, error) from error
+
+    async def _verify(self, endpoint: Endpoint, request: Request, body: bytes, now_ms: int) -> Verified | Rejected:
+        secrets, verify = endpoint.live(now_ms), endpoint.scheme.verify
+        if len(request.body) < LARGE:
+            verdict = verify(request, secrets, now_ms)
+        else:
+            verdict = await asyncio.to_thread(verify, request, secrets, now_ms)
+        if isinstance(verdict, Rejected) and body is not request.body:  # senders differ in whether they sign before or after they pack
+            unpacked = Request(request.method, request.url, request.headers, body)
+            verdict = await asyncio.to_thread(verify, unpacked, secrets, now_ms)
+        return verdict
+
+    async def _pretend(self, request: Request, body: bytes) -> None:
+        """Do the work of `_verify` for an endpoint that there is not."""
+        if len(request.body) < LARGE:
+            decoy_verify(request)
+        else:
+            await asyncio.to_thread(decoy_verify, request)
+        if body is not request.body:
+            await asyncio.to_thread(decoy_verify, Request(request.method, request.url, request.headers, body))
+
+    async def _produce(
+        self, endpoint: Endpoint, scope: Scope, headers: dict[bytes, bytes], body: bytes, verified: Verified, event_id: str, now_ms: int, probe: Probe | None
+    ) -> Landed:
+        sender_id, key = identify(endpoint.places, verified.sender_id, headers, body)
+        content_type = headers.get(b"content-type", DEFAULT_TYPE).decode("latin-1")
+        fields = attributes(endpoint.stored.definition.endpoint_id, event_id, now_ms, content_type)
+        fields += [
+            (record.CONFIG_OFFSET, self._definitions.offset_text),
+            (record.KEY_ID, verified.secret_id),
+            (record.HTTP, http_header(scope, endpoint.hidden)),
+        ]
+        if verified.event_type:
+            fields.append((record.CE_TYPE, verified.event_type))
+        if sender_id:
+            fields.append((record.SENDER_ID, sender_id))
+        if probe is not None:
+            fields += [(record.TEST, "1"), (record.TRACE, "1")]
+        try:
+            delivery = await self._producer.send(topics.WEBHOOKS.name, key, body, fields)
+        except TooLarge as error:
+            raise Turned("too_large_for_broker", error) from error
+        except Unavailable as error:
+            raise Turned("unavailable", error) from error
+        return Landed(event_id, delivery, verified.secret_id)
+
+    def _url(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
+        """Return the URL as the sender saw it; a lie in the proxy's headers breaks the signature and nothing else."""
+        base = self._settings.http_public_url
+        if not base:
+            host = headers.get(b"x-forwarded-host") or headers.get(b"host", b"")
+            proto = headers.get(b"x-forwarded-proto", scope["scheme"].encode())
+            base = f"{proto.decode('latin-1')}://{host.decode('latin-1')}"
+        query = scope["query_string"]
+        path = scope["raw_path"].decode("latin-1")
+        return f"{base}{path}?{query.decode('latin-1')}" if query else base + path
+
+    def _count_accepted(self, endpoint: Endpoint, secret_id: str, size: int, now_ms: int) -> None:
+        tally = endpoint.tally
+        tally.received += 1
+        tally.accepted += 1
+        tally.last_received_ms = now_ms
+        tally.keys[secret_id] = now_ms
+        tally.changed = True
+        self._accepted.inc()
+        self._bytes.inc(size)
+        self._answered.inc()
+
+    def _count_rejected(self, endpoint_id: str, reason: str) -> None:
+        known = self._definitions.raw(endpoint_id) is not None
+        tally = self._tallies.of(endpoint_id if known else UNKNOWN)
+        tally.received += 1
+        tally.last_received_ms = self._clock.now_ms()
+        tally.reject(reason)
+        self._telemetry.count(signals.WEBHOOKS_REJECTED, reason=reason)

@@ -1,0 +1,116 @@
+"""The read model of `xyra.status`: what became of things, added up as the records come in."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from flows.core.clock import Clock
+
+INGRESS: Final = "ingress"
+TALLY: Final = "tally/"
+TRACE: Final = "trace/"
+BEAT: Final = "beat/"
+MOST_TRACES: Final = 1000
+TALLY_PARTS: Final = 4
+BEAT_PARTS: Final = 3
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counters of one resource, or of one flow and partition: each the sum of the tallies that belong to it."""
+
+    totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """`in`, `out`, `waiting`, `received`, `accepted`."""
+    reasons: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """By what became of it (`dropped`, `buried`, `rejected`) and why."""
+    last_ms: dict[str, int] = field(default_factory=dict)
+    """`last_in_ms`, `last_out_ms`, `last_received_ms`: the latest of all, and `key:<secret_id>` for when a secret last matched."""
+
+    def add(self, tally: dict[str, Any], sign: int) -> None:
+        """Add a tally (`sign` 1), or take an outdated one away again (-1)."""
+        for name, value in tally.items():
+            if isinstance(value, dict):
+                for reason, n in value.items():
+                    if name == "keys":
+                        self.last_ms["key:" + reason] = max(self.last_ms.get("key:" + reason, 0), int(n))
+                    else:
+                        self.reasons[name, reason] += sign * int(n)
+            elif name.endswith("_ms"):
+                self.last_ms[name] = max(self.last_ms.get(name, 0), int(value))
+            else:
+                self.totals[name] += sign * int(value)
+
+    def by_reason(self, what: str) -> dict[str, int]:
+        """Return why, and how often, for `dropped`, `buried` or `rejected`; what was never seen is left out."""
+        return {reason: n for (name, reason), n in sorted(self.reasons.items()) if name == what and n}
+
+
+class StatusView:
+    """Tallies, traces and signs of life; never blocks. After a crash it is read again from the topic."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start empty."""
+        self._clock = clock
+        self._tallies: dict[str, dict[str, Any]] = {}
+        self._traces: dict[str, dict[str, Any]] = {}
+        self.resources: defaultdict[str, Counts] = defaultdict(Counts)
+        """By endpoint id, `-` where it was unknown: over all flows and every ingress."""
+        self.flows: defaultdict[tuple[str, str], Counts] = defaultdict(Counts)
+        """By flow and partition; the ingress counts as a flow, its instance as the partition."""
+        self.seen: dict[str, float] = {}
+        """When each flow last wrote anything here, on the monotonic clock."""
+        self.malformed = 0
+        """Records that could not be read; none of ours are like that."""
+
+    def apply(self, key: str, value: bytes | None, _offset: int) -> None:
+        """Take one record of the topic."""
+        try:
+            content = None if value is None else orjson.loads(value)
+            self._take(key, content)
+        except (ValueError, TypeError, AttributeError):
+            self.malformed += 1
+
+    def _take(self, key: str, content: dict[str, Any] | None) -> None:
+        if key.startswith(TALLY):
+            self._tally(key, content or {})
+        elif key.startswith(TRACE):
+            event_id = key[len(TRACE) :]
+            self._traces.pop(event_id, None)
+            if content is not None:
+                self._traces[event_id] = content
+                if len(self._traces) > MOST_TRACES:
+                    self._traces.pop(next(iter(self._traces)))  # the oldest; nobody waits for it any more
+        elif key.startswith(BEAT):
+            parts = key.split("/", BEAT_PARTS - 1)
+            if len(parts) == BEAT_PARTS:
+                self.seen[parts[1]] = self._clock.monotonic()
+
+    def _tally(self, key: str, tally: dict[str, Any]) -> None:
+        parts = key.split("/", TALLY_PARTS - 1)
+        if len(parts) != TALLY_PARTS:
+            self.malformed += 1
+            return
+        _, flow, partition, resource = parts
+        old = self._tallies.get(key, {})
+        Counts().add(tally, 1)  # raises for a malformed one before anything is changed
+        for counts in (self.resources[resource], self.flows[flow, partition]):
+            counts.add(old, -1)
+            counts.add(tally, 1)
+        self._tallies[key] = tally
+        self.seen[flow] = self._clock.monotonic()
+
+    def tally(self, flow: str, partition: str, resource: str) -> dict[str, Any]:
+        """Return one tally as it was last published; empty when it never was."""
+        return self._tallies.get(f"{TALLY}{flow}/{partition}/{resource}", {})
+
+    def tallies_of(self, flow: str, partition: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Return every resource's tally of one flow and partition."""
+        prefix = f"{TALLY}{flow}/{partition}/"
+        return ((key[len(prefix) :], tally) for key, tally in self._tallies.items() if key.startswith(prefix))
+
+    def trace(self, event_id: str) -> dict[str, Any] | None:
+        """Return what a flow wrote about a traced event, None as long as it has not."""
+        return self._traces.get(event_id)
