@@ -14,6 +14,7 @@ RESERVED_IDS: Final = frozenset({"register", "test", "status"})
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 """CEL; its nesting is bounded when it is compiled (`flows.core.rules`)."""
+SecretText = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 
 
 class RetryConfig(Model):
@@ -66,12 +67,10 @@ class OrderingKey(Model):
 
 
 class WebhookFields(Model):
-    """What can be said of a webhook endpoint, apart from its name."""
+    """What can be said of a webhook endpoint and may be shown to anybody who may see it: all but its name and its secret."""
 
     url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s]+$")] | None = None
     """Where the endpoint's owner lives; kept for the owner."""
-    secret: SecretStr | None = Field(default=None, min_length=1, max_length=4096)
-    """What the sender signs with, or its public key; sealed before it is stored, never given back."""
     events: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(default=(), max_length=1000)
     """Event types to let through; `payment.*` matches by prefix; none lets all through."""
     retry_config: RetryConfig = RetryConfig()
@@ -103,11 +102,22 @@ class WebhookFields(Model):
         return self
 
 
+class WebhookReplacement(WebhookFields):
+    """What a webhook endpoint is to be from now on."""
+
+    endpoint_id: str | None = None
+    """May be left out; must be the route's own."""
+    secret: SecretText | None = None
+    """Takes the place of all secrets the endpoint has; left out, they stay."""
+
+
 class WebhookDefinition(WebhookFields):
     """A webhook endpoint as a user declares it."""
 
     endpoint_id: Identifier
     """Its name, and the last part of the path that senders post to."""
+    secret: SecretText | None = None
+    """What the sender signs with, or its public key; sealed before it is stored, never given back."""
 
     @field_validator("endpoint_id")
     @classmethod
