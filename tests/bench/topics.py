@@ -1,0 +1,120 @@
+"""Topics of a run: made, filled and deleted; and how far a group has come on them."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # the package re-exports it without saying so
+
+PARTITIONS: Final = 8
+KEYS: Final = 5000
+TIMEOUT_S: Final = 30.0
+
+
+def make(bootstrap: str, *names: str, compacted: bool = False) -> None:
+    """Make topics with the partition count all runs have."""
+    config = {"cleanup.policy": "compact"} if compacted else {}
+    new = [NewTopic(name, PARTITIONS, 1, config=config) for name in names]
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # kept: its futures end with it
+    for future in admin.create_topics(new).values():
+        future.result(TIMEOUT_S)
+
+
+def delete(bootstrap: str, *prefixes: str) -> None:
+    """Delete the topics whose names begin with one of `prefixes`."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    names = [name for name in admin.list_topics(timeout=TIMEOUT_S).topics if name.startswith(prefixes)]
+    for future in admin.delete_topics(names).values() if names else ():
+        future.result(TIMEOUT_S)
+
+
+def body(i: int) -> tuple[bytes, bytes]:
+    """Return the key and the value of record `i`: JSON of about 220 bytes, one of 5,000 keys."""
+    agent = i % KEYS
+    value = (
+        b'{"id":%d,"amount":12.5,"agent":"agent-%d","session":"s%d","kind":"completion","created_at":"2026-01-01T00:00:00Z",'
+        b'"tokens":[%d,2,3],"model":"large-2","customer":{"id":%d,"plan":"business","region":"eu-west-1"}}'
+    ) % (i, agent, i, i, agent)
+    return b"%d" % agent, value
+
+
+def fill(bootstrap: str, topic: str, records: int, each: Callable[[int], tuple[bytes, bytes]] = body) -> None:
+    """Write `records` records to `topic`, spread by key; returns when the broker has them all.
+
+    Raises:
+        KafkaException: the broker did not take them all.
+
+    """
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50, "compression.type": "lz4", "queue.buffering.max.messages": 500_000})
+    for i in range(records):
+        key, value = each(i)
+        while True:
+            try:
+                producer.produce(topic, value, key)
+            except BufferError:
+                producer.poll(0.1)
+            else:
+                break
+    if producer.flush(TIMEOUT_S):
+        msg = f"not all of {records} records reached {topic}"
+        raise KafkaException(msg)
+
+
+class Progress:
+    """How many records of a topic a group has committed; reading it disturbs nobody."""
+
+    def __init__(self, bootstrap: str, group: str, topic: str, partitions: int = PARTITIONS) -> None:
+        """Take the group and the topic it reads."""
+        # read_uncommitted: the last committed offsets are answered at once, also while a transaction is about to move them.
+        config = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
+        self._consumer = Consumer(config)
+        self._partitions = [TopicPartition(topic, i) for i in range(partitions)]
+
+    def committed(self) -> int:
+        """Return the sum of the committed offsets; 0 while the group is not there yet."""
+        try:
+            answer = self._consumer.committed(self._partitions, timeout=10)
+        except KafkaException:
+            return 0  # the group's coordinator moves in its first moments
+        return sum(max(p.offset, 0) for p in answer)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._consumer.close()
+
+
+def log_size(bootstrap: str, topic: str) -> int:
+    """Return how many offsets lie on `topic`, transaction markers among them."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-size"})
+    try:
+        marks = (consumer.get_watermark_offsets(TopicPartition(topic, i), timeout=10) for i in range(PARTITIONS))
+        return sum(high - low for low, high in marks)
+    finally:
+        consumer.close()
+
+
+def read_end(bootstrap: str, topic: str) -> Consumer:
+    """Return a read_committed consumer that stands at the end of `topic`."""
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "bench-read", "enable.auto.commit": False, "isolation.level": "read_committed", "fetch.wait.max.ms": 10}
+    )
+    ends = (consumer.get_watermark_offsets(TopicPartition(topic, i), timeout=10)[1] for i in range(PARTITIONS))
+    consumer.assign([TopicPartition(topic, i, end) for i, end in enumerate(ends)])
+    return consumer
+
+
+def wait_until(true: Callable[[], bool], timeout_s: float, what: str, *, every_s: float = 0.05) -> float:
+    """Ask until it is true; return how many seconds that took.
+
+    Raises:
+        TimeoutError: it was still not true after `timeout_s` seconds.
+
+    """
+    start = time.monotonic()
+    while not true():
+        if time.monotonic() - start > timeout_s:
+            msg = f"{what}: not within {timeout_s:.0f} s"
+            raise TimeoutError(msg)
+        time.sleep(every_s)
+    return time.monotonic() - start
