@@ -57,8 +57,10 @@ def pointer(location: Sequence[str | int], body: object) -> str:
     parts: list[str] = []
     here = body
     for n, part in enumerate(location):
-        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int) and 0 <= part < len(here)):
+        if isinstance(here, dict) and part in here:
             here = here[part]
+        elif isinstance(here, list) and part in range(len(here)):
+            here = here[int(part)]
         elif not (isinstance(here, dict) and n == len(location) - 1 and isinstance(part, str) and not part.startswith("[")):
             continue
         parts.append(str(part).replace("~", "~0").replace("/", "~1"))

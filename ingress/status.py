@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from flows.core.clock import Clock
+from ingress.rates import WINDOWS_S, Meter
 
 INGRESS: Final = "ingress"
 TALLY: Final = "tally/"
@@ -62,6 +63,9 @@ class StatusView:
         """By flow and partition; the ingress counts as a flow, its instance as the partition."""
         self.seen: dict[str, float] = {}
         """When each flow last wrote anything here, on the monotonic clock."""
+        self.meters: dict[tuple[str, str], Meter] = {}
+        """How fast things go, by resource and what is counted: `accepted` and `out`."""
+        self._moving: set[tuple[str, str]] = set()
         self.malformed = 0
         """Records that could not be read; none of ours are like that."""
 
@@ -100,7 +104,28 @@ class StatusView:
             counts.add(old, -1)
             counts.add(tally, 1)
         self._tallies[key] = tally
+        for what in ("accepted", "out"):
+            if tally.get(what, 0) != old.get(what, 0):
+                self._move(resource, what, int(tally.get(what, 0)) - int(old.get(what, 0)) if old else 0)
         self.seen[flow] = self._clock.monotonic()
+
+    def _move(self, resource: str, what: str, by: int) -> None:
+        pair = resource, what
+        if pair not in self.meters:  # what was counted before this process began is no rate of now
+            self.meters[pair] = Meter(self._clock.monotonic(), self.resources[resource].totals[what] - by)
+        self._moving.add(pair)
+
+    def tick(self) -> None:
+        """Bring the rates of what moves up to now; call it about once a second."""
+        now = self._clock.monotonic()
+        for pair in list(self._moving):
+            if not any(self.meters[pair].rates(now, self.resources[pair[0]].totals[pair[1]]).values()):
+                self._moving.discard(pair)
+
+    def rates(self, resource: str, what: str) -> dict[str, float]:
+        """Return how many per second over the last 1, 5 and 15 minutes."""
+        meter = self.meters.get((resource, what))
+        return dict.fromkeys(WINDOWS_S, 0.0) if meter is None else meter.rates(self._clock.monotonic(), self.resources[resource].totals[what])
 
     def tally(self, flow: str, partition: str, resource: str) -> dict[str, Any]:
         """Return one tally as it was last published; empty when it never was."""

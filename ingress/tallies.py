@@ -1,35 +1,10 @@
-"""What this ingress counts for each endpoint, and how fast things go."""
+"""What this ingress counts for each endpoint."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from ingress.status import StatusView
-
-TICK_S: Final = 5.0
-WINDOWS_S: Final = {"1m": 60.0, "5m": 300.0, "15m": 900.0}
-
-
-class Meter:
-    """A rate as an exponentially weighted moving average over 1, 5 and 15 minutes, like a Unix load average; costs no timer."""
-
-    __slots__ = ("_last", "_rates", "_total")
-
-    def __init__(self, now: float, total: int = 0) -> None:
-        """Start at rest at `now` (monotonic seconds), with `total` counted already."""
-        self._last, self._total = now, total
-        self._rates = dict.fromkeys(WINDOWS_S, 0.0)
-
-    def rates(self, now: float, total: int) -> dict[str, float]:
-        """Take the count as it is now and return the rates per second; call it every few seconds, or seldom: both are right."""
-        passed = now - self._last
-        if passed >= TICK_S:
-            rate = max(0, total - self._total) / passed
-            for name, window in WINDOWS_S.items():
-                self._rates[name] += (1 - math.exp(-passed / window)) * (rate - self._rates[name])
-            self._last, self._total = now, total
-        return {name: round(rate, 3) for name, rate in self._rates.items()}
 
 
 @dataclass(slots=True)
@@ -96,9 +71,6 @@ class Tallies:
             tally = self._by_resource[resource] = Tally()
         return tally
 
-    def take_changed(self) -> Iterator[tuple[str, Tally]]:
-        """Give those that changed since they were last taken."""
-        for resource, tally in self._by_resource.items():
-            if tally.changed:
-                tally.changed = False
-                yield resource, tally
+    def changed(self) -> Iterator[tuple[str, Tally]]:
+        """Give those that have changed since they were published."""
+        return ((resource, tally) for resource, tally in self._by_resource.items() if tally.changed)

@@ -4,11 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from flows.core.clock import Clock
 from flows.core.errors import TooLarge, Unavailable
 from flows.core.settings import Settings
 from flows.core.topics import RECORD_BYTES
@@ -41,15 +41,17 @@ class LoopProducer:
     not acknowledged, and nobody was told that it had been.
     """
 
-    def __init__(self, settings: Settings, observe_ack: Callable[[float], None]) -> None:
+    def __init__(self, settings: Settings, clock: Clock, observe_ack: Callable[[float], None]) -> None:
         """Prepare the client; connects in the background and does not block.
 
         Args:
             settings: names the cluster and says how long an acknowledgement is waited for.
+            clock: measures that.
             observe_ack: is told how many seconds each acknowledgement took.
 
         """
         self._settings = settings
+        self._monotonic = clock.monotonic
         self._observe_ack = observe_ack
         self._timeout_s = settings.webhook_ack_timeout_ms / 1000
         self._pending: deque[tuple[float, asyncio.Future[Delivery]]] = deque()
@@ -85,7 +87,7 @@ class LoopProducer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Delivery] = loop.create_future()
-        now = monotonic()
+        now = self._monotonic()
         try:
             self._producer.produce(topic, value, key, headers=headers, on_delivery=partial(self._report, future, now))
         except (BufferError, KafkaException) as error:
@@ -101,8 +103,8 @@ class LoopProducer:
 
     async def flush(self, timeout_s: float) -> int:
         """Wait up to `timeout_s` seconds for what was sent, and return how many records are still unacknowledged."""
-        until = monotonic() + timeout_s
-        while len(self._producer) and monotonic() < until:  # the client counts what it holds
+        until = self._monotonic() + timeout_s
+        while len(self._producer) and self._monotonic() < until:  # the client counts what it holds
             self._producer.poll(0)
             await asyncio.sleep(POLL_S)
         return len(self._producer)
@@ -116,7 +118,7 @@ class LoopProducer:
 
     def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         self._producer.poll(0)
-        pending, now = self._pending, monotonic()
+        pending, now = self._pending, self._monotonic()
         # All wait equally long, so the oldest is first: looking at the head is enough.
         while pending and (pending[0][1].done() or pending[0][0] <= now):
             future = pending.popleft()[1]
@@ -126,7 +128,7 @@ class LoopProducer:
 
     def _report(self, future: "asyncio.Future[Delivery]", sent: float, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self.last_ack = now = monotonic()
+            self.last_ack = now = self._monotonic()
             self._observe_ack(now - sent)
             if not future.done():
                 future.set_result(Delivery(message.partition() or 0, message.offset() or 0))

@@ -1,0 +1,160 @@
+"""What a write makes of a definition: pure decisions, taken on the definition as it stands on the log."""
+
+import secrets
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
+from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement
+from flows.core.rules import check_definition
+from flows.core.verification import Verification
+from ingress.registrar import Decide
+from ingress.verification import check_secret
+from ingress.view import live_secrets, verification_of
+
+MOST_SECRETS = 8
+"""Live secrets of one endpoint: each is tried on each request."""
+
+Seal = Callable[[str, str, str], str]
+"""Seals a secret: endpoint id, secret id, plain text."""
+
+
+def register(definition: WebhookDefinition, seal: Seal, now_ms: int) -> Decide:
+    """Make a new endpoint.
+
+    Raises:
+        InvalidFields: the definition cannot be run, or its secret is missing or unfit; every reason at once.
+
+    """
+    verification = checked(definition)
+    if definition.secret is None:
+        raise InvalidFields("A sender must be able to prove itself.", errors=(FieldError("/secret", "missing", _wanted(verification)),))
+    first = new_secret(definition.endpoint_id, definition.secret.get_secret_value(), None, seal, now_ms)
+
+    def decide(current: StoredWebhook | None) -> StoredWebhook:
+        if current is not None:
+            again = "PUT replaces it" if current.status == "active" else "it was deactivated, and PUT makes it active again"
+            raise Conflict(f"There is an endpoint {definition.endpoint_id} already; {again}.")
+        public = definition.model_copy(update={"secret": None})
+        return StoredWebhook(definition=public, secrets=(first,), created_at_ms=now_ms, updated_at_ms=now_ms)
+
+    return decide
+
+
+def replace(endpoint_id: str, replacement: WebhookReplacement, unseal: Callable[[StoredSecret], str], seal: Seal, now_ms: int) -> Decide:
+    """Put another definition in an endpoint's place, active; its secrets stay unless there is a new one.
+
+    Raises:
+        InvalidFields: as in `register`; also, from the decision, when a secret that stays does not fit the new verification.
+
+    """
+    if replacement.endpoint_id not in {None, endpoint_id}:
+        raise InvalidFields("The body names another endpoint.", errors=(FieldError("/endpoint_id", "mismatch", f"leave it out, or say {endpoint_id!r}"),))
+    verification = checked(replacement, replacement.secret.get_secret_value() if replacement.secret else None)
+    given = new_secret(endpoint_id, replacement.secret.get_secret_value(), None, seal, now_ms) if replacement.secret else None
+    fields = {name: getattr(replacement, name) for name in WebhookFields.model_fields}
+    definition = WebhookDefinition.model_construct(endpoint_id=endpoint_id, secret=None, **fields)
+
+    def decide(current: StoredWebhook | None) -> StoredWebhook:
+        kept = _there(endpoint_id, current)
+        if given is None:
+            for secret in live_secrets(kept, now_ms):
+                wrong = check_secret(verification, unseal(secret))
+                if wrong is not None:
+                    raise InvalidFields("A secret the endpoint has does not fit; give a new one.", errors=(FieldError("/secret", wrong.code, wrong.detail),))
+        stay = kept.secrets if given is None else (given,)
+        return kept.model_copy(update={"definition": definition, "secrets": stay, "status": "active", "updated_at_ms": now_ms})
+
+    return decide
+
+
+def deactivate(endpoint_id: str, now_ms: int) -> Decide:
+    """Take nothing more for an endpoint; what it has received stays."""
+
+    def decide(current: StoredWebhook | None) -> StoredWebhook:
+        return _there(endpoint_id, current).model_copy(update={"status": "inactive", "updated_at_ms": now_ms})
+
+    return decide
+
+
+def add_secret(endpoint_id: str, plain: str, made: StoredSecret, retire_others_ms: int | None, now_ms: int) -> Decide:
+    """Add a live secret; `retire_others_ms` says when those that are there expire, unless they do so sooner."""
+
+    def decide(current: StoredWebhook | None) -> StoredWebhook:
+        there = _there(endpoint_id, current)
+        wrong = check_secret(verification_of(there.definition), plain)
+        if wrong is not None:
+            raise InvalidFields("The secret does not fit the endpoint's verification.", errors=(wrong,))
+        live = live_secrets(there, now_ms)
+        if any(secret.secret_id == made.secret_id for secret in there.secrets):
+            raise Conflict(f"The endpoint has a secret {made.secret_id} already; choose another id.")
+        if len(live) >= MOST_SECRETS:
+            raise Conflict(f"The endpoint has {len(live)} live secrets, and each is tried on each request; remove one first.")
+        if retire_others_ms is not None:
+            live = tuple(s.model_copy(update={"expires_at_ms": min(s.expires_at_ms or retire_others_ms, retire_others_ms)}) for s in live)
+        return there.model_copy(update={"secrets": (*live, made), "updated_at_ms": now_ms})
+
+    return decide
+
+
+def remove_secret(endpoint_id: str, secret_id: str, now_ms: int) -> Decide:
+    """Remove a secret at once; the last live one stays, since nobody could prove itself any more."""
+
+    def decide(current: StoredWebhook | None) -> StoredWebhook:
+        there = _there(endpoint_id, current)
+        if all(secret.secret_id != secret_id for secret in there.secrets):
+            raise NotFound(f"The endpoint {endpoint_id} has no secret {secret_id}.")
+        rest = tuple(secret for secret in there.secrets if secret.secret_id != secret_id)
+        if not live_secrets(there.model_copy(update={"secrets": rest}), now_ms):
+            raise Conflict("It is the last live secret: add another one first, or deactivate the endpoint.")
+        return there.model_copy(update={"secrets": rest, "updated_at_ms": now_ms})
+
+    return decide
+
+
+def new_secret(endpoint_id: str, plain: str, secret_id: str | None, seal: Seal, now_ms: int, expires_at_ms: int | None = None) -> StoredSecret:
+    """Seal a secret under a new id, or the one given."""
+    name = secret_id or "key_" + secrets.token_hex(4)
+    return StoredSecret(secret_id=name, sealed=seal(endpoint_id, name, plain), created_at_ms=now_ms, expires_at_ms=expires_at_ms)
+
+
+def checked(definition: WebhookFields, secret: str | None = None) -> Verification:
+    """Return how a definition's sender proves itself, all of the definition having been judged.
+
+    Raises:
+        InvalidFields: there is no such preset, a rule cannot be run, or the secret does not fit; every reason at once.
+
+    """
+    given = getattr(definition, "secret", None)
+    plain = secret if secret is not None else given.get_secret_value() if given is not None else None
+    errors = list(check_definition(definition))
+    verification = Verification()
+    try:
+        verification = verification_of(definition)
+    except ValidationError as error:
+        errors.append(FieldError("/preset", "unknown_preset", error.errors()[0]["msg"].removeprefix("Value error, ")))
+    else:
+        wrong = check_secret(verification, plain) if plain is not None else None
+        errors += [wrong] if wrong is not None else []
+    if errors:
+        raise InvalidFields("The definition has fields that are not valid.", errors=tuple(errors))
+    return verification
+
+
+def _wanted(verification: Verification) -> str:
+    match verification.algorithm:
+        case "basic":
+            return "give the user:password that the sender will show"
+        case "token":
+            return "give the token that the sender will show"
+        case algorithm if algorithm.startswith("hmac"):
+            return "give the secret that the sender signs with"
+        case _:
+            return "give the sender's public key"
+
+
+def _there(endpoint_id: str, current: StoredWebhook | None) -> StoredWebhook:
+    if current is None:
+        raise NotFound(f"There is no endpoint {endpoint_id}; POST /integration/webhooks/register makes one.")
+    return current

@@ -1,0 +1,161 @@
+"""The parts of a running ingress, put together: what reads, what writes, what counts, and what happens once a second."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from flows.core import signals, topics
+from flows.core.clock import Clock
+from flows.core.errors import Unavailable, XyraError
+from flows.core.settings import Settings
+from flows.wire.compacted import CompactedTopic
+from flows.wire.instance import Instance
+from flows.wire.kafka import ensure_topics
+from flows.wire.produce import Delivery, LoopProducer
+from flows.wire.telemetry import Telemetry
+from flows.wire.vault import Vault, admin_key
+from ingress.intake import Intake
+from ingress.registrar import Registrar
+from ingress.status import INGRESS, StatusView
+from ingress.tallies import Tallies, Tally
+from ingress.view import Definitions, Followed, seal_context
+
+LOG: Final = logging.getLogger("xyra.ingress")
+TICK_S: Final = 1.0
+BEAT_S: Final = 2.0
+"""After so long without an acknowledgement the ingress asks for one itself: readiness is known, not hoped for."""
+AGAIN_S: Final = 1.0
+FLUSH_S: Final = 1.0
+OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS)
+
+
+class Door:
+    """A running ingress. Opens at once, whatever is away, and heals by itself; after a crash everything is read from the topics again."""
+
+    def __init__(self, settings: Settings, clock: Clock, fail: Callable[[XyraError], None]) -> None:
+        """Put the parts together; touches files, no network.
+
+        Args:
+            settings: where Kafka is, where data lies, and the limits.
+            clock: the one clock.
+            fail: is told of an error after which the process must end.
+
+        Raises:
+            WrongSetting: a key cannot be read.
+            Busy: the data directory has no place for another ingress.
+
+        """
+        self.settings, self.clock, self._fail = settings, clock, fail
+        self.vault = Vault.load(settings)
+        self.admin_key = admin_key(settings).text
+        self._instance = Instance(settings.data_dir, INGRESS)
+        self.instance = self._instance.name
+        self.telemetry = Telemetry()
+        self.tallies = Tallies()
+        self.definitions = Definitions(self.vault, self.tallies)
+        self.status = StatusView(clock)
+        acks = self.telemetry.child(signals.BROKER_ACK_SECONDS)
+        self.producer = LoopProducer(settings, clock, acks.observe)
+        self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.telemetry, self.reading_done)
+        self.config_topic: Followed | None = None
+        self.status_topic: Followed | None = None
+        self._registrar: Registrar | None = None
+        self._restored = False
+        self.last_tick = clock.monotonic()
+        """When the loop last moved, on the monotonic clock."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def open(self) -> None:
+        """Begin to read, to count and to look for the broker; call it in the loop. Does not block."""
+        self._tasks = [asyncio.create_task(self._connect()), asyncio.create_task(self._tick())]
+
+    async def close(self) -> None:
+        """Publish the last tallies, wait a second at most for what is on its way, and let everything go."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._publish()
+        left = await self.producer.flush(FLUSH_S)
+        if left:
+            LOG.warning("%d records were not acknowledged before the ingress ended; their senders were not told that they were taken", left)
+        for followed in (self.config_topic, self.status_topic):
+            if followed is not None:
+                followed.close()
+        self.producer.close()
+        self._instance.close()
+
+    def reading_done(self) -> bool:
+        """Whether all definitions have been read, so that an unknown endpoint is one that there is not."""
+        return self.config_topic is not None and self.config_topic.ready
+
+    @property
+    def registrar(self) -> Registrar:
+        """What writes definitions.
+
+        Raises:
+            Unavailable: they have not been read yet.
+
+        """
+        if self._registrar is None or not self.reading_done():
+            raise Unavailable("The definitions are still being read; try again.", retry_after_s=1)
+        return self._registrar
+
+    def seal(self, endpoint_id: str, secret_id: str, plain: str) -> str:
+        """Seal a secret of an endpoint."""
+        return self.vault.seal(plain, seal_context(endpoint_id, secret_id))
+
+    async def _connect(self) -> None:
+        """Make the topics and follow two of them, however long the broker is away."""
+        while True:
+            try:
+                await asyncio.to_thread(ensure_topics, self.settings, OWN_TOPICS)
+                break
+            except Unavailable as error:
+                LOG.warning("%s Trying again.", error)
+                await asyncio.sleep(AGAIN_S)
+            except XyraError as error:
+                self._fail(error)
+                return
+        self.status_topic = Followed(CompactedTopic(self.settings, topics.STATUS.name, self.status.apply), self._fail)
+        self.config_topic = Followed(CompactedTopic(self.settings, topics.CONFIG.name, self.definitions.apply), self._fail)
+        self._registrar = Registrar(self.settings, self.config_topic, self.definitions)
+
+    async def _tick(self) -> None:
+        while True:
+            self.last_tick = self.clock.monotonic()
+            self.producer.serve()
+            self.status.tick()
+            if self.status_topic is not None and self.status_topic.ready:
+                if not self._restored:
+                    self.tallies.restore(self.status, self.instance)
+                    self._restored = True
+                self._publish()
+            await asyncio.sleep(TICK_S)
+
+    def _publish(self) -> None:
+        """Publish the tallies that changed; with none of them, and a quiet broker, a sign of life."""
+        if not self._restored:
+            return  # what was published before the restart is not known yet, and would be overwritten
+        for resource, tally in list(self.tallies.changed()):
+            tally.changed = False
+            self._send(f"tally/{INGRESS}/{self.instance}/{resource}", orjson.dumps(tally.as_json()), tally)
+        last = self.producer.last_ack
+        if last is None or self.clock.monotonic() - last > BEAT_S:
+            self._send(f"beat/{INGRESS}/{self.instance}", orjson.dumps({"at_ms": self.clock.now_ms()}), None)
+
+    def _send(self, key: str, value: bytes, tally: Tally | None) -> None:
+        """Write to `xyra.status`; a tally that does not arrive counts as changed, and the next second sends it again."""
+
+        def done(future: asyncio.Future[Delivery]) -> None:
+            failed = future.cancelled() or future.exception() is not None  # also marks the exception as seen: health shows a broker that is away
+            if failed and tally is not None:
+                tally.changed = True
+
+        try:
+            self.producer.send(topics.STATUS.name, key.encode(), value).add_done_callback(done)
+        except Unavailable:  # the queue to the broker is full
+            if tally is not None:
+                tally.changed = True
