@@ -1,8 +1,10 @@
 """The README says what is: no row of the code is missing in it, and it names nothing that is not there."""
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
+import confluent_kafka
 import pytest
 
 from deploy import docs
@@ -66,3 +68,13 @@ def test_the_changelog_is_kept() -> None:
     assert "keepachangelog.com" in text
     assert "## [Unreleased]" in text
     assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_versions_it_names_are_those_it_was_tested_with() -> None:
+    jars = (ROOT / "deploy" / "local" / "kafka.jars").read_text(encoding="utf-8")
+    kafka = re.search(r"\bkafka_2\.13\D+(\d+\.\d+\.\d+)", jars)
+    assert kafka
+    named = (
+        f"Apache Kafka {kafka[1]} and confluent-kafka {version('confluent-kafka')} (librdkafka {confluent_kafka.libversion()[0]}), Bytewax {version('bytewax')}"
+    )
+    assert named in README

