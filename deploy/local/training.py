@@ -55,7 +55,7 @@ def _train(broker: kafka.Broker, output: Path) -> None:
             process.kill()
 
 
-def await_kafka(bootstrap: str, timeout_s: float, alive: Callable[[], bool]) -> bool:
+def await_kafka(bootstrap: str, timeout_s: float, alive: Callable[[], bool] = lambda: True) -> bool:
     """Wait until a broker answers with metadata; False when `alive` turned false or time ran out first."""
     admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
     end = time.monotonic() + timeout_s

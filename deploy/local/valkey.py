@@ -25,6 +25,7 @@ def command(home: Path, port: int, password: str = "") -> list[str]:
         "bind": HOST,
         "port": str(port),
         "dir": str(home),
+        "set-proc-title": "no",  # its command line is part of how the supervisor knows it
         "appendonly": "yes",
         "save": '""',
         "maxmemory": MAX_MEMORY,

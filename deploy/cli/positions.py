@@ -1,0 +1,52 @@
+"""Where the flows stand: committed offsets beside the ends of their source topics."""
+
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from deploy.flows import SOURCES, group
+from flows.core.errors import Unavailable
+from flows.core.settings import Settings
+from flows.wire.kafka import client_config, partition_count
+
+TIMEOUT_S = 10.0
+
+
+class Position(NamedTuple):
+    """One partition of a flow's source: its oldest offset, its end (both of committed records), and where the flow goes on."""
+
+    flow: str
+    partition: int
+    start: int
+    end: int
+    committed: int
+
+    @property
+    def lag(self) -> int:
+        """Offsets between what the flow has committed and the end."""
+        return max(0, self.end - self.committed)
+
+
+def positions(settings: Settings, flow: str) -> list[Position]:
+    """Ask the cluster; empty where the topic is not there yet. Joins no group and commits nothing; blocks for 10 s at most.
+
+    Raises:
+        Unavailable: the cluster does not answer.
+
+    """
+    topic = SOURCES[flow].name
+    count = partition_count(settings, topic)
+    if count is None:
+        return []
+    consumer = Consumer(client_config(settings, group_id=group(flow), enable_auto_commit=False, isolation_level="read_committed"))
+    try:
+        committed = consumer.committed([TopicPartition(topic, n) for n in range(count)], timeout=TIMEOUT_S)
+        found = []
+        for place in committed:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), timeout=TIMEOUT_S)
+            found.append(Position(flow, place.partition, low, high, place.offset if place.offset >= 0 else low))
+    except KafkaException as error:
+        raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not tell where the flow {flow} stands: {error.args[0].str()}.") from error
+    finally:
+        consumer.close()
+    return found

@@ -1,0 +1,150 @@
+"""`xyra topics`: list them, make them, read one."""
+
+import base64
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any
+from uuid import uuid4
+
+import orjson
+import typer
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from deploy.cli.output import as_json, printable, table
+from deploy.flows import FLOWS
+from deploy.local.place import running
+from flows.core.errors import NotFound, Unavailable
+from flows.core.settings import Settings
+from flows.core.topics import TOPICS, Topic, changelog
+from flows.wire.kafka import client_config, ensure_topics, partition_count, wanted_partitions
+
+TIMEOUT_S = 10.0
+topics_app = typer.Typer(help="List, make and read the topics.", no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+DataDir = Annotated[str, typer.Option("--data-dir", metavar="DIR", help="The stack's data directory, over INTEGRATION_DATA_DIR.", show_default=".xyra")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def all_topics() -> list[Topic]:
+    """Return every topic of this version, the flows' changelogs among them."""
+    return [*TOPICS, *map(changelog, FLOWS)]
+
+
+@topics_app.command("list", epilog="Example: `xyra topics list --json`")
+def list_(data_dir: DataDir = "", json: Json = False) -> None:
+    """Show every topic: what stands on it, its partitions on the cluster, how long it is kept."""
+    settings = running(os.environ, data_dir)
+    rows = [
+        {
+            "topic": topic.name,
+            "partitions": partition_count(settings, topic.name),
+            "kept": "compacted" if topic.compacted else f"{topic.retention_ms // 86_400_000} days",
+            "writer": topic.writer,
+            "readers": topic.readers,
+            "meaning": topic.meaning,
+        }
+        for topic in all_topics()
+    ]
+    if json:
+        as_json(rows)
+    else:
+        table(list(rows[0]), [["missing" if cell is None else cell for cell in row.values()] for row in rows])
+
+
+@topics_app.command("make", epilog="Example: `INTEGRATION_KAFKA_PARTITIONS=32 xyra topics make`")
+def make(data_dir: DataDir = "", json: Json = False) -> None:
+    """Make the topics that are missing; those that are there stay as they are."""
+    settings = running(os.environ, data_dir)
+    made = ensure_topics(settings, all_topics())
+    if json:
+        as_json({"made": made})
+        return
+    for topic in all_topics():
+        typer.echo(f"{'made ' if topic.name in made else 'there'}  {topic.name} ({wanted_partitions(settings, topic)} partitions)")
+
+
+@topics_app.command(epilog="Examples: `xyra topics read xyra.events --from-beginning -n 1` · `xyra topics read xyra.dlq --from-beginning --to-end --json`")
+def read(
+    topic: Annotated[str, typer.Argument(help="The topic to read.")],
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="From the oldest record, not from now on.")] = False,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Stop after so many records; 0: go on.", show_default="go on")] = 0,
+    to_end: Annotated[bool, typer.Option("--to-end", help="Stop at the end of the topic as it is now.")] = False,
+    data_dir: DataDir = "",
+    json: Json = False,
+) -> None:
+    """Read committed records and print them, one a line: partition and offset, key, headers, value."""
+    settings = running(os.environ, data_dir)
+    for seen, message in enumerate(committed(settings, topic, from_beginning=from_beginning, to_end=to_end), start=1):
+        typer.echo(orjson.dumps(_fields(message)) if json else _line(message))
+        if seen == count:
+            break
+
+
+def committed(settings: Settings, topic: str, *, from_beginning: bool, to_end: bool) -> Iterator[Message]:
+    """Yield the committed records of a topic; goes on for ever unless `to_end`. Commits nothing.
+
+    Raises:
+        NotFound: there is no such topic.
+        Unavailable: the cluster does not answer.
+
+    """
+    count = partition_count(settings, topic)
+    if count is None:
+        raise NotFound(f"There is no topic {topic} on {settings.kafka_bootstrap_servers}. `xyra topics list` shows those of this version.")
+    options = {"enable_auto_commit": False, "isolation_level": "read_committed", "enable_partition_eof": True, "fetch_wait_max_ms": 50}
+    consumer = Consumer(client_config(settings, group_id=f"xyra-read-{uuid4()}", **options))
+    try:
+        consumer.assign([TopicPartition(topic, n, OFFSET_BEGINNING if from_beginning else OFFSET_END) for n in range(count)])
+        at_end: set[int | None] = set()
+        while not (to_end and len(at_end) == count):
+            message = consumer.poll(TIMEOUT_S)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name for it begins so
+                at_end.add(message.partition())
+            elif not error.retriable():
+                raise Unavailable(f"Reading {topic} failed: {error.str()}.")
+    except KafkaException as error:
+        raise Unavailable(f"Reading {topic} failed: {error}.") from error
+    finally:
+        consumer.close()
+
+
+def _headers(message: Message) -> list[tuple[str, bytes]]:
+    found: Any = message.headers() or []
+    pairs = found.items() if isinstance(found, dict) else found
+    return [(name, value if isinstance(value, bytes) else str(value or "").encode()) for name, value in pairs]
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    return {
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "timestamp_ms": message.timestamp()[1],
+        "key": _json_text(message.key()),
+        "headers": {name: _json_text(value) for name, value in _headers(message)},
+        "value": _json_text(message.value()),
+    }
+
+
+def _json_text(data: str | bytes | None) -> Any:
+    """Bytes as text, or, where they are none, as an object that says so."""
+    if not isinstance(data, bytes):
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def _line(message: Message) -> str:
+    key, value = message.key(), message.value()
+    headers = " ".join(f"{name}={printable(value)}" for name, value in _headers(message))
+    parts = [f"{message.partition()}@{message.offset()}", printable(_raw(key)), headers, printable(_raw(value))]
+    return "  ".join(parts)
+
+
+def _raw(data: str | bytes | None) -> bytes | None:
+    return data.encode() if isinstance(data, str) else data

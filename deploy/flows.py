@@ -1,0 +1,20 @@
+"""The flows that are run: a new flow is a file in `flows/` and a row here."""
+
+from typing import Final
+
+from flows.core.topics import WEBHOOKS, Topic
+
+FLOWS: Final = {
+    "webhooks": "flows.webhooks",
+}
+"""Name -> the module whose `FLOW` it is; imported when it is run, so that `xyra` itself stays quick."""
+
+SOURCES: Final[dict[str, Topic]] = {
+    "webhooks": WEBHOOKS,
+}
+"""Name -> the topic it reads."""
+
+
+def group(flow: str) -> str:
+    """Return a flow's consumer group, as `flows.engine.flow.Flow.group` has it."""
+    return f"xyra-{flow}"

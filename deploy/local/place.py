@@ -1,0 +1,74 @@
+"""Which Kafka, which Valkey, which data directory: what the environment sets, and what follows where it sets nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy.local import kafka, record, valkey
+from flows.core.settings import PREFIX, Settings, load
+
+KAFKA = PREFIX + "KAFKA_BOOTSTRAP_SERVERS"
+REDIS = PREFIX + "REDIS_HOST"
+TOLD = ("kafka_bootstrap_servers", "redis_host", "redis_port", "http_host", "http_port", "worker_port", "workers", "local_kafka_port", "kafka_partitions")
+"""Settings that a running stack tells to commands in other terminals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The settings as they hold here, and which parts of the stack are local."""
+
+    settings: Settings
+    local_kafka: bool
+    local_valkey: bool
+
+    def child_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of a child: what was set, and what was decided here."""
+        decided = {
+            KAFKA: self.settings.kafka_bootstrap_servers,
+            REDIS: self.settings.redis_host,
+            PREFIX + "DATA_DIR": str(self.settings.data_dir),
+            "PYTHONUNBUFFERED": "1",  # a log line is there when it is written
+        }
+        return {**environ, **decided}
+
+    def told(self) -> dict[str, str]:
+        """Return the settings that go into the stack's record, as texts."""
+        return {name: str(getattr(self.settings, name)) for name in TOLD}
+
+
+def decide(environ: Mapping[str, str], data_dir: str = "") -> Place:
+    """Read the settings for `xyra up`: a cluster that is set is used, one that is not is started here.
+
+    Raises:
+        WrongSetting: as `flows.core.settings.load` says.
+
+    """
+    settings = load(environ, data_dir=data_dir)
+    settings = replace(settings, data_dir=settings.data_dir.absolute())
+    own_kafka, own_valkey = not environ.get(KAFKA), not environ.get(REDIS)
+    if own_kafka:
+        settings = replace(settings, kafka_bootstrap_servers=f"{kafka.HOST}:{settings.local_kafka_port}")
+    if own_valkey:
+        settings = replace(settings, redis_host=valkey.HOST)
+    return Place(settings, own_kafka, own_valkey)
+
+
+def running(environ: Mapping[str, str], data_dir: str = "") -> Settings:
+    """Read the settings for every other command: where nothing is set, the stack that runs on this data directory tells.
+
+    Raises:
+        WrongSetting: as `flows.core.settings.load` says.
+
+    """
+    here = decide(environ, data_dir).settings
+    found = record.read(here.data_dir)
+    if not found or not found.lives():
+        return here
+    told = {name: text for name, text in found.settings.items() if name in TOLD and not environ.get(PREFIX + name.upper())}
+    return replace(load(environ, data_dir=str(here.data_dir), **told), data_dir=here.data_dir)
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be copied from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
