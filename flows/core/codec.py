@@ -169,8 +169,8 @@ def unpack_record(data: bytes) -> Record:
 
 
 def _take(data: bytes, at: int, length: int) -> tuple[bytes | None, int]:
-    if length < 0:
+    if length == -1:
         return None, at
-    if at + length > len(data):
+    if length < 0 or at + length > len(data):
         raise ValueError("a packed record is cut short")
     return data[at : at + length], at + length

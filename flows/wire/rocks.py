@@ -166,17 +166,21 @@ class Rocks:
         return values
 
     def rows(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give rows from `start` up to but not including `end`, in order, as they are when the first one is taken; raises as `get` does."""
+        """Give rows from `start` up to but not including `end`, in order, as they are when the first one is taken; raises as `get` does.
+
+        The store stays locked after `close` for as long as somebody keeps this iterator unfinished.
+        """
+        bounds = ReadOptions()
+        bounds.set_iterate_upper_bound(end)
+        cursor = self._db.iter(bounds)
         try:
-            bounds = ReadOptions()
-            bounds.set_iterate_upper_bound(end)
-            cursor = self._db.iter(bounds)
             cursor.seek(start)
             while cursor.valid():
                 yield cursor.key(), cursor.value()
                 cursor.next()
             cursor.status()
         except Exception as error:  # noqa: BLE001  rocksdict raises no narrower class
+            del cursor  # or the error's traceback would keep it, and with it the lock on a store that is to be thrown away
             self._fail(error)
 
     def write(self, batch: WriteBatch) -> None:
@@ -217,7 +221,7 @@ class Rocks:
         """Say what a failure of RocksDB means: ours, the operator's, or damage."""
         if isinstance(error, DbClosedError):
             raise error
-        if any(sign in str(error) for sign in _OPERATOR):
+        if isinstance(error, OSError) or any(sign in str(error) for sign in _OPERATOR):
             raise Unavailable(f"The state store {self.path} cannot be used: {error}. Make room or mend the rights, then start again.") from error
         with contextlib.suppress(OSError):
             (self.path / _TOMB).touch()
