@@ -24,11 +24,14 @@ class Events:
     exact: frozenset[str]
     prefixes: tuple[str, ...]
 
+    @property
+    def all(self) -> bool:
+        """Whether every type is let through, so that none needs to be known."""
+        return not self.exact and not self.prefixes
+
     def want(self, event_type: str | None) -> bool:
         """Tell whether a type is let through; one that is not known is let through only where all are."""
-        if not self.exact and not self.prefixes:
-            return True
-        return event_type is not None and (event_type in self.exact or event_type.startswith(self.prefixes))
+        return self.all or (event_type is not None and (event_type in self.exact or event_type.startswith(self.prefixes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,8 @@ class Rules:
             return None
         try:
             value = self.filter.evaluate(scope)
-        except MissingError:
-            return Drop(FILTERED)
+        except MissingError as error:
+            return Drop(FILTERED, f"the filter reads {str(error)!r}, which is not there")
         except FailedError as error:
             return Bury((Reason("filter_failed", f"the filter has no answer for this record: {error}"),))
         if type(value) is not bool:

@@ -17,6 +17,8 @@ class Drop:
     """Nothing is wrong and nothing is to be done: a duplicate, an event nobody asked for. Counted by `reason`."""
 
     reason: str
+    detail: str = ""
+    """A sentence for a trace; not counted by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,13 +68,14 @@ def either(left: Evaluator, right: Evaluator) -> Evaluator:
 def _logic(left: Evaluator, right: Evaluator, *, decides: bool) -> Evaluator:
     def evaluate(scope: Scope) -> bool:
         failure: Exception | None = None
+        value: object
         try:
             value = left(scope)
         except (MissingError, FailedError) as error:
             value, failure = None, error
         if value is decides:
             return decides
-        other = right(scope) if failure is None else _or_failure(right, scope, failure)
+        other: object = right(scope) if failure is None else _or_failure(right, scope, failure)
         if other is decides:
             return decides
         if failure is not None:

@@ -1,0 +1,154 @@
+"""A case: one record on its way through a flow's steps, with everything that more than one of them needs, made once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from flows.core import ids
+from flows.core.expressions import Scope
+from flows.core.pointer import ABSENT
+from flows.core.record import CE_ID, CE_TIME, CONTENT_TYPE, HTTP, Record
+from flows.core.rules import Rules
+from flows.engine.batch import Batch
+
+MAX_TEXT: Final = 512
+"""Longest id or event type that is believed, in characters."""
+_UNREAD: Final = object()
+_YEAR_9999_MS: Final = 253_402_300_799_000
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a record is known by to its sender: ids of different kinds never equal one another."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done with the records of one resource: a definition, ready to run."""
+
+    name: str
+    rules: Rules
+    topic: str
+    """Where its events go."""
+    identify: Callable[["Case"], Identity | None]
+    """Finds the sender's id of a record; None: it has none to compare."""
+    event_type: Callable[["Case"], str | None]
+    """Finds what kind of event a record is."""
+    window_ms: int | None = None
+    """How long an id is remembered; None: as the settings say."""
+
+
+class Case:
+    """One record, and what has been found out about it. Lives for one batch."""
+
+    __slots__ = ("_document", "_scope", "_type", "content_type", "event_id", "fault", "headers", "key", "plan", "record", "value", "window_ms")
+
+    def __init__(self, record: Record, headers: dict[str, bytes], plan: Plan) -> None:
+        """Take a record, its headers by name (the last of each), and what is to be done with it."""
+        self.record = record
+        self.headers = headers
+        self.plan = plan
+        self.event_id = text(headers.get(CE_ID)) or ids.origin_id(record.topic, record.partition, record.offset)
+        self.value = record.value
+        """What will be the event's value: the bytes that came in, until a transform makes others."""
+        self.content_type = headers.get(CONTENT_TYPE)
+        self.key: bytes | None = None
+        """Where deduplication keeps it; None: nothing is compared."""
+        self.window_ms = 0
+        self.fault = ""
+        """Why the body is no JSON, once `document` was asked for."""
+        self._document: Any = _UNREAD
+        self._scope: Scope | None = None
+        self._type: Any = _UNREAD
+
+    @property
+    def document(self) -> Any:
+        """The body as JSON, parsed on first use; `ABSENT` when it is none, and `fault` then says why."""
+        if self._document is _UNREAD:
+            try:
+                self._document = orjson.loads(self.record.value or b"")
+            except orjson.JSONDecodeError as error:
+                self._document, self.fault = ABSENT, str(error)
+        return self._document
+
+    @property
+    def event_type(self) -> str | None:
+        """What kind of event it is, found on first use."""
+        if self._type is _UNREAD:
+            self._type = self.plan.event_type(self)
+        found: str | None = self._type
+        return found
+
+    @property
+    def received_at(self) -> str:
+        """When it was received, RFC 3339."""
+        return text(self.headers.get(CE_TIME)) or rfc3339(self.record.timestamp_ms)
+
+    @property
+    def sender_headers(self) -> dict[str, str]:
+        """The headers its sender gave it, names in lower case: of the HTTP request, else of the record."""
+        try:
+            found = orjson.loads(self.headers[HTTP])["headers"]
+            return {name.lower(): value for name, value in found.items() if isinstance(value, str)}
+        except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError):  # not by the ingress, or not as it writes them
+            return {name.lower(): value for name, raw in self.headers.items() if (value := text(raw)) is not None}
+
+    @property
+    def scope(self) -> Scope:
+        """The variables of expressions; what costs something is made on first use."""
+        if self._scope is None:
+            values = {"type": self.event_type or "", "id": self.event_id, "endpoint": self.plan.name}
+            self._scope = Scope(values, body_bytes=len(self.record.value or b""), late=self._late)
+        return self._scope
+
+    def _late(self, name: str) -> Any:
+        if name == "body":
+            return self.document
+        return self.sender_headers if name == "headers" else self.received_at
+
+
+class Desk:
+    """The cases of the batch in hand, by partition and offset. One flow has one; each step finds there what the one before has found."""
+
+    def __init__(self) -> None:
+        """Begin with an empty desk."""
+        self._cases: dict[tuple[int, int], Case] = {}
+        self._batch: Batch | None = None
+
+    def open(self, batch: Batch, case: Case) -> None:
+        """Lay a case down; the first of a batch clears away those of the batch before."""
+        if batch is not self._batch:
+            self._batch = batch
+            self._cases.clear()
+        self._cases[case.record[1:3]] = case
+
+    def case(self, record: Record) -> Case:
+        """Return a record's case."""
+        return self._cases[record[1:3]]
+
+    def cases(self, batch: Batch) -> list[Case]:
+        """Return the cases of the records still alive, in their order."""
+        found = self._cases
+        return [found[record[1:3]] for record in batch.records]
+
+
+def text(raw: bytes | None) -> str | None:
+    """Read a header as a short text; None for anything else."""
+    if not raw or len(raw) > MAX_TEXT:
+        return None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def rfc3339(ms: int) -> str:
+    """Write milliseconds since the epoch as RFC 3339 in UTC; what lies outside of the years 1970 to 9999 is moved to their edge."""
+    seconds = min(max(ms, 0), _YEAR_9999_MS) / 1000
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

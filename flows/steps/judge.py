@@ -1,0 +1,46 @@
+"""The rules of a definition, one step each: events, schema, filter, transform."""
+
+from typing import Final
+
+from flows.core.pointer import ABSENT
+from flows.core.rules import NOT_WANTED
+from flows.core.verdict import Bury, Drop, Reason
+from flows.steps.case import Case
+
+JSON_TYPE: Final = b"application/json"
+
+
+def wanted(case: Case) -> Drop | None:
+    """Drop an event of a type that the definition does not name."""
+    events = case.plan.rules.events
+    if events.all or events.want(case.event_type):
+        return None
+    return Drop(NOT_WANTED, f"its type is {case.event_type!r}" if case.event_type else "it has no type")
+
+
+def valid(case: Case) -> Bury | None:
+    """Bury a body that is no JSON, where a rule needs JSON, and one that the schema does not allow, with every violation."""
+    rules = case.plan.rules
+    if not rules.reads_body:
+        return None
+    if case.document is ABSENT:
+        return Bury((Reason("not_json", f"The definition has rules about the body, and it is not JSON: {case.fault}."),))
+    reasons = rules.schema.reasons(case.document) if rules.schema is not None else ()
+    return Bury(reasons) if reasons else None
+
+
+def passes(case: Case) -> Drop | Bury | None:
+    """Drop what the filter does not let through."""
+    return case.plan.rules.judge(case.scope) if case.plan.rules.filter is not None else None
+
+
+def transformed(case: Case) -> Bury | None:
+    """Make the event's value; without a transform it is the received body, byte for byte."""
+    shape = case.plan.rules.transform
+    if shape is None:
+        return None
+    made = shape.apply(case.scope)
+    if isinstance(made, tuple):
+        return Bury(made)
+    case.value, case.content_type = made, JSON_TYPE
+    return None

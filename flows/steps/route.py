@@ -1,0 +1,46 @@
+"""The last step: a case becomes an event on its topic, and its id is remembered."""
+
+from typing import Final
+
+from flows.core.record import CE_ID, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, ORIGIN, SENDER_ID, TEST, Header, Output
+from flows.engine.batch import Batch
+from flows.steps.case import Case, Desk
+from flows.steps.dedupe import Memory
+
+UNTYPED: Final = b"xyra.webhook"
+"""The type of an event that names none: CloudEvents wants one."""
+CARRIED: Final = frozenset({SENDER_ID, TEST, "traceparent", "tracestate"})
+"""Headers beside the CloudEvents attributes that an event takes over from its record."""
+_MADE: Final = frozenset({CE_ID, CE_SPECVERSION, CE_TIME, CE_TYPE})
+
+
+class Route:
+    """Writes what is left of a batch, in order."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Take the desk."""
+        self._desk = desk
+
+    def __call__(self, batch: Batch) -> None:
+        """Emit every case that does not repeat one of this batch."""
+        memory = Memory(batch)
+        for case in self._desk.cases(batch):
+            if not memory.repeats(case):
+                batch.emit(case.record, Output(case.plan.topic, case.record.key, case.value, headers_of(case)))
+                memory.remember(case)
+
+
+def headers_of(case: Case) -> tuple[Header, ...]:
+    """Return an event's headers: CloudEvents in binary mode, what it carries on, and where it comes from."""
+    event_type = case.event_type
+    headers: list[Header] = [
+        (CE_SPECVERSION, b"1.0"),
+        (CE_ID, case.event_id.encode()),
+        (CE_TYPE, event_type.encode("utf-8", "replace") if event_type else UNTYPED),
+        (CE_TIME, case.headers.get(CE_TIME) or case.received_at.encode()),
+    ]
+    headers += [(name, value) for name, value in case.headers.items() if (name.startswith("ce_") and name not in _MADE) or name in CARRIED]
+    if case.content_type is not None:
+        headers.append((CONTENT_TYPE, case.content_type))
+    headers.append((ORIGIN, case.record.origin.encode()))
+    return tuple(headers)
