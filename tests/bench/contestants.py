@@ -10,6 +10,7 @@ from typing import Final
 
 from deploy.local import jars, java
 from deploy.local.cache import user_cache
+from deploy.local.ports import free_port
 from tests.bench.place import Place
 from tests.bench.rate import Work
 
@@ -23,12 +24,12 @@ QUIX: Final = "Quix Streams 3.28.1, exactly-once"
 def ours(place: Place, mode: str, topic: str, run: str) -> Work:
     """Return our flow of that mode as a worker; `run` names its data."""
     command = [sys.executable, "-m", "tests.bench.flows", mode, "--topic", topic, "--slot", "0"]
-    return Work("ours", command, group(mode, topic), place.env(f"ours-{run}"))
+    return Work("ours", command, group(mode, topic), place.env(f"ours-{run}", INTEGRATION_WORKER_PORT=str(free_port())))
 
 
 def group(mode: str, topic: str) -> str:
     """Return the consumer group of our flow, as `tests/bench/flows.py` has it."""
-    return f"xyra.{mode}-{topic}"
+    return f"xyra-{mode}-{topic}"
 
 
 def kafka_streams(place: Place, mode: str, topic: str, run: str) -> Work:

@@ -71,12 +71,12 @@ def ingress(place: Place, name: str) -> Iterator[int]:
         yield port
 
 
-def register(port: int, definition: dict[str, Any]) -> None:
+def register(port: int, definition: dict[str, Any], admin_key: str = ADMIN_KEY) -> None:
     """Register a webhook; one that is there already stays as it is."""
     call = urllib.request.Request(
         f"http://{HOST}:{port}/integration/webhooks/register",
         json.dumps(definition).encode(),
-        {"content-type": "application/json", "x-api-key": ADMIN_KEY},
+        {"content-type": "application/json", "x-api-key": admin_key},
     )
     try:
         urllib.request.urlopen(call, timeout=10).close()  # noqa: S310  our own address
