@@ -1,5 +1,6 @@
 """The README says what is: no row of the code is missing in it, and it names nothing that is not there."""
 
+import ast
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from deploy import docs
 from flows.core import settings, signals, topics
-from tests.arch.tree import ROOT, name, python, tracked
+from tests.arch.tree import ROOT, name, parse, python, tracked
 
 README = docs.README.read_text(encoding="utf-8")
 CODE = "\n".join(path.read_text(encoding="utf-8") for path in python("flows", "ingress", "connectors", "deploy"))
@@ -78,3 +79,14 @@ def test_the_versions_it_names_are_those_it_was_tested_with() -> None:
         f"Apache Kafka {kafka[1]} and confluent-kafka {version('confluent-kafka')} (librdkafka {confluent_kafka.libversion()[0]}), Bytewax {version('bytewax')}"
     )
     assert named in README
+
+
+def test_every_reason_a_record_is_buried_for_is_explained() -> None:
+    codes = {
+        node.args[0].value
+        for path in python("flows")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Reason" and node.args and isinstance(node.args[0], ast.Constant)
+    }
+    assert {"bug", "schema"} <= codes
+    assert not {code for code in codes if f"`{code!s}`" not in README}

@@ -1,5 +1,6 @@
 """The README's commands, as they stand there, against a whole stack that was started as it says."""
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from deploy.local.ports import free_port
 from tests.arch.tree import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"<!-- file: (\w+\.py) -->\n```python\n(.*?)```", README, re.DOTALL))
 BLOCKS = re.findall(r"<!-- run -->\n```(sh|python)\n(.*?)```", README, re.DOTALL)
 BIN = Path(sys.executable).parent
 START_S = 120
@@ -56,7 +58,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             assert time.monotonic() < deadline, log.read_text(errors="replace")
             time.sleep(0.1)
         key = (home / "data" / "admin.key").read_text(encoding="utf-8").strip()
-        yield environment | {"XYRA": url, "KEY": key, "KAFKA": f"127.0.0.1:{kafka}"}
+        yield environment | {"XYRA": url, "KEY": key, "INTEGRATION_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka}"}
     finally:
         up.send_signal(signal.SIGINT)
         code = up.wait(STOP_S)
@@ -71,8 +73,34 @@ def test_each_block_does_what_it_says(stack: dict[str, str]) -> None:
         done = subprocess.run(command, cwd=ROOT, env=stack, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, program + done.stdout + done.stderr
         shown.append(done.stdout)
-    registered, accepted, *_, read = shown
-    assert '"endpoint_id":"orders"' in registered.replace(" ", "")
-    event_id = re.search(r'"event_id": ?"([^"]+)"', accepted)
-    assert event_id
-    assert event_id[1] in read
+    registered, accepted, asked, *read = shown
+    assert json.loads(registered)["endpoint_id"] == "orders"
+    event_id = json.loads(accepted)["event_id"]
+    assert "emitted" in asked
+    assert all(event_id in output and '{"order":"A-17","cents":4250}' in output for output in read)
+
+
+def test_the_flow_it_shows_runs(stack: dict[str, str], tmp_path: Path) -> None:
+    """After the blocks above have made an event of 4250 cents for the customer c-9."""
+    program = tmp_path / "totals.py"
+    program.write_text(FILES["totals.py"], encoding="utf-8")
+    worker = subprocess.Popen([sys.executable, program], cwd=tmp_path, env=stack)
+    try:
+        command = [BIN / "xyra", "topics", "read", "totals", "--from-beginning", "-n", "1", "--json"]
+        deadline = time.monotonic() + START_S
+        while (done := subprocess.run(command, env=stack, capture_output=True, text=True, check=False, timeout=60)).returncode:
+            assert time.monotonic() < deadline, done.stderr
+            time.sleep(0.2)
+        total = json.loads(done.stdout)
+        assert (total["key"], total["value"]) == ("c-9", "4250")
+    finally:
+        worker.terminate()
+        code = worker.wait(STOP_S)
+    assert code == 0
+
+
+def test_the_flow_it_shows_has_its_types_right(tmp_path: Path) -> None:
+    program = tmp_path / "totals.py"
+    program.write_text(FILES["totals.py"], encoding="utf-8")
+    done = subprocess.run([BIN / "mypy", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
