@@ -1,6 +1,6 @@
 """Answers of plain ASGI: what the hot path says, and everything that is said before FastAPI is reached."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 from flows.core.errors import XyraError
@@ -31,9 +31,9 @@ def of_challenge(asked: ChallengeAnswer) -> Answer:
     return Answer(asked.status, asked.body, headers)
 
 
-def of_error(error: XyraError, *, close: bool = False) -> Answer:
+def of_error(error: XyraError, *, headers: Mapping[str, str] | None = None, close: bool = False) -> Answer:
     """Answer with an error of ours; `close` ends the connection, where the rest of the request cannot be told from a next one."""
-    return of_problem(problem_of(error, {"connection": "close"} if close else None))
+    return of_problem(problem_of(error, {**(headers or {}), **({"connection": "close"} if close else {})}))
 
 
 def of_problem(problem: Problem) -> Answer:

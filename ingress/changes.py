@@ -3,15 +3,14 @@
 import secrets
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
+from flows.core import presets
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
 from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement
 from flows.core.rules import check_definition
 from flows.core.verification import Verification
 from ingress.registrar import Decide
 from ingress.verification import check_secret
-from ingress.view import live_secrets, verification_of
+from ingress.view import live_secrets
 
 MOST_SECRETS = 8
 """Live secrets of one endpoint: each is tried on each request."""
@@ -51,7 +50,7 @@ def replace(endpoint_id: str, replacement: WebhookReplacement, unseal: Callable[
     """
     if replacement.endpoint_id not in {None, endpoint_id}:
         raise InvalidFields("The body names another endpoint.", errors=(FieldError("/endpoint_id", "mismatch", f"leave it out, or say {endpoint_id!r}"),))
-    verification = checked(replacement, replacement.secret.get_secret_value() if replacement.secret else None)
+    verification = checked(replacement)
     given = new_secret(endpoint_id, replacement.secret.get_secret_value(), None, seal, now_ms) if replacement.secret else None
     fields = {name: getattr(replacement, name) for name in WebhookFields.model_fields}
     definition = WebhookDefinition.model_construct(endpoint_id=endpoint_id, secret=None, **fields)
@@ -83,7 +82,7 @@ def add_secret(endpoint_id: str, plain: str, made: StoredSecret, retire_others_m
 
     def decide(current: StoredWebhook | None) -> StoredWebhook:
         there = _there(endpoint_id, current)
-        wrong = check_secret(verification_of(there.definition), plain)
+        wrong = check_secret(presets.resolve(there.definition.preset, there.definition.verification), plain)
         if wrong is not None:
             raise InvalidFields("The secret does not fit the endpoint's verification.", errors=(wrong,))
         live = live_secrets(there, now_ms)
@@ -119,21 +118,20 @@ def new_secret(endpoint_id: str, plain: str, secret_id: str | None, seal: Seal, 
     return StoredSecret(secret_id=name, sealed=seal(endpoint_id, name, plain), created_at_ms=now_ms, expires_at_ms=expires_at_ms)
 
 
-def checked(definition: WebhookFields, secret: str | None = None) -> Verification:
+def checked(definition: WebhookReplacement | WebhookDefinition) -> Verification:
     """Return how a definition's sender proves itself, all of the definition having been judged.
 
     Raises:
         InvalidFields: there is no such preset, a rule cannot be run, or the secret does not fit; every reason at once.
 
     """
-    given = getattr(definition, "secret", None)
-    plain = secret if secret is not None else given.get_secret_value() if given is not None else None
+    plain = definition.secret.get_secret_value() if definition.secret is not None else None
     errors = list(check_definition(definition))
     verification = Verification()
     try:
-        verification = verification_of(definition)
-    except ValidationError as error:
-        errors.append(FieldError("/preset", "unknown_preset", error.errors()[0]["msg"].removeprefix("Value error, ")))
+        verification = presets.resolve(definition.preset, definition.verification)
+    except InvalidFields as error:
+        errors += error.errors
     else:
         wrong = check_secret(verification, plain) if plain is not None else None
         errors += [wrong] if wrong is not None else []

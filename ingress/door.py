@@ -91,6 +91,16 @@ class Door:
         """Whether all definitions have been read, so that an unknown endpoint is one that there is not."""
         return self.config_topic is not None and self.config_topic.ready
 
+    def require_reading(self) -> None:
+        """Go on only when all definitions have been read.
+
+        Raises:
+            Unavailable: they have not.
+
+        """
+        if not self.reading_done():
+            raise Unavailable("The definitions are still being read; try again.", retry_after_s=1)
+
     @property
     def registrar(self) -> Registrar:
         """What writes definitions.
@@ -99,8 +109,9 @@ class Door:
             Unavailable: they have not been read yet.
 
         """
-        if self._registrar is None or not self.reading_done():
-            raise Unavailable("The definitions are still being read; try again.", retry_after_s=1)
+        self.require_reading()
+        if self._registrar is None:
+            raise Unavailable("The ingress is still starting; try again.", retry_after_s=1)
         return self._registrar
 
     def seal(self, endpoint_id: str, secret_id: str, plain: str) -> str:

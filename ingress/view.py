@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
+from flows.core import presets
 from flows.core.errors import Unavailable, XyraError
-from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, WebhookFields, config_key
+from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, config_key
 from flows.core.verification import SHARED, Verification
 from flows.wire.compacted import CompactedTopic
 from flows.wire.vault import Vault
@@ -51,16 +52,6 @@ def live_secrets(stored: StoredWebhook, now_ms: int) -> tuple[StoredSecret, ...]
 def seal_context(endpoint_id: str, secret_id: str) -> str:
     """Return the context a secret of an endpoint is sealed in: it opens nowhere else."""
     return f"{WEBHOOK}/{endpoint_id}/{secret_id}"
-
-
-def verification_of(definition: WebhookFields) -> Verification:
-    """Return how a definition's sender proves itself: its own table, its preset's, else `X-Signature`.
-
-    Raises:
-        ValueError: there is no such preset.
-
-    """
-    return definition.verification or Verification.model_validate({"preset": definition.preset} if definition.preset else {})
 
 
 def hidden_headers(verification: Verification) -> frozenset[bytes]:
@@ -142,7 +133,7 @@ class Definitions:
     def _compiled(self, endpoint_id: str, stored: StoredWebhook) -> Endpoint:
         try:
             secrets = tuple(Secret(s.secret_id, self._vault.open(s.sealed, seal_context(endpoint_id, s.secret_id))) for s in stored.secrets)
-            scheme = compile_scheme(verification_of(stored.definition))
+            scheme = compile_scheme(presets.resolve(stored.definition.preset, stored.definition.verification))
         except (XyraError, ValueError) as error:
             raise Unavailable(f"The endpoint {endpoint_id} cannot be used here: {error}") from error
         expiries = [s.expires_at_ms for s in stored.secrets if s.expires_at_ms is not None]

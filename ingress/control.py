@@ -1,0 +1,70 @@
+"""The control plane: FastAPI, its routes under two prefixes, and problem documents for whatever goes wrong."""
+
+import logging
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from flows.core.errors import FieldError, InvalidFields, XyraError
+from ingress import problems
+from ingress.door import Door
+from ingress.openapi import describe
+from ingress.routes import operations, probe, secrets, webhooks
+
+LOG: Final = logging.getLogger("xyra.ingress")
+PREFIXES: Final = ("", "/v1")
+
+
+def control_plane(door: Door) -> FastAPI:
+    """Return the control plane over the parts of an ingress."""
+    app = FastAPI(title="Xyra Integration", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.door = door
+    for prefix in PREFIXES:
+        for routes in (webhooks.router, secrets.router, probe.router, operations.router):
+            app.include_router(routes, prefix=prefix)
+    app.add_exception_handler(XyraError, _ours)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _bare)
+    app.add_exception_handler(Exception, _bug)
+    describe(app)
+    return app
+
+
+def _response(problem: problems.Problem) -> Response:
+    headers = {name: value for name, value in problem.headers if name not in {"content-type", "content-length"}}
+    return Response(problem.body, problem.status, headers, problems.MEDIA_TYPE)
+
+
+async def _ours(_: Request, error: Exception) -> Response:
+    if not isinstance(error, XyraError):
+        raise error
+    return _response(problems.of_error(error))
+
+
+async def _not_valid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    wrong = tuple(_field(found, error.body) for found in error.errors())
+    return _response(problems.of_error(InvalidFields("The request has fields that are not valid.", errors=wrong)))
+
+
+def _field(found: dict[str, object], body: object) -> FieldError:
+    """Name a field: by its pointer in the body, or by its name in the query. Never shows the value, which may be a secret."""
+    location = found["loc"] if isinstance(found["loc"], tuple) else ()
+    sentence = str(found["msg"]).removeprefix("Value error, ")
+    if location[:1] == ("body",):
+        return FieldError(problems.pointer(location[1:], body), str(found["type"]), sentence)
+    return FieldError("/" + "/".join(str(part) for part in location), str(found["type"]), sentence)
+
+
+async def _bare(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return _response(problems.of_status(error.status_code, str(error.detail), error.headers))
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    LOG.error("%s %s ended in an error of ours", request.method, request.url.path, exc_info=error)
+    return _response(problems.of_error(XyraError("This is an error of ours; the log has the details.")))

@@ -1,0 +1,63 @@
+"""How the ingress is, part by part; asked of memory only, so that no part that is away can hold up the answer."""
+
+from typing import Any, Final, Literal, NamedTuple
+
+from ingress.door import BEAT_S, TICK_S, Door
+from ingress.status import INGRESS
+from ingress.view import Followed
+
+LIVE_S: Final = 10 * TICK_S
+READY_S: Final = BEAT_S + 4.0
+"""An acknowledgement older than this means that the broker does not answer: one is asked for every `BEAT_S` seconds."""
+SEEN_S: Final = 60.0
+
+State = Literal["ok", "away", "starting", "quiet"]
+
+
+class Part(NamedTuple):
+    """One thing the ingress stands on."""
+
+    state: State
+    detail: dict[str, Any]
+    needed: bool
+
+
+def live(door: Door) -> bool:
+    """Tell whether the loop moved lately; False: start the process again."""
+    return door.clock.monotonic() - door.last_tick < LIVE_S
+
+
+def ready(door: Door) -> bool:
+    """Tell whether a webhook would be taken now: the definitions are read, and the broker acknowledged something lately."""
+    return all(part.state == "ok" for part in parts(door).values() if part.needed)
+
+
+def parts(door: Door) -> dict[str, Part]:
+    """Look at each part."""
+    now, last = door.clock.monotonic(), door.producer.last_ack
+    age = None if last is None else now - last
+    broker: State = "starting" if age is None else "ok" if age < READY_S else "away"
+    found = {
+        "broker": Part(broker, {"bootstrap_servers": door.settings.kafka_bootstrap_servers, "seconds_since_acknowledgement": _rounded(age)}, needed=True),
+        "definitions": _followed(door.config_topic, {"webhooks": len(door.definitions)}, needed=True),
+        "status": _followed(door.status_topic, {}, needed=False),
+    }
+    for flow, seen in sorted(door.status.seen.items()):
+        if flow != INGRESS:
+            quiet = now - seen
+            found[f"flow {flow}"] = Part("ok" if quiet < SEEN_S else "quiet", {"seconds_since_seen": _rounded(quiet)}, needed=False)
+    return found
+
+
+def _followed(followed: Followed | None, detail: dict[str, Any], *, needed: bool) -> Part:
+    if followed is None or not followed.ready:
+        return Part("starting", detail, needed)
+    topic = followed.topic
+    told = detail | {"topic": topic.topic, "offset": topic.position}
+    if topic.trouble is None:
+        return Part("ok", told, needed)
+    return Part("away", told | {"trouble": topic.trouble}, needed=False)  # what was read is still good; whether the broker answers is the broker's part
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

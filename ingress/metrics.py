@@ -1,0 +1,109 @@
+"""What `GET /metrics` shows: this process's counts, the flows' tallies from `xyra.status`, and the same as JSON in plain words."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import psutil
+
+from flows.core import signals
+from flows.wire.telemetry import Reading
+from ingress.door import Door
+from ingress.intake import UNKNOWN
+from ingress.status import INGRESS, Counts
+
+OUTCOMES: Final = ("in", "out", "waiting")
+
+
+def flow_readings(door: Door) -> Iterable[Reading]:
+    """Give the flows' tallies as metrics: in = out + dropped + buried + waiting."""
+    dropped: dict[tuple[str, str], int] = {}
+    buried: dict[tuple[str, str], int] = {}
+    for (flow, partition), counts in door.status.flows.items():
+        if flow == INGRESS:
+            continue
+        sums = {"in": counts.totals["in"], "out": counts.totals["out"], "dropped": 0, "buried": 0}
+        for into, what in ((dropped, "dropped"), (buried, "buried")):
+            for reason, n in counts.by_reason(what).items():
+                into[flow, reason] = into.get((flow, reason), 0) + n
+                sums[what] += n
+        for outcome, n in sums.items():
+            yield signals.FLOW_RECORDS, {"flow": flow, "partition": partition, "outcome": outcome}, n
+        yield signals.FLOW_WAITING, {"flow": flow, "partition": partition}, counts.totals["waiting"]
+    for (flow, reason), n in dropped.items():
+        yield signals.FLOW_DROPPED, {"flow": flow, "reason": reason}, n
+    for (flow, code), n in buried.items():
+        yield signals.FLOW_BURIED, {"flow": flow, "code": code}, n
+
+
+def as_json(door: Door) -> dict[str, Any]:
+    """Return the metrics and performance data in plain words, and every sample by its Prometheus name."""
+    samples = door.telemetry.as_json()
+    requests = [(str(s["labels"]["status"]), float(s["value"])) for s in _of(samples, signals.HTTP_REQUESTS.name)]
+    total = sum(n for _, n in requests)
+    failed = sum(n for status, n in requests if status >= "500")
+    return {
+        "requests": {
+            "total": total,
+            "by_status": _added(requests),
+            "success_rate": None if not total else round(1 - failed / total, 6),
+            "failure_rate": None if not total else round(failed / total, 6),
+            "response_seconds": _durations(samples, signals.HTTP_SECONDS.name, "route"),
+            "in_flight": door.intake.in_flight,
+        },
+        "webhooks": {
+            "accepted": sum(float(s["value"]) for s in _of(samples, signals.WEBHOOKS_ACCEPTED.name)),
+            "bytes": sum(float(s["value"]) for s in _of(samples, signals.WEBHOOK_BYTES.name)),
+            "rejected": _added((str(s["labels"]["reason"]), float(s["value"])) for s in _of(samples, signals.WEBHOOKS_REJECTED.name)),
+            "endpoints": len(door.definitions),
+            "unknown_endpoint": dict(door.status.resources[UNKNOWN].by_reason("rejected")) if UNKNOWN in door.status.resources else {},
+        },
+        "flows": _flows(door),
+        "broker": {"acknowledgement_seconds": _durations(samples, signals.BROKER_ACK_SECONDS.name, None)},
+        "system": _system(),
+        "samples": samples,
+    }
+
+
+def _flows(door: Door) -> dict[str, Any]:
+    found: dict[str, dict[str, Any]] = {}
+    for (flow, _), counts in door.status.flows.items():
+        if flow != INGRESS:
+            into = found.setdefault(flow, {"in": 0, "out": 0, "waiting": 0, "dropped": {}, "buried": {}})
+            _add_counts(into, counts)
+    return found
+
+
+def _add_counts(into: dict[str, Any], counts: Counts) -> None:
+    for name in OUTCOMES:
+        into[name] += counts.totals[name]
+    for what in ("dropped", "buried"):
+        for reason, n in counts.by_reason(what).items():
+            into[what][reason] = into[what].get(reason, 0) + n
+
+
+def _of(samples: dict[str, list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
+    return samples.get(name, [])
+
+
+def _added(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, n in pairs:
+        found[name] = found.get(name, 0) + n
+    return found
+
+
+def _durations(samples: dict[str, list[dict[str, Any]]], name: str, label: str | None) -> dict[str, Any]:
+    """Return count and mean of a histogram, by one of its labels."""
+    counts = {str(s["labels"].get(label, "all")): float(s["value"]) for s in _of(samples, name + "_count")}
+    sums = {str(s["labels"].get(label, "all")): float(s["value"]) for s in _of(samples, name + "_sum")}
+    return {key: {"count": n, "mean": round(sums[key] / n, 6) if n else None} for key, n in counts.items()}
+
+
+def _system() -> dict[str, Any]:
+    process, memory = psutil.Process(), psutil.virtual_memory()
+    with process.oneshot():
+        times = process.cpu_times()
+        return {
+            "process": {"cpu_seconds": times.user + times.system, "memory_bytes": process.memory_info().rss, "open_files": process.num_fds()},
+            "machine": {"cpu_percent": psutil.cpu_percent(), "memory_used_percent": memory.percent, "load_average": psutil.getloadavg()},
+        }

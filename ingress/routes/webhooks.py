@@ -1,0 +1,123 @@
+"""Webhook endpoints: declare, look at, replace, deactivate."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from flows.core.errors import NotFound
+from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, WebhookReplacement
+from ingress import changes
+from ingress.door import Door
+from ingress.jsonbody import StrictRoute
+from ingress.routes.answers import Counters, Rates, SecretAnswer, WebhookAnswer, Webhooks, WebhookStatus, time_or_none
+from ingress.view import live_secrets, seal_context
+
+router = APIRouter(prefix="/integration/webhooks", tags=["webhooks"], route_class=StrictRoute)
+MOST_ON_A_PAGE: Final = 500
+INVALID: Final = frozenset({"not_json", "schema", "invalid", "transform"})
+
+
+def door_of(request: Request) -> Door:
+    """Return the parts of this ingress."""
+    found: Door = request.app.state.door
+    return found
+
+
+TheDoor = Annotated[Door, Depends(door_of)]
+
+
+def known(door: Door, endpoint_id: str) -> StoredWebhook:
+    """Return a definition.
+
+    Raises:
+        NotFound: there is none.
+        Unavailable: the definitions are still being read, or this one cannot be.
+
+    """
+    door.require_reading()
+    stored = door.definitions.stored(endpoint_id)
+    if stored is None:
+        raise NotFound(f"There is no endpoint {endpoint_id[:128]}.")
+    return stored
+
+
+@router.post("/register", status_code=201, summary="Register a webhook endpoint")
+async def register(definition: WebhookDefinition, door: TheDoor) -> WebhookAnswer:
+    """Make an endpoint. It receives from the moment this is answered, here and on every other ingress that has read as far."""
+    decide = changes.register(definition, door.seal, door.clock.now_ms())
+    return WebhookAnswer.of(door, await door.registrar.change(definition.endpoint_id, decide))
+
+
+@router.get("", summary="List webhook endpoints")
+async def list_all(
+    door: TheDoor,
+    limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 100,
+    cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before.")] = "",
+) -> Webhooks:
+    """List endpoints by id, active or not."""
+    door.require_reading()
+    page = door.definitions.page(cursor, limit + 1)
+    items = tuple(WebhookAnswer.of(door, known(door, endpoint_id)) for endpoint_id in page[:limit])
+    return Webhooks(items=items, next_cursor=page[limit - 1] if len(page) > limit else None)
+
+
+@router.get("/{endpoint_id}", summary="Look at a webhook endpoint")
+async def look(endpoint_id: str, door: TheDoor) -> WebhookAnswer:
+    """Show an endpoint's definition, without its secrets."""
+    return WebhookAnswer.of(door, known(door, endpoint_id))
+
+
+@router.put("/{endpoint_id}", summary="Replace a webhook endpoint")
+async def replace(endpoint_id: str, replacement: WebhookReplacement, door: TheDoor) -> WebhookAnswer:
+    """Put another definition in its place, active. Without `secret` the secrets stay; with one it takes the place of all."""
+    known(door, endpoint_id)
+
+    def unseal(secret: StoredSecret) -> str:
+        return door.vault.open(secret.sealed, seal_context(endpoint_id, secret.secret_id))
+
+    decide = changes.replace(endpoint_id, replacement, unseal, door.seal, door.clock.now_ms())
+    return WebhookAnswer.of(door, await door.registrar.change(endpoint_id, decide))
+
+
+@router.delete("/{endpoint_id}", summary="Deactivate a webhook endpoint")
+async def deactivate(endpoint_id: str, door: TheDoor) -> WebhookAnswer:
+    """Take nothing more for an endpoint; what it has received stays, and so does its definition. Once more is no error."""
+    stored = known(door, endpoint_id)
+    if stored.status == "active":
+        stored = await door.registrar.change(endpoint_id, changes.deactivate(endpoint_id, door.clock.now_ms()))
+    return WebhookAnswer.of(door, stored)
+
+
+@router.get("/{endpoint_id}/status", summary="What became of an endpoint's webhooks")
+async def status(endpoint_id: str, door: TheDoor) -> WebhookStatus:
+    """Count what was received, what was turned away and why, and what the flow made of the rest; a second old at most."""
+    stored = known(door, endpoint_id)
+    counts = door.status.resources[endpoint_id]
+    published, mine = door.status.tally("ingress", door.instance, endpoint_id), door.tallies.of(endpoint_id)
+    rejected = counts.by_reason("rejected")
+    for reason in mine.rejected:  # what this ingress has not published yet
+        rejected[reason] = rejected.get(reason, 0) + mine.rejected[reason] - int(published.get("rejected", {}).get(reason, 0))
+    dropped, buried = counts.by_reason("dropped"), counts.by_reason("buried")
+    counters = Counters(
+        received=counts.totals["received"] + mine.received - int(published.get("received", 0)),
+        accepted=counts.totals["accepted"] + mine.accepted - int(published.get("accepted", 0)),
+        rejected=rejected,
+        duplicate=dropped.get("duplicate", 0),
+        filtered=sum(n for reason, n in dropped.items() if reason != "duplicate"),
+        invalid=sum(n for code, n in buried.items() if code in INVALID),
+        emitted=counts.totals["out"],
+        dead=sum(buried.values()),
+        waiting=counts.totals["waiting"],
+        dropped=dropped,
+        buried=buried,
+    )
+    return WebhookStatus(
+        endpoint_id=endpoint_id,
+        status=stored.status,
+        counters=counters,
+        rates_per_second=Rates(accepted=door.status.rates(endpoint_id, "accepted"), emitted=door.status.rates(endpoint_id, "out")),
+        last_received_at=time_or_none(max(counts.last_ms.get("last_received_ms", 0), mine.last_received_ms)),
+        last_emitted_at=time_or_none(counts.last_ms.get("last_out_ms")),
+        live_secrets=len(live_secrets(stored, door.clock.now_ms())),
+        secrets=SecretAnswer.of(door, stored),
+    )
