@@ -7,8 +7,6 @@ from pydantic import ValidationError
 from flows.core.errors import FieldError, InvalidFields
 from flows.core.verification import PUBLIC_KEY, Location, Preset, Verification, preset_ids, preset_table
 
-__all__ = ["PresetRow", "load", "load_all", "preset_ids", "resolve", "rows"]
-
 
 def load(preset_id: str) -> Preset:
     """Read one preset; raises InvalidFields, with the ids there are, when there is none of that name. Reads a file each time."""
