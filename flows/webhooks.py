@@ -82,7 +82,7 @@ def _identify(definition: WebhookDefinition, scheme: Verification) -> Callable[[
         found = case.headers.get(SENDER_ID)
         if found:
             return Identity("sender", found.decode("utf-8", "surrogateescape"))
-        if HTTP not in case.headers and (elsewhere := _look(places, case)) is not None:
+        if HTTP not in case.headers and (elsewhere := _look(places, case, numbers=True)) is not None:
             return Identity("sender", elsewhere)
         return Identity("body", ids.content_id(case.record.value or b""))
 
@@ -102,9 +102,9 @@ def _event_type(scheme: Verification) -> Callable[[Case], str | None]:
     return event_type
 
 
-def _look(places: tuple[Location, ...], case: Case) -> str | None:
+def _look(places: tuple[Location, ...], case: Case, *, numbers: bool = False) -> str | None:
     document = case.document if any(at.path is not None for at in places) else None
-    return find(places, case.sender_headers, document)
+    return find(places, case.sender_headers, document, numbers=numbers)
 
 
 def admit(desk: Desk, settings: Settings) -> Callable[[Record, Batch], Bury | None]:

@@ -9,8 +9,7 @@ def event_id(now_ms: int) -> str:
     """Make a UUIDv7 (RFC 9562 §5.7) for `now_ms`, milliseconds since the epoch: sorts by time, 74 random bits."""
     random = int.from_bytes(os.urandom(10), "big")
     value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    h = f"{value:032x}"
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+    return _written(value)
 
 
 def event_time_ms(text: str) -> int | None:
@@ -25,9 +24,16 @@ def event_time_ms(text: str) -> int | None:
 def origin_id(topic: str, partition: int, offset: int) -> str:
     """Name a record that came without an id by its place in the log: the same record always gets the same id."""
     digest = hashlib.sha256(f"{topic}\x00{partition}\x00{offset}".encode()).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=8))
+    value = int.from_bytes(digest[:16], "big")
+    return _written(value & ~(0xF << 76 | 0b11 << 62) | 0x8 << 76 | 0b10 << 62)
 
 
 def content_id(body: bytes) -> str:
     """Hash a body for use as its identity where its sender gave none: 32 hex digits of SHA-256."""
     return hashlib.sha256(body).hexdigest()[:32]
+
+
+def _written(value: int) -> str:
+    """Write 128 bits as RFC 9562 has it; `uuid.UUID` knows versions 7 and 8 from Python 3.14 on only, and is slower."""
+    h = f"{value:032x}"
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
