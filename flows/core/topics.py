@@ -35,6 +35,8 @@ class Topic:
 
 RECORD_BYTES: Final = 66 * MIB
 """The largest body a setting allows (64 MiB) and its headers."""
+KEPT_BYTES: Final = RECORD_BYTES + 2 * MIB
+"""A whole record and what is said about it: a dead letter, or a record that waits in state."""
 
 WEBHOOKS: Final = Topic(
     "xyra.webhooks", "Webhooks as they were received.", "ordering key, else the sender's id, else a hash of the body",
@@ -43,7 +45,7 @@ WEBHOOKS: Final = Topic(
 EVENTS: Final = Topic("xyra.events", "Checked output of every origin.", "as received", "flow", False, 7 * DAY_MS, RECORD_BYTES, "every flow", "you")
 DLQ: Final = Topic(
     "xyra.dlq", "Dead letters: the original bytes, and every reason.", "as received",
-    "flow", False, 30 * DAY_MS, RECORD_BYTES, "every flow", "operators",
+    "flow", False, 30 * DAY_MS, KEPT_BYTES, "every flow", "operators",
 )  # fmt: skip
 CONFIG: Final = Topic(
     "xyra.config", "Definitions: webhooks, later streams, jobs, connectors, keys.", "kind/id",
@@ -61,5 +63,5 @@ def changelog(flow: str) -> Topic:
     """Return the topic a flow's state is rebuilt from: partition n holds the state of the flow's source partition n."""
     return Topic(
         f"xyra.{flow}.changelog", f"State of the flow {flow}, rebuilt from here wherever a partition moves.", "state key",
-        "flow", True, -1, RECORD_BYTES, f"flow {flow}", f"flow {flow}",
+        "flow", True, -1, KEPT_BYTES, f"flow {flow}", f"flow {flow}",
     )  # fmt: skip

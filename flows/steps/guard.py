@@ -1,6 +1,7 @@
-"""The guard: a step that looks at one record at a time, and cannot be stopped by any of them."""
+"""Runs a function for each record, so that one record's failure stays its own."""
 
 import logging
+import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -10,26 +11,38 @@ from flows.core.verdict import Bury, Reason, Verdict
 from flows.engine import Batch, Step
 
 LOG: Final = logging.getLogger(__name__)
+
 BUG: Final = "bug"
+"""Code of the reason when our code failed, not the record: look for it in the dead letters after a release."""
 
 
-def each(judge: Callable[[Record, Batch], Verdict | None]) -> Step:
-    """Make a step that asks `judge` about every record in order.
+def each(decide: Callable[[Record, Batch], Verdict | None]) -> Step:
+    """Make a step of a function that looks at one record at a time.
 
-    What `judge` raises is a bug of ours: it buries that record alone, with the error's class and text, and is logged. Errors of this project
-    (a store that is damaged, a slot taken over) are about the process and are passed on.
+    What the function raises buries that record alone, with the code `bug` and the exception's type and text; outputs it
+    had been given go with it. Errors that concern the process are let through: `MemoryError`, the
+    project's own (a store that cannot be read, a broker that is away), and what is no `Exception`.
+
+    Args:
+        decide: returns a verdict, or None to keep the record; it may also emit and replace.
+
     """
 
     def step(batch: Batch) -> None:
         for record in batch.records:
             try:
-                verdict = judge(record, batch)
-            except XyraError:
+                verdict = decide(record, batch)
+            except (MemoryError, XyraError):
                 raise
-            except Exception as error:  # any class at all, since it is a bug; the next record may well be fine
-                LOG.exception("A bug in the step %s met the record %s.", batch.step, record.origin)
-                verdict = Bury((Reason(BUG, f"This is a bug in the step {batch.step}, please report it: {type(error).__name__}: {error}"),))
+            except Exception as error:  # noqa: BLE001  that is what this is for: whatever it is, it concerns one record
+                verdict = _bug(record, error)
             if verdict is not None:
                 batch.decide(record, verdict)
 
     return step
+
+
+def _bug(record: Record, error: Exception) -> Verdict:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    LOG.error("A step failed on %s: %s: %s (%s:%s)", record.origin, type(error).__name__, error, where.name, where.lineno)
+    return Bury((Reason(BUG, f"{type(error).__name__}: {error} (in {where.name}, line {where.lineno})"),))

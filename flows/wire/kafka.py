@@ -11,19 +11,22 @@ from flows.core.errors import Unavailable, WrongSetting
 from flows.core.settings import Settings
 from flows.core.topics import Topic
 
+PARTITIONER: Final = "murmur2_random"
+"""For every producer: the partitioner of Kafka's own clients, so that equal keys meet whoever wrote them."""
 ADMIN_TIMEOUT_S: Final = 10.0
 CREATE_TIMEOUT_S: Final = 30.0
 ALREADY_EXISTS: Final = "TOPIC_ALREADY_EXISTS"
 
 
-def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:  # noqa: ANN401  librdkafka takes text, numbers, switches and functions
+def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
     """Return a librdkafka configuration: what every client here shares, and `extra` over it.
 
     What the client has to say goes to the logger `xyra.kafka`, when the client is polled.
 
     Args:
         settings: names the cluster.
-        extra: further properties; an underscore stands for the dot, so `enable_idempotence=True` sets `enable.idempotence`.
+        extra: further properties; an underscore stands for the dot, so `enable_idempotence=True` sets `enable.idempotence`;
+            names of callbacks (`error_cb`) stay as they are.
 
     """
     shared: dict[str, Any] = {
@@ -36,7 +39,7 @@ def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:  # noqa: 
         "topic.metadata.refresh.interval.ms": 60_000,
         "allow.auto.create.topics": False,  # a misspelt topic is an error, not a new topic
     }
-    return shared | {name.replace("_", "."): value for name, value in extra.items()}
+    return shared | {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in extra.items()}
 
 
 def wanted_partitions(settings: Settings, topic: Topic) -> int:

@@ -1,0 +1,138 @@
+"""The partitions this worker holds: opened and restored when they come, let go of when they leave."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from flows.core import signals
+from flows.core.clock import Clock
+from flows.core.errors import Unavailable
+from flows.core.settings import Settings
+from flows.engine.changelog import restore
+from flows.engine.flow import Flow
+from flows.engine.share import Share
+from flows.engine.state import PartitionState
+from flows.engine.work import Item, Lanes
+from flows.wire.inlet import Inlet
+from flows.wire.rocks import Stores
+from flows.wire.telemetry import Telemetry
+
+LOG: Final = logging.getLogger(__name__)
+
+
+class Assignment:
+    """Holds the shares. When a rebalance comes no batch is in hand, since the source is polled only after the last one was checkpointed.
+
+    A partition that was assigned stands still until its state is restored, one at a time, between polls: the group is
+    served meanwhile, and the first partitions work while the last ones are read.
+    """
+
+    def __init__(self, flow: Flow, settings: Settings, directory: Path, clock: Clock, telemetry: Telemetry, lanes: Lanes) -> None:
+        """Hold nothing yet; `directory` is where this slot's stores lie."""
+        self.shares: Final[dict[int, Share]] = {}
+        self.ready = False
+        """Whether the group has given this worker its partitions (none is an answer too) and all are restored."""
+        self._flow = flow
+        self._settings = settings
+        self._directory = directory
+        self._clock = clock
+        self._telemetry = telemetry
+        self._lanes = lanes
+        self._stores = Stores()
+        self._coming: deque[int] = deque()
+        self._holdings = 0
+
+    @property
+    def restoring(self) -> bool:
+        """Whether partitions stand still until they are restored."""
+        return bool(self._coming)
+
+    def assigned(self, partitions: list[int]) -> None:
+        """Queue partitions for `advance`."""
+        self._note("assigned", partitions)
+        self._coming.extend(partitions)
+        self.ready = not self._coming
+
+    def revoked(self, partitions: list[int]) -> None:
+        """Let go of partitions; everything of theirs is committed."""
+        self._note("revoked", partitions)
+        self._leave(partitions)
+
+    def lost(self, partitions: list[int]) -> None:
+        """Let go of partitions that somebody else may hold already; nothing of theirs is in hand."""
+        self._note("lost", partitions)
+        self._leave(partitions)
+
+    def advance(self, inlet: Inlet, moved: Callable[[], None]) -> None:
+        """Open and restore one partition and let it flow; blocks for as long as its changelog takes to read.
+
+        A broker that is away leaves the partition waiting; after a crash here the next start goes on where this one stopped.
+
+        Args:
+            inlet: resumes the partition.
+            moved: is called now and then, so that a long restore is not taken for a hang.
+
+        Raises:
+            Busy: another process holds the store.
+            StateNewer: a newer version has written to it.
+            StateDamaged: it could not be rebuilt.
+
+        """
+        if not self._coming:
+            return
+        number = self._coming.popleft()
+        try:
+            share = self._open(number, inlet, moved)
+        except Unavailable as error:
+            LOG.warning("Partition %d waits: %s", number, error)
+            self._coming.append(number)
+            return
+        self.shares[number] = share
+        for item in share.work.unfinished():
+            self._lanes.add(item)
+        inlet.resume(number)
+        self.ready = not self._coming
+
+    def _open(self, number: int, inlet: Inlet, moved: Callable[[], None]) -> Share:
+        position = inlet.committed(number)  # first: it waits for open transactions, so that the changelog is final as well
+        begun = self._clock.monotonic()
+        state = PartitionState.open(self._directory, number, self._stores, self._clock, self._rebuilt)
+        try:
+            count = restore(self._settings, state, self._flow.changelog.name, number, lambda _done, _left: moved())
+        except BaseException:
+            state.close()
+            raise
+        self._telemetry.count(signals.STATE_RESTORED, count, flow=self._flow.name)
+        LOG.info("Partition %d is ready at offset %d: %d entries restored in %.2f s.", number, position, count, self._clock.monotonic() - begun)
+        self._holdings += 1
+        return Share(self._flow.name, state, position, self._holdings)
+
+    def expects(self, number: int) -> bool:
+        """Tell whether a partition was assigned and is not restored yet."""
+        return number in self._coming
+
+    def stands(self, item: Item) -> bool:
+        """Tell whether a work item is still to be done, and here."""
+        share = self.shares.get(item.partition)
+        return share is not None and share.holds(item) and share.work.stands(item)
+
+    def close(self) -> None:
+        """Let go of everything; commits nothing."""
+        self._leave([*self.shares, *self._coming])
+
+    def _leave(self, partitions: list[int]) -> None:
+        for number in partitions:
+            share = self.shares.pop(number, None)
+            if share is not None:
+                share.close()
+        self._coming = deque(number for number in self._coming if number not in partitions)
+        self.ready = False
+
+    def _rebuilt(self, reason: str) -> None:
+        self._telemetry.count(signals.STATE_REBUILT, flow=self._flow.name, reason=reason)
+
+    def _note(self, kind: str, partitions: list[int]) -> None:
+        LOG.info("Partitions %s: %s.", kind, sorted(partitions) or "none")
+        self._telemetry.count(signals.REBALANCES, flow=self._flow.name, kind=kind)

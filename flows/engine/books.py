@@ -1,0 +1,62 @@
+"""Carries out what a batch's steps have decided, and counts it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from flows.core.record import Output, Record
+from flows.core.verdict import Bury, Retry
+from flows.engine.batch import Batch, Decided
+from flows.engine.flow import UNKNOWN, Flow
+from flows.engine.letters import letter
+from flows.engine.portion import place
+from flows.engine.share import Share
+from flows.engine.tally import Change, changes
+
+MOST_RESOURCE: Final = 200
+
+Ledger = dict[int, dict[str, Change]]
+"""What a batch adds to the tallies, by partition and resource."""
+
+
+class Books:
+    """Keeps the tallies of a flow; all of it is part of the batch in hand."""
+
+    def __init__(self, flow: Flow, version: str) -> None:
+        """Take the flow, which knows what a record is counted under, and the code's version for dead letters."""
+        self._flow = flow
+        self._version = version
+
+    def book(self, batch: Batch, touched: Mapping[int, Share]) -> Ledger:
+        """Put records that wait into state, count every record once, and return what was counted."""
+        waited = {place(waited.record): waited.resource for waited in batch.taken.again}
+        decided = [(waited.get(where) or self._name(entry.record), entry) for where, entry in batch.decided.items()]
+        for resource, entry in decided:
+            if isinstance(entry.verdict, Retry):
+                touched[entry.record.partition].keep(resource, entry.record, entry.verdict.due_ms)
+        ledger: Ledger = {}
+        for number, share in touched.items():
+            returned = [resource for where, resource in waited.items() if where[0] == number]
+            gone = [(resource, entry.verdict) for resource, entry in decided if entry.record.partition == number]
+            found = changes(self._arrived(batch, number), returned, gone)
+            if found:
+                ledger[number] = found
+                share.tallies.add(found, batch.now_ms)
+        return ledger
+
+    def letters(self, batch: Batch) -> list[Output]:
+        """Return the dead letters of what was buried."""
+        return [self._letter(batch, entry, entry.verdict) for entry in batch.decided.values() if isinstance(entry.verdict, Bury)]
+
+    def _letter(self, batch: Batch, entry: Decided, verdict: Bury) -> Output:
+        return letter(self._flow.name, entry.step, entry.record, verdict.reasons, batch.now_ms, self._version)
+
+    def _arrived(self, batch: Batch, number: int) -> Mapping[str, int]:
+        if self._flow.resource is None:
+            return {UNKNOWN: len(batch.taken.fresh.get(number, ()))}
+        return Counter(map(self._name, batch.arrived(number)))
+
+    def _name(self, record: Record) -> str:
+        if self._flow.resource is None:
+            return UNKNOWN
+        return self._flow.resource(record)[:MOST_RESOURCE] or UNKNOWN

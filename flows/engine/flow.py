@@ -1,0 +1,72 @@
+"""What a flow is: a name, the topic it reads, and how its steps are put together."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.inputs import DynamicSource
+from bytewax.outputs import DynamicSink
+
+from flows.core import topics
+from flows.core.clock import Clock
+from flows.core.record import Record
+from flows.core.settings import Settings
+from flows.core.topics import Topic
+from flows.engine.batch import Batch
+from flows.engine.work import Handler
+from flows.wire.telemetry import Telemetry
+
+UNKNOWN: Final = "-"
+"""The resource of records that belong to none, or to one that nobody has defined."""
+
+Step = Callable[[Batch], None]
+"""A step works on a whole batch. It never raises for one bad record; what it raises stops the process without a commit."""
+
+
+class Runtime(Protocol):
+    """What a flow is built with."""
+
+    settings: Settings
+    clock: Clock
+    telemetry: Telemetry
+
+    def source(self) -> DynamicSource[Batch]:
+        """Where batches come from; the one input of the dataflow."""
+        ...
+
+    def step(self, name: str, stream: Stream[Batch], work: Step) -> Stream[Batch]:
+        """Put a step behind `stream`: timed, named in dead letters and traces; what it decides counts before the next step."""
+        ...
+
+    def sink(self) -> DynamicSink[Batch]:
+        """Where batches go: the checkpoint; the one output of the dataflow."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """A flow, as `flows/<name>.py` declares it. All of it is handed in: a flow holds nothing while it runs."""
+
+    name: str
+    """Names the group, the changelog, the state's directory and the tallies; renaming a flow starts it anew."""
+    topic: Topic
+    build: Callable[[Runtime], Dataflow]
+    resource: Callable[[Record], str] | None = None
+    """What a record is counted under in the tallies; few values, since each has a tally. None: everything under one."""
+    definitions: Mapping[str, Callable[[bytes], Any]] = field(default_factory=dict)
+    """How a definition on `xyra.config` is read, by its kind; may raise ValueError, the definition then counts as absent."""
+    work: Mapping[str, Handler] = field(default_factory=dict)
+    """What does slow work, by its kind; called on threads, may run again after a crash, and may raise."""
+    work_slots: int = 4
+    """Work items of one lane that run at once."""
+
+    @property
+    def changelog(self) -> Topic:
+        """The topic its state is rebuilt from."""
+        return topics.changelog(self.name)
+
+    @property
+    def group(self) -> str:
+        """Its consumer group; with the slot, also the transactional id."""
+        return f"xyra-{self.name}"

@@ -1,0 +1,88 @@
+"""Records of one partition as columns: what makes a step over all of them cheap, since a record is only made when it is asked for."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from flows.core.record import Header, Record
+from flows.wire.inlet import Message
+
+Place = tuple[int, int]
+"""Partition and offset: what names a record within its topic."""
+
+UNREADABLE: Final = "x-unreadable-headers"
+"""Stands in for headers that are no text; a record with them is otherwise like any other."""
+
+_new = tuple.__new__
+
+
+def place(record: Record) -> Place:
+    """Name a record within its topic."""
+    return record[1], record[2]
+
+
+def record_of(message: Message) -> Record:
+    """Make a record of a message."""
+    return _new(
+        Record,
+        (message.topic(), message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value(), headers_of(message)),
+    )
+
+
+def headers_of(message: Message) -> tuple[Header, ...]:
+    """Return a message's headers; a name that is no UTF-8 makes all of them unreadable, and that is not worth a crash."""
+    try:
+        found = message.headers()
+    except (UnicodeDecodeError, SystemError):  # the client has no other way to say so
+        return ((UNREADABLE, b"1"),)
+    return tuple(found) if found else ()
+
+
+def with_headers(messages: Sequence[Message]) -> list[Message]:
+    """Return the messages that have headers at all."""
+    try:
+        return [message for message in messages if message.headers()]
+    except (UnicodeDecodeError, SystemError):  # as above
+        return [message for message in messages if headers_of(message)]
+
+
+class Portion:
+    """The records of one partition that are alive, in order."""
+
+    __slots__ = ("_rows", "keys", "partition", "values")
+
+    def __init__(self, partition: int, keys: Sequence[bytes | None], values: Sequence[bytes | None], rows: Sequence[Message] | Sequence[Record]) -> None:
+        """Take the columns, and what a record can be made of."""
+        self.partition = partition
+        self.keys = keys
+        self.values = values
+        self._rows = rows
+
+    def record(self, i: int) -> Record:
+        """Return record i."""
+        row = self._rows[i]
+        return row if isinstance(row, Record) else record_of(row)
+
+    def place(self, i: int) -> Place:
+        """Name record i without making it."""
+        row = self._rows[i]
+        return place(row) if isinstance(row, Record) else (self.partition, row.offset())
+
+
+def portions_of_messages(fresh: Mapping[int, Sequence[Message]]) -> list[Portion]:
+    """Return messages as columns; no record is made."""
+    return [
+        Portion(partition, [message.key() for message in messages], [message.value() for message in messages], messages)
+        for partition, messages in fresh.items()
+    ]
+
+
+def portions_of_records(records: Sequence[Record]) -> list[Portion]:
+    """Return records as columns, by partition."""
+    of = attrgetter("partition")
+    portions = []
+    for partition, run in groupby(sorted(records, key=of), of):
+        rows = list(run)
+        portions.append(Portion(partition, [row.key for row in rows], [row.value for row in rows], rows))
+    return portions

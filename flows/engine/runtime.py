@@ -1,0 +1,250 @@
+"""Runs a flow: takes batches from the topic and from state, hands them to the steps, checkpoints them."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import bytewax.operators as op
+from bytewax.dataflow import Stream
+
+from flows.core import signals
+from flows.core.clock import Clock
+from flows.core.errors import Fatal
+from flows.core.record import TRACE
+from flows.core.settings import Settings
+from flows.engine.assignment import Assignment
+from flows.engine.batch import Batch, Taken
+from flows.engine.checkpoint import Checkpoint, nothing
+from flows.engine.dataflow import Noted, Sink, Source
+from flows.engine.definitions import Definitions, claimed
+from flows.engine.flow import Flow, Step
+from flows.engine.gauges import Gauges
+from flows.engine.portion import headers_of, record_of, with_headers
+from flows.engine.share import DueTimer, Waited
+from flows.engine.trace import Traces, wanted
+from flows.engine.work import Finished, Lanes
+from flows.wire.destinations import Destinations
+from flows.wire.inlet import Inlet, Message
+from flows.wire.outlet import Outlet
+from flows.wire.telemetry import Telemetry
+
+LOG: Final = logging.getLogger(__name__)
+
+IDLE_S: Final = 0.25
+"""How long a worker with nothing to do sleeps; also how late it may notice a signal."""
+WORKING_S: Final = 0.02
+"""How soon the result of slow work is looked for."""
+TELL_S: Final = 1.0
+SWEEP_S: Final = 1.0
+SWEEP_LIMIT: Final = 500
+"""Expired entries deleted per partition and batch."""
+MOST_FINISHED: Final = 1000
+
+
+class Engine:
+    """One worker of a flow: a group member, a transactional producer, the state of the partitions it holds. One thread."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        settings: Settings,
+        slot: int,
+        version: str,
+        clock: Clock,
+        telemetry: Telemetry,
+        after: Callable[[int], None] = nothing,
+    ) -> None:
+        """Make a worker; does not block.
+
+        Args:
+            flow: what it runs.
+            settings: the cluster, the data directory, how large batches get.
+            slot: which of the flow's workers it is.
+            version: of the code, for dead letters.
+            clock: tells the time.
+            telemetry: counts.
+            after: is called behind each numbered step of a checkpoint.
+
+        """
+        self.settings, self.clock, self.telemetry = settings, clock, telemetry
+        self.noted: Final = Noted()
+        self._flow = flow
+        self._lanes: Final = Lanes(flow.work, flow.work_slots)
+        directory: Path = settings.data_dir / "state" / flow.name / f"slot-{slot}"
+        self.assignment: Final = Assignment(flow, settings, directory, clock, telemetry, self._lanes)
+        self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
+        self._outlet = Outlet(settings, f"{flow.group}-{slot}")
+        self._definitions = Definitions(flow.definitions)
+        self._destinations = Destinations(settings)
+        self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
+        self._gauges = Gauges(flow.name, telemetry, clock)
+        self._traces: Traces | None = None
+        self.moved_at = clock.monotonic()
+        """When the loop last moved, on the monotonic clock."""
+        self._told_at = self._swept_at = self.moved_at
+        self._busy = self._stopping = self._drained = False
+
+    def source(self) -> Source:
+        """Where batches come from; see `Runtime`."""
+        return Source(lambda: self.noted.call(self._take))
+
+    def sink(self) -> Sink:
+        """Where batches go; see `Runtime`."""
+        return Sink(lambda batch: self.noted.call(self._put, batch))
+
+    def step(self, name: str, stream: Stream[Batch], work: Step) -> Stream[Batch]:
+        """Put a step behind `stream`; see `Runtime`."""
+        seconds = self.telemetry.child(signals.STEP_SECONDS, flow=self._flow.name, step=name)
+
+        def run(batch: Batch) -> Batch:
+            begun = self.clock.monotonic()
+            batch.step = name
+            self.noted.call(work, batch)
+            batch.settle()
+            seconds.observe(self.clock.monotonic() - begun)
+            if self._traces is not None:
+                self._traces.after(name, batch)
+            return batch
+
+        return op.map(name, stream, run)
+
+    def open(self) -> None:
+        """Take the slot over and read the definitions; blocks until the broker has answered.
+
+        Raises:
+            Unavailable: the broker is away.
+            Fatal: the broker refuses.
+
+        """
+        self._outlet.take_over()
+        self._definitions.follow(self.settings)
+
+    def stop(self) -> None:
+        """Drain: the batch in hand is finished and committed, then the source ends. May be called from a signal handler."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Let go of everything; commits nothing."""
+        self.inlet.close()
+        self.assignment.close()
+        self._definitions.close()
+
+    def _take(self) -> Batch | None:
+        """Return the next batch, None when there is nothing to do. Blocks for a quarter of a second at most, but for a restore."""
+        self._moved()
+        self._definitions.poll()
+        if self._stopping:
+            return self._last()
+        self.assignment.advance(self.inlet, self._moved)
+        fresh = self._poll()
+        now_ms = self.clock.now_ms()
+        for share in self.assignment.shares.values():
+            share.state.now_ms = now_ms
+        again, due = self._due(now_ms)
+        taken = Taken(fresh, again, due, self._finished(), self._sweep(now_ms))
+        self._busy = bool(fresh)
+        if not any(taken) and not (self._untold() and self._time_to_tell()):
+            return None
+        return self._batch(taken, now_ms)
+
+    def _batch(self, taken: Taken, now_ms: int) -> Batch:
+        marked = [message for messages in taken.fresh.values() for message in with_headers(messages)]
+        if marked:
+            self._definitions.reach(max(map(claimed, map(headers_of, marked))))
+        self._traces = self._traced(marked, taken.again)
+        return Batch(taken, self.assignment.shares, self._definitions, self._destinations.limit, now_ms)
+
+    def _put(self, batch: Batch) -> None:
+        begun = self.clock.monotonic()
+        tell = self._drained or self._time_to_tell()
+        ledger = self._checkpoint(batch, self.assignment.shares, self._traces, tell)
+        now = self.clock.monotonic()
+        if tell:
+            self._told_at = now
+        for share in self.assignment.shares.values():
+            for item in share.work.take_submitted():
+                self._lanes.add(item)
+        self._lanes.start(self.assignment.stands)
+        self._gauges.committed(batch, ledger, now - begun)
+
+    def _last(self) -> Batch:
+        """Return one more batch if there are tallies to tell, then end the source."""
+        if self._drained or not self._untold():
+            raise StopIteration
+        self._drained = True
+        return self._batch(Taken({}), self.clock.now_ms())
+
+    def _poll(self) -> Mapping[int, list[Message]]:
+        limit, wait_s = self.settings.batch_records, self.settings.batch_wait_ms / 1000
+        if self.assignment.restoring:
+            polled = self.inlet.poll(limit, 0)
+        elif self._busy:
+            polled = self.inlet.poll(limit, wait_s)
+        else:
+            polled = self.inlet.poll(limit, wait_s, self._idle_s())
+        fresh = {}
+        for number, messages in polled.items():
+            share = self.assignment.shares.get(number)
+            if share is not None:
+                if accepted := share.accept(messages):
+                    fresh[number] = accepted
+            elif self.assignment.expects(number):
+                raise Fatal(f"Records of {self._flow.topic.name}/{number} came before its state was restored; started again, they come once more.")
+        return fresh
+
+    def _idle_s(self) -> float:
+        """How long nothing can happen but a record's arrival."""
+        now_ms = self.clock.now_ms()
+        due = [next_ms for share in self.assignment.shares.values() if (next_ms := share.state.timers.next_due_ms()) is not None]
+        waits = [IDLE_S, *((next_ms - now_ms) / 1000 for next_ms in due)]
+        if self._lanes.running:
+            waits.append(WORKING_S)
+        if self._untold():
+            waits.append(self._told_at + TELL_S - self.clock.monotonic())
+        return max(0.001, min(waits))
+
+    def _due(self, now_ms: int) -> tuple[list[Waited], list[DueTimer]]:
+        again: list[Waited] = []
+        due: list[DueTimer] = []
+        for share in self.assignment.shares.values():
+            waited, timers = share.take_due(now_ms)
+            again += waited
+            due += timers
+        return again, due
+
+    def _finished(self) -> list[Finished]:
+        found: list[Finished] = []
+        for ended in self._lanes.ended():
+            share = self.assignment.shares.get(ended.item.partition)
+            finished = share.work.take(ended) if share is not None else None
+            if finished is not None:
+                found.append(finished)
+            if len(found) >= MOST_FINISHED:
+                break
+        self._lanes.start(self.assignment.stands)
+        return found
+
+    def _sweep(self, now_ms: int) -> frozenset[int]:
+        """Delete a portion of what has expired; goes on with the next batch while there is more, else looks again after a second."""
+        if self.clock.monotonic() < self._swept_at + SWEEP_S:
+            return frozenset()
+        swept = {number: share.state.sweep(now_ms, SWEEP_LIMIT) for number, share in self.assignment.shares.items()}
+        if SWEEP_LIMIT not in swept.values():
+            self._swept_at = self.clock.monotonic()
+        return frozenset(number for number, count in swept.items() if count)
+
+    def _traced(self, marked: Iterable[Message], again: Iterable[Waited]) -> Traces | None:
+        tracing = [record_of(message) for message in marked if any(name == TRACE for name, _ in headers_of(message))]
+        found = wanted([*tracing, *(waited.record for waited in again)])
+        return Traces(self._flow.name, found) if found else None
+
+    def _untold(self) -> bool:
+        return any(share.tallies.untold for share in self.assignment.shares.values())
+
+    def _time_to_tell(self) -> bool:
+        return self.clock.monotonic() >= self._told_at + TELL_S
+
+    def _moved(self) -> None:
+        self.moved_at = self.clock.monotonic()
+        self._gauges.look(self.inlet, self.assignment.shares, self._lanes.running)

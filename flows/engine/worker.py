@@ -1,0 +1,140 @@
+"""A worker process: one flow, one slot. Starts, runs until told to stop, and says in its exit code how it ended."""
+
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from importlib import metadata
+from typing import Final
+
+from bytewax.run import cli_main
+
+from flows.core import topics
+from flows.core.clock import Clock, SystemClock
+from flows.core.errors import WrongSetting, XyraError
+from flows.core.settings import Settings
+from flows.engine.flow import Flow
+from flows.engine.runtime import Engine
+from flows.wire.kafka import ensure_topics, partition_count
+from flows.wire.lock import SlotLock
+from flows.wire.probe import Probe
+from flows.wire.telemetry import Telemetry
+
+LOG: Final = logging.getLogger(__name__)
+
+LIVE_S: Final = 90.0
+"""A loop that has not moved for this long hangs; a checkpoint may take up to a transaction's time-out while the broker is away."""
+GARBAGE: Final = 100_000
+"""A batch makes ten thousand objects that live for milliseconds; the collector's own threshold would walk them over and over."""
+BUG: Final = 1
+
+
+def run(flow: Flow, settings: Settings, slot: int, *, port: int | None = None) -> int:
+    """Run a worker until SIGTERM or SIGINT, and return its exit code; blocks.
+
+    After a crash, or `kill -9`, the next start of the slot goes on behind the last committed batch.
+
+    Args:
+        flow: what to run.
+        settings: the cluster, the data directory, the size of batches.
+        slot: which of the flow's workers this is; no two processes share one.
+        port: where `/metrics` and `/health` are served; none without it.
+
+    Returns:
+        0: drained. 1: a step raised, which is a bug, or the broker was away. Otherwise the error's own (`flows.core.errors`).
+
+    """
+    _log_to_stderr(settings, f"{flow.name}/{slot}")
+    try:
+        with ExitStack() as stack:
+            _run(flow, settings, slot, port, stack)
+    except XyraError as error:
+        LOG.error("%s: %s %s", error.code, error.detail, error.operator)  # noqa: TRY400  its text says it all, a trace would bury it
+        return error.exit_code or BUG
+    except Exception:  # the process's last stop: whatever it is, nothing was committed and the code is not 0
+        LOG.exception("A step raised. Nothing of its batch was committed; mend the step, or wrap it with flows.steps.guard.")
+        return BUG
+    LOG.info("Drained.")
+    return 0
+
+
+def _run(flow: Flow, settings: Settings, slot: int, port: int | None, stack: ExitStack) -> None:
+    lock = SlotLock(settings.data_dir / "state" / flow.name / f"slot-{slot}.lock", f"Slot {slot} of the flow {flow.name}")
+    stack.callback(lock.release)
+    prepare_topics(flow, settings)
+    clock, telemetry = SystemClock(), Telemetry()
+    engine = Engine(flow, settings, slot, metadata.version("xyra-integration"), clock, telemetry)
+    stack.callback(engine.close)
+    if port:
+        probe = Probe(settings.http_host, port, telemetry, {"live": lambda: live(engine, clock), "ready": lambda: ready(engine)})
+        stack.callback(probe.close)
+    stack.enter_context(_signals(engine))
+    drive(flow, engine)
+
+
+def drive(flow: Flow, engine: Engine) -> None:
+    """Open the engine and run the flow's dataflow on it until it is stopped; raises what stopped it otherwise."""
+    engine.open()
+    dataflow = flow.build(engine)
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 10, 10)
+    try:
+        cli_main(dataflow, epoch_interval=timedelta(0))  # type: ignore[no-untyped-call]  # compiled, without types
+    except BaseException as error:  # noqa: BLE001  Rust's panics are no Exception; the first error that was ours says more
+        raise engine.noted.error or error from None
+
+
+def prepare_topics(flow: Flow, settings: Settings) -> None:
+    """Make the topics that are missing, and see that state can be kept by partition; blocks for 40 s at most.
+
+    Raises:
+        Unavailable: the broker is away.
+        WrongSetting: partition counts do not match; the text says what to do.
+
+    """
+    source, changelog = partition_count(settings, flow.topic.name), partition_count(settings, flow.changelog.name)
+    if source is not None and changelog is not None and source != changelog:
+        raise WrongSetting(
+            f"The topic {flow.topic.name} has {source} partitions and the state of the flow {flow.name} was kept for {changelog} ({flow.changelog.name}). "
+            f"State is kept by partition: go back to {changelog} partitions, or delete {flow.changelog.name} and with it the flow's state."
+        )
+    ensure_topics(settings, [flow.topic, flow.changelog, topics.DLQ, topics.STATUS, topics.CONFIG])
+
+
+def live(engine: Engine, clock: Clock) -> Mapping[str, object] | None:
+    """Tell what is wrong with the loop, None when it moves."""
+    still_s = clock.monotonic() - engine.moved_at
+    return {"still_seconds": round(still_s, 1)} if still_s > LIVE_S else None
+
+
+def ready(engine: Engine) -> Mapping[str, object] | None:
+    """Tell what a worker still waits for, None when it works."""
+    if engine.inlet.broker_away:
+        return {"waiting_for": "broker"}
+    if not engine.assignment.ready:
+        return {"waiting_for": "state" if engine.assignment.restoring else "partitions"}
+    return None
+
+
+@contextmanager
+def _signals(engine: Engine) -> Iterator[None]:
+    """Let SIGTERM and SIGINT drain; Bytewax would die of the first and raise in the middle of a step on the second."""
+    kept = {number: signal.signal(number, lambda *_: engine.stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _log_to_stderr(settings: Settings, who: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter(f"%(asctime)s.%(msecs)03dZ %(levelname)s {who} {os.getpid()} %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])

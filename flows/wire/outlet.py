@@ -1,0 +1,155 @@
+"""The way out: one transactional producer. Every write of a worker goes through one of its transactions, or does not happen."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from flows.core.errors import Fatal, Fenced, Unavailable, UnknownOutcome
+from flows.core.record import Header
+from flows.core.settings import Settings
+from flows.core.topics import KEPT_BYTES, MIB
+from flows.wire.inlet import FENCED
+from flows.wire.kafka import PARTITIONER, client_config
+
+TRANSACTION_MS: Final = 30_000
+"""A transaction that is open for longer is aborted by the broker; readers wait no longer than this for a worker that died and is not started again."""
+LINGER_MS: Final = 2
+QUEUE_KIB: Final = 192 * 1024
+FULL_WAIT_S: Final = 0.05
+INIT_S: Final = 30.0
+
+
+class Outlet:
+    """Writes in transactions. Not thread-safe. After an error it is of no more use: the process ends and a new one takes the slot over."""
+
+    def __init__(self, settings: Settings, transactional_id: str) -> None:
+        """Prepare the client; does not block.
+
+        Args:
+            settings: names the cluster.
+            transactional_id: the slot's own; who takes it aborts what a predecessor left open and shuts it out.
+
+        """
+        self._servers = settings.kafka_bootstrap_servers
+        self._producer = Producer(
+            client_config(
+                settings,
+                transactional_id=transactional_id,
+                transaction_timeout_ms=TRANSACTION_MS,
+                linger_ms=LINGER_MS,
+                compression_type="lz4",
+                partitioner=PARTITIONER,
+                message_max_bytes=KEPT_BYTES + MIB,
+                queue_buffering_max_messages=1_000_000,
+                queue_buffering_max_kbytes=QUEUE_KIB,
+            )
+        )
+        self._positions: dict[int, int] = {}
+
+    def take_over(self) -> None:
+        """Abort what a predecessor of this slot left open, and shut it out; blocks for up to 30 s.
+
+        Raises:
+            Unavailable: the broker is away.
+            Fatal: the broker refuses.
+
+        """
+        try:
+            self._producer.init_transactions(INIT_S)
+        except KafkaException as error:
+            reason = error.args[0]
+            if reason.retriable() or reason.code() == KafkaError._TIMED_OUT:  # noqa: SLF001  the client's public name for it
+                raise Unavailable(f"Kafka at {self._servers} does not answer ({reason.str()}). See that it runs (`xyra status`).") from error
+            self._fail(error)
+
+    def begin(self) -> None:
+        """Begin a transaction; raises as `commit` does."""
+        self._positions = {}
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as error:
+            self._fail(error)
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header] = (), partition: int = -1, report: Any = None) -> None:
+        """Produce one record within the transaction; `report` is called with (error, message) once it is delivered.
+
+        Waits while the client's queue is full.
+        """
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, on_delivery=report, headers=list(headers) or None)
+            except BufferError:
+                self._producer.poll(FULL_WAIT_S)
+            except KafkaException as error:
+                self._fail(error)
+            else:
+                return
+
+    def send_all(self, topic: str, keys: Iterable[bytes | None], values: Iterable[bytes | None]) -> None:
+        """Produce many records without headers; the partition comes from the key. Waits while the client's queue is full."""
+        produce = self._producer.produce
+        for key, value in zip(keys, values, strict=True):
+            try:
+                produce(topic, value, key)
+            except (BufferError, KafkaException):
+                self.send(topic, key, value)
+
+    def log(self, topic: str, partition: int, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Produce changed state entries to one partition of a changelog; `position` tells, after the commit, where it ends."""
+        last: tuple[bytes, bytes | None] | None = None
+        produce = self._producer.produce
+        for entry in entries:
+            if last is not None:
+                try:
+                    produce(topic, last[1], last[0], partition)
+                except (BufferError, KafkaException):
+                    self.send(topic, last[0], last[1], partition=partition)
+            last = entry
+        if last is not None:
+            self.send(topic, last[0], last[1], partition=partition, report=self._logged)
+
+    def flush(self) -> None:
+        """Wait until everything sent so far is delivered, so that its reports have come."""
+        self._producer.flush()
+
+    def commit(self, topic: str, offsets: Mapping[int, int], membership: Any) -> None:
+        """Send the source offsets with the membership, and commit; blocks until the broker has answered, or the transaction's time is over.
+
+        Args:
+            topic: the source.
+            offsets: the next offset to read, by partition.
+            membership: of the group's member; one that was given up makes this fail.
+
+        Raises:
+            Fenced: another process has this slot, or these partitions.
+            UnknownOutcome: no answer; the next start finds out from the committed offsets.
+            Fatal: anything else; nothing of the transaction counts.
+
+        """
+        try:
+            self._producer.send_offsets_to_transaction([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()], membership)
+        except KafkaException as error:
+            self._fail(error)
+        try:
+            self._producer.commit_transaction()
+        except KafkaException as error:
+            reason = error.args[0]
+            if not reason.txn_requires_abort() and reason.code() not in FENCED:
+                raise UnknownOutcome(f"No answer to a commit from Kafka at {self._servers} ({reason.str()}).") from error
+            self._fail(error)
+
+    def position(self, partition: int) -> int | None:
+        """Return the changelog offset after the last entry that the committed transaction wrote, None when it wrote none."""
+        return self._positions.get(partition)
+
+    def _logged(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._positions[message.partition() or 0] = (message.offset() or 0) + 1
+
+    def _fail(self, error: KafkaException) -> NoReturn:
+        reason: KafkaError = error.args[0]
+        gone = (*FENCED, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION)
+        if reason.code() in gone:
+            raise Fenced(f"Another process has taken over this slot or its partitions ({reason.str()}).") from error
+        raise Fatal(f"A transaction on Kafka at {self._servers} failed and counts for nothing ({reason.name()}: {reason.str()}).") from error

@@ -1,0 +1,80 @@
+"""The two small flows that are measured: `python -m tests.bench.flows stateless|count --topic TOPIC --slot N`."""
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import bytewax.operators as op
+import orjson
+from bytewax.dataflow import Dataflow
+
+from flows.core.settings import load
+from flows.core.topics import EVENTS, Topic
+from flows.engine import Batch, Flow, Runtime
+from flows.engine.worker import run
+
+
+def source(name: str) -> Topic:
+    return replace(EVENTS, name=name)
+
+
+def stateless(topic: str) -> Flow:
+    """Parse each record's JSON, set one field, write it to `<topic>.out` under the same key."""
+    target = f"{topic}.out"
+
+    def transform(batch: Batch) -> None:
+        for portion in batch.portions():
+            parsed = list(map(orjson.loads, portion.values))  # type: ignore[arg-type]  # the bench writes no tombstones
+            for value in parsed:
+                value["src"] = 1
+            batch.emit_all(portion, target, list(map(orjson.dumps, parsed)))
+
+    return Flow(name=f"stateless-{topic}", topic=source(topic), build=_one_step("transform", transform))
+
+
+def count(topic: str) -> Flow:
+    """Count each key in state, write the new count to `<topic>.out` under the same key."""
+    target = f"{topic}.out"
+
+    def add(batch: Batch) -> None:
+        for portion in batch.portions():
+            state, keys = batch.state(portion.partition), portion.keys
+            unique = list(dict.fromkeys(keys))
+            counts = {key: int(found or 0) for key, found in zip(unique, state.get_many(unique), strict=True)}  # type: ignore[arg-type]  # the bench writes keys
+            values = []
+            for key in keys:
+                counts[key] = n = counts[key] + 1
+                values.append(b'{"n":%d}' % n)
+            for key, n in counts.items():
+                state.put(key or b"", b"%d" % n)
+            batch.emit_all(portion, target, values)
+
+    return Flow(name=f"count-{topic}", topic=source(topic), build=_one_step("count", add))
+
+
+def _one_step(name: str, work: Callable[[Batch], None]) -> Callable[[Runtime], Dataflow]:
+    def build(runtime: Runtime) -> Dataflow:
+        flow = Dataflow("bench")
+        batches = runtime.step(name, op.input("records", flow, runtime.source()), work)
+        op.output("checkpoint", batches, runtime.sink())
+        return flow
+
+    return build
+
+
+FLOWS: Final[Mapping[str, Callable[[str], Flow]]] = {"stateless": stateless, "count": count}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run one of the flows that are measured; settings come from the environment.")
+    parser.add_argument("flow", choices=FLOWS)
+    parser.add_argument("--topic", default="bench", help="the source; results go to TOPIC.out")
+    parser.add_argument("--slot", type=int, default=0)
+    given = parser.parse_args()
+    return run(FLOWS[given.flow](given.topic), load(os.environ), given.slot)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
