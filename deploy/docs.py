@@ -6,6 +6,7 @@ A table stands between `<!-- made: NAME -->` and `<!-- end: NAME -->`; everythin
 import argparse
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +14,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from flows.core import errors, settings, signals, topics
+from flows.core.clock import SystemClock
 from flows.core.resources import WebhookDefinition
 from flows.core.verification import SHARED, Preset, Verification, preset_ids, preset_table
+from ingress.control import control_plane
+from ingress.door import Door
 
 ROOT: Final = Path(__file__).parents[1]
 README: Final = ROOT / "README.md"
@@ -96,6 +100,21 @@ def exits_table() -> str:
     return table(
         ("exit", "`code`", "means", "what an operator does"),
         (*fixed, *((str(error.exit_code), f"`{error.code}`", _sentence(error), error.operator) for error in ending)),
+    )
+
+
+def routes_table() -> str:
+    """Return every route of the ingress, from its OpenAPI document; each stands under `/v1` as well."""
+    with tempfile.TemporaryDirectory() as empty:
+        document = control_plane(Door(settings.load({}, data_dir=empty), SystemClock(), lambda _: None)).openapi()
+    return table(
+        ("route", "does", "answers"),
+        (
+            (f"`{method.upper()} {path}`", route["summary"], " ".join(sorted(route["responses"])))
+            for path, methods in document["paths"].items()
+            for method, route in methods.items()
+            if not path.startswith("/v1/")
+        ),
     )
 
 
@@ -192,6 +211,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "metrics": metrics_table,
     "problems": problems_table,
     "exits": exits_table,
+    "routes": routes_table,
     "webhook": webhook_table,
     "verification": verification_table,
     "presets": presets_table,

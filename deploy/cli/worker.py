@@ -1,12 +1,20 @@
 """`xyra worker`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from deploy.flows import FLOWS
 from deploy.local.place import running
+from deploy.local.training import await_kafka
 from flows.core.errors import WrongSetting
+
+if TYPE_CHECKING:
+    from flows.engine import Flow  # Bytewax loads only when a flow is run
+
+
+KAFKA_STARTS_S: Final = 60.0
+"""A broker that is just starting, or starting again, is waited for; one that is away for longer is an error."""
 
 
 def work(environ: Mapping[str, str], flow: str, slot: int, port: int, data_dir: str) -> int:
@@ -19,9 +27,8 @@ def work(environ: Mapping[str, str], flow: str, slot: int, port: int, data_dir: 
     if flow not in FLOWS:
         raise WrongSetting(f"There is no flow {flow!r}. There is: {', '.join(FLOWS)}.")
     settings = running(environ, data_dir)
-    if port:
-        settings = replace(settings, worker_port=port - slot)
     from flows.engine.worker import run
 
-    code: int = run(import_module(FLOWS[flow]).FLOW, settings, slot)
-    return code
+    loaded: Flow = import_module(FLOWS[flow]).FLOW
+    await_kafka(settings.kafka_bootstrap_servers, KAFKA_STARTS_S)
+    return run(loaded, settings, slot, port=port or settings.worker_port + slot)

@@ -16,8 +16,8 @@ from flows.core.settings import Settings
 
 PROBE_TIMEOUT_S: Final = 1.0
 Say = Callable[[str], None]
-Stage = Literal["stores", "workers"]
-"""`stores` start first and stop last."""
+Stage = Literal["door", "workers", "stores"]
+"""They stop in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def parts(place: Place, flows: list[str], java: Java | None, say: Say) -> list[P
     if place.local_valkey:
         made.append(valkey_part(settings))
     made.append(ingress_part(settings))
-    made.extend(worker_part(flow, slot, port) for (flow, slot), port in worker_ports(settings, flows).items())
+    made.extend(worker_part(settings, flow, slot, port) for (flow, slot), port in worker_ports(settings, flows).items())
     return made
 
 
@@ -109,15 +109,15 @@ def ingress_part(settings: Settings) -> Part:
     host, port = reachable(settings.http_host), settings.http_port
     wants = (Wanted(settings.http_host, port, "the ingress", "INTEGRATION_HTTP_PORT"),)
     command = [sys.executable, "-P", "-m", "ingress"]
-    return Part("ingress", "workers", lambda: command, lambda: answers_ready(host, port), wants, f"http://{host}:{port}", 15.0)
+    return Part("ingress", "door", lambda: command, lambda: answers_ready(host, port), wants, f"http://{host}:{port}", 15.0)
 
 
-def worker_part(flow: str, slot: int, port: int) -> Part:
+def worker_part(settings: Settings, flow: str, slot: int, port: int) -> Part:
     """Return one worker."""
     command = [sys.executable, "-P", "-m", "deploy.cli.main", "worker", flow, "--slot", str(slot), "--port", str(port)]
-    wants = (Wanted(kafka.HOST, port, f"worker {slot} of flow {flow}", "INTEGRATION_WORKER_PORT"),)
-    url = f"http://{kafka.HOST}:{port}"
-    return Part(f"worker-{flow}-{slot}", "workers", lambda: command, lambda: answers_ready(kafka.HOST, port), wants, url, 10.0)
+    host = reachable(settings.http_host)
+    wants = (Wanted(settings.http_host, port, f"worker {slot} of flow {flow}", "INTEGRATION_WORKER_PORT"),)
+    return Part(f"worker-{flow}-{slot}", "workers", lambda: command, lambda: answers_ready(host, port), wants, f"http://{host}:{port}", 10.0)
 
 
 def reachable(host: str) -> str:

@@ -12,12 +12,12 @@ import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from deploy.local import logs, record
 from deploy.local.backoff import Backoff
 from deploy.local.exits import LASTING, error_for, meaning
-from deploy.local.parts import Part, Say, log_path
+from deploy.local.parts import Part, Say, Stage, log_path
 from deploy.local.place import Place
 from deploy.local.processes import Identity, dying_with_parent, identify
 from deploy.local.record import PartRecord, StackRecord
@@ -67,7 +67,7 @@ class Supervisor:
 
         Args:
             parts: what to run.
-            between: called once the stores are ready and before the workers start (makes the topics); may block.
+            between: called once the stores are ready (makes the topics); may block.
             on_ready: called once, when every part is ready.
 
         Raises:
@@ -101,16 +101,21 @@ class Supervisor:
         self._stopping.set()
 
     async def _start(self, between: Callable[[], object]) -> None:
-        stores = [child for child in self._children if child.part.stage == "stores"]
-        await self._bring_up(stores)
+        self._launch("stores", "workers")  # a worker loads its code while the stores come up, and waits for them by itself
+        await self._all_ready("stores")
         await asyncio.to_thread(between)
-        await self._bring_up([child for child in self._children if child not in stores])
+        self._launch("door")
+        await self._all_ready("workers", "door")
 
-    async def _bring_up(self, children: list[Child]) -> None:
-        keepers = [asyncio.create_task(self._keep(child)) for child in children]
-        self._keepers |= {child.part.name: keeper for child, keeper in zip(children, keepers, strict=True)}
-        for child, keeper in zip(children, keepers, strict=True):
-            ready = asyncio.create_task(child.ready.wait())
+    def _of(self, *stages: Stage) -> list[Child]:
+        return [child for child in self._children if child.part.stage in stages]
+
+    def _launch(self, *stages: Stage) -> None:
+        self._keepers |= {child.part.name: asyncio.create_task(self._keep(child)) for child in self._of(*stages)}
+
+    async def _all_ready(self, *stages: Stage) -> None:
+        for child in self._of(*stages):
+            keeper, ready = self._keepers[child.part.name], asyncio.create_task(child.ready.wait())
             await asyncio.wait([ready, keeper], timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
             if keeper.done():
@@ -176,8 +181,8 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         self._stopping.set()
-        for stage in ("workers", "stores"):
-            children = [child for child in self._children if child.part.stage == stage and child.part.name in self._keepers]
+        for stage in get_args(Stage):
+            children = [child for child in self._of(stage) if child.part.name in self._keepers]
             if children:
                 self._say(f"Stopping {', '.join(child.part.name for child in children)}")
             await asyncio.gather(*(self._stop(child) for child in children))
