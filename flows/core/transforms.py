@@ -105,7 +105,7 @@ def compile_transform(transform: Transform) -> tuple[Shape, tuple[FieldError, ..
             except ValueError as error:
                 errors.append(FieldError(place, "invalid_" + name.removesuffix("s"), f"{error}"))
     errors.extend(_conflicts([target.path for target in targets]))
-    if not targets and not transform.keep_rest:
+    if not (targets or errors or transform.keep_rest):
         errors.append(FieldError("", "empty_transform", "makes an empty object of every event; give mapping, expressions or constants"))
     return Shape(targets, keep_rest=transform.keep_rest), tuple(errors)
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from confluent_kafka import Message
+from confluent_kafka import Message as ClientMessage
 
 from connectors.testing import ManualClock
 from flows import webhooks
@@ -16,6 +16,7 @@ from flows.core.verdict import Bury, Drop
 from flows.engine.batch import Batch, Sent, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.share import Share
+from flows.wire.inlet import Message
 from tests.kit.state import opened
 
 LIMIT = 1 << 20
@@ -73,7 +74,7 @@ class Line:
         if endpoint is not None:
             named.setdefault("ce_source", f"/webhooks/{endpoint}")
         value = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
-        return Message(
+        made = ClientMessage(
             topic=topics.WEBHOOKS.name,
             partition=0,
             offset=self._take_offset(),
@@ -82,6 +83,7 @@ class Line:
             headers=[(name, text.encode()) for name, text in named.items()],
             timestamp=(1, self.clock.now_ms()),
         )
+        return cast("Message", made)  # the stubs let every field be absent
 
     def _take_offset(self) -> int:
         self._offset += 1

@@ -6,7 +6,7 @@ of, they leave to the library, so that the library's answer is always the answer
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ __all__ = ["VARIABLES", "Expression", "FailedError", "MissingError", "Scope", "c
 class Expression:
     """A compiled expression; safe to use for any number of records, by one thread at a time."""
 
-    __slots__ = ("_depth", "_names", "_program", "_quick", "source")
+    __slots__ = ("_depth", "_names", "_program", "quick", "source")
 
     def __init__(self, source: str) -> None:
         """Compile `source`; `compile_expression` says what is raised."""
@@ -45,12 +45,8 @@ class Expression:
         self._names = frozenset(self._program.variables()) & VARIABLES
         _known(self._program, shape.variables)
         _patterns(read)
-        self._quick: Evaluator | None = closures.build(read, VARIABLES, _literal)
-
-    @property
-    def quick(self) -> bool:
-        """Whether closures decide it, and the library only in doubt."""
-        return self._quick is not None
+        self.quick: Evaluator | None = closures.build(read, VARIABLES, _literal)
+        """The closure that decides it, and leaves to the library what is in doubt; None where all of it is the library's."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -65,9 +61,9 @@ class Expression:
             FailedError: it cannot be decided for this record; the text says why.
 
         """
-        if self._quick is not None:
+        if self.quick is not None:
             try:
-                return self._quick(scope)
+                return self.quick(scope)
             except (UnsureError, RecursionError):
                 pass
         return self._by_library(scope)
@@ -116,15 +112,20 @@ def _patterns(read: tuple[tokens.Token, ...]) -> None:
             pattern = read[at + 2 : at + 4]
             if len(pattern) < 2 or pattern[0].kind != "text" or pattern[1].text != ")":  # noqa: PLR2004  the pattern and its bracket
                 raise ValueError("gives matches() something else than a text: write the pattern itself, in quotes")
-            guarded(cel.compile(f"''.matches({pattern[0].text})").execute, ValueError)
+            _alone(f"''.matches({pattern[0].text})", ValueError)
 
 
 def _literal(text: str) -> Any:
     """Read a text or a number as the library does; `UnsureError` for what JSON does not have."""
-    value = guarded(cel.compile(text).execute, UnsureError)
+    value = _alone(text, UnsureError)
     if type(value) not in (str, int, float) or text[-1] in "uU":
         raise UnsureError(text)
     return value
+
+
+def _alone(source: str, failure: Callable[[str], Exception]) -> Any:
+    """Let the library evaluate an expression that reads no variables."""
+    return guarded(lambda: cel.compile(source).execute({}), failure)
 
 
 def _longest(value: Any) -> int:
