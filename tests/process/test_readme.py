@@ -73,11 +73,14 @@ def test_each_block_does_what_it_says(stack: dict[str, str]) -> None:
         done = subprocess.run(command, cwd=ROOT, env=stack, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, program + done.stdout + done.stderr
         shown.append(done.stdout)
-    registered, accepted, asked, *read = shown
+    registered, accepted, printed, consumed, status, tested = shown
     assert json.loads(registered)["endpoint_id"] == "orders"
     event_id = json.loads(accepted)["event_id"]
-    assert "emitted" in asked
-    assert all(event_id in output and '{"order":"A-17","cents":4250}' in output for output in read)
+    assert event_id in printed
+    assert '{"cents":4250,"order":"A-17"}' in printed
+    assert consumed == f'{event_id} order.paid {{"cents":4250,"order":"A-17"}}\n'
+    assert json.loads(status)["counters"]["accepted"] == 1
+    assert json.loads(tested)["outcome"] == "emitted"
 
 
 def test_the_flow_it_shows_runs(stack: dict[str, str], tmp_path: Path) -> None:
