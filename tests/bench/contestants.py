@@ -10,7 +10,6 @@ from typing import Final
 
 from deploy.local import jars, java
 from deploy.local.cache import user_cache
-from deploy.local.ports import free_port
 from tests.bench.place import Place
 from tests.bench.rate import Work
 
@@ -22,14 +21,9 @@ QUIX: Final = "Quix Streams 3.28.1, exactly-once"
 
 
 def ours(place: Place, mode: str, topic: str, run: str) -> Work:
-    """Return our flow of that mode as a worker; `run` names its data."""
-    command = [sys.executable, "-m", "tests.bench.flows", mode, "--topic", topic, "--slot", "0"]
-    return Work("ours", command, group(mode, topic), place.env(f"ours-{run}", INTEGRATION_WORKER_PORT=str(free_port())))
-
-
-def group(mode: str, topic: str) -> str:
-    """Return the consumer group of our flow, as `tests/bench/flows.py` has it."""
-    return f"xyra-{mode}-{topic}"
+    """Return our flow of that mode as a worker; `run` names its group and its data."""
+    command = [sys.executable, "-m", "tests.bench.flows", mode, "--topic", topic, "--name", run, "--slot", "0"]
+    return Work("ours", command, f"xyra-{run}", place.env(f"ours-{run}"))
 
 
 def kafka_streams(place: Place, mode: str, topic: str, run: str) -> Work:

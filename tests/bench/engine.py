@@ -50,12 +50,11 @@ def _contest(place: Place, mode: str, against_streams: Figure, against_quix: Fig
 def _run(place: Place, mode: str, topic: str, ready: Ready, number: int, records: int) -> Rate:
     work = ready(place, mode, topic, f"{mode}-{number}")
     topics.make(place.bootstrap, f"{topic}.out")
-    topics.forget(place.bootstrap, work.group)
     place.say(f"{mode}, round {number + 1}: {work.name}")
     try:
         return measure(work, place.bootstrap, topic, records, place.data / f"{work.group}.log")
     finally:
-        topics.delete(place.bootstrap, f"{topic}.", work.group, f"xyra.{mode}-")  # outputs and changelogs, so that no run finds another's
+        topics.delete(place.bootstrap, f"{topic}.", work.group, f"xyra.{mode}-{number}.")  # outputs and changelogs, so that no run finds another's
 
 
 def _series(rates: list[Rate]) -> Series:

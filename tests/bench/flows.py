@@ -20,7 +20,7 @@ def source(name: str) -> Topic:
     return replace(EVENTS, name=name)
 
 
-def stateless(topic: str) -> Flow:
+def stateless(name: str, topic: str) -> Flow:
     """Parse each record's JSON, set one field, write it to `<topic>.out` under the same key."""
     target = f"{topic}.out"
 
@@ -31,10 +31,10 @@ def stateless(topic: str) -> Flow:
                 value["src"] = 1
             batch.emit_all(portion, target, list(map(orjson.dumps, parsed)))
 
-    return Flow(name=f"stateless-{topic}", topic=source(topic), build=_one_step("transform", transform))
+    return Flow(name=name, topic=source(topic), build=_one_step("transform", transform))
 
 
-def count(topic: str) -> Flow:
+def count(name: str, topic: str) -> Flow:
     """Count each key in state, write the new count to `<topic>.out` under the same key."""
     target = f"{topic}.out"
 
@@ -51,7 +51,7 @@ def count(topic: str) -> Flow:
                 state.put(key or b"", b"%d" % n)
             batch.emit_all(portion, target, values)
 
-    return Flow(name=f"count-{topic}", topic=source(topic), build=_one_step("count", add))
+    return Flow(name=name, topic=source(topic), build=_one_step("count", add))
 
 
 def _one_step(name: str, work: Callable[[Batch], None]) -> Callable[[Runtime], Dataflow]:
@@ -64,16 +64,17 @@ def _one_step(name: str, work: Callable[[Batch], None]) -> Callable[[Runtime], D
     return build
 
 
-FLOWS: Final[Mapping[str, Callable[[str], Flow]]] = {"stateless": stateless, "count": count}
+FLOWS: Final[Mapping[str, Callable[[str, str], Flow]]] = {"stateless": stateless, "count": count}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run one of the flows that are measured; settings come from the environment.")
     parser.add_argument("flow", choices=FLOWS)
     parser.add_argument("--topic", default="bench", help="the source; results go to TOPIC.out")
+    parser.add_argument("--name", default="bench", help="of the flow: its group is xyra-NAME, and another name begins at the beginning again")
     parser.add_argument("--slot", type=int, default=0)
     given = parser.parse_args()
-    return run(FLOWS[given.flow](given.topic), load(os.environ), given.slot)
+    return run(FLOWS[given.flow](given.name, given.topic), load(os.environ), given.slot)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # the package re-exports it without saying so
 
 PARTITIONS: Final = 8
@@ -29,26 +29,6 @@ def delete(bootstrap: str, *prefixes: str) -> None:
     names = [name for name in admin.list_topics(timeout=TIMEOUT_S).topics if name.startswith(prefixes)]
     for future in admin.delete_topics(names).values() if names else ():
         future.result(TIMEOUT_S)
-
-
-def forget(bootstrap: str, group: str) -> None:
-    """Delete a group with its offsets, so that the next one of that name begins at the beginning; one that is not there is no error.
-
-    Waits until the group is empty: a member with a static id stays in it until its session ends.
-    """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": QUIET})
-
-    def gone() -> bool:
-        try:
-            admin.delete_consumer_groups([group])[group].result(TIMEOUT_S)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.NON_EMPTY_GROUP:
-                return False
-            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise
-        return True
-
-    wait_until(gone, TIMEOUT_S, f"the end of the group {group}", every_s=0.5)
 
 
 def body(i: int) -> tuple[bytes, bytes]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from deploy.local.parts import answers_ready
 from deploy.local.ports import free_port
 from flows.core import topics as tables
+from ingress.serve import BACKLOG, KEEP_ALIVE_S
 from tests.bench.http_load import Plan, request
 from tests.bench.latency import RATE, Seen, one, results
 from tests.bench.place import Place
@@ -90,7 +91,8 @@ def empty_route(place: Place) -> Iterator[int]:
     """Run the peer on the server the ingress uses, set up as it is; give its port."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.bench.empty_route:app", "--host", HOST, "--port", str(port)]
-    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning", "--no-server-header", "--backlog", "2048"]
+    options = ["--loop", "uvloop", "--http", "httptools", "--ws", "none", "--lifespan", "on", "--no-access-log", "--log-level", "warning"]
+    options += ["--no-server-header", "--no-proxy-headers", "--timeout-keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)]
     with running([*command, *options], place.data / "empty_route.log"):
         wait_until(lambda: _listens(port), OWN_START_S, "the empty route")
         yield port
