@@ -36,6 +36,8 @@ WAITING: Final = FORMAT << 4 | 2
 _PLAIN: Final = bytes((PLAIN,))
 _EXPIRING: Final = bytes((EXPIRING,))
 _WAITING: Final = bytes((WAITING,))
+_VALUES: Final = USER + ENGINE
+_NAMESPACES: Final = _VALUES + TIMER
 
 TIME_BYTES: Final = 8
 TIME_END: Final = 1 << 63
@@ -102,15 +104,18 @@ def check(key: bytes, entry: bytes | None) -> bool:
         NewerFormatError: a newer version wrote it, and this one cannot know what it means.
 
     """
+    if not key or key[0] not in _NAMESPACES:
+        return False
     if entry is None:
-        return key[:1] in (USER, ENGINE, TIMER)
+        return True
     if not entry:
         return False
-    if entry[0] >> 4 > FORMAT:
-        raise NewerFormatError(entry[0] >> 4)
-    if key[:1] == TIMER:
-        return entry[0] == WAITING and len(entry) >= HEAD_BYTES
-    return key[:1] in (USER, ENGINE) and (entry[0] == PLAIN or (entry[0] == EXPIRING and len(entry) >= HEAD_BYTES))
+    kind = entry[0]
+    if kind == PLAIN:
+        return key[0] in _VALUES
+    if kind >> 4 > FORMAT:
+        raise NewerFormatError(kind >> 4)
+    return len(entry) >= HEAD_BYTES and (kind == EXPIRING if key[0] in _VALUES else kind == WAITING and key[0] == TIMER_BYTE)
 
 
 class _RecordHead(NamedTuple):

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rocksdict import WriteBatch
-
 from flows.core import codec
 from flows.core.clock import Clock, SystemClock
 from flows.core.errors import StateDamaged, StateNewer
@@ -15,7 +13,7 @@ from flows.engine.entries import Entries
 from flows.engine.overlay import Overlay
 from flows.engine.queue import Queue
 from flows.engine.timers import Timers
-from flows.wire.rocks import Rocks, Stores
+from flows.wire.rocks import Batch, Rocks, Stores
 
 LOG: Final = logging.getLogger(__name__)
 RECENT_BYTES: Final = 2 << 20
@@ -212,7 +210,7 @@ class PartitionState:
         self.position, self._written_ms = position, now_ms
         self._overlay.applied(entries, size)
 
-    def _derive_expiries(self, batch: WriteBatch, entries: Changes) -> None:
+    def _derive_expiries(self, batch: Batch, entries: Changes) -> None:
         """Bring the order of expiry in line with `entries`: take out each old row, put in each new one."""
         new = [codec.expiry_row(key, entry) for key, entry in entries.items() if entry is not None and entry[0] == codec.EXPIRING]
         touched = bool(new)

@@ -2,11 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from rocksdict import WriteBatch
-
 from flows.core import codec
 from flows.engine.queue import Queue
-from flows.wire.rocks import Rocks
+from flows.wire.rocks import Batch, Rocks
 
 
 class DueTimer(NamedTuple):
@@ -83,7 +81,7 @@ class Timers:
         times += [codec.unpack_time(row, 1) for row, _ in self._queue.first_other(changed)]
         return min(times, default=None)
 
-    def write(self, batch: WriteBatch, changes: dict[bytes, bytes | None]) -> int:
+    def write(self, batch: Batch, changes: dict[bytes, bytes | None]) -> int:
         """Put changed timers and their places in the queue into a batch; return how many timers stand after it."""
         if not changes:
             return self.pending_count

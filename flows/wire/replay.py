@@ -107,17 +107,18 @@ class Replay:
     def _portion(self, messages: list[Message], position: int) -> Portion:
         entries: dict[bytes, bytes | None] = {}
         records = 0
+        last: Message | None = None
         for message in messages:
             error = message.error()
             if error is None:
                 entries[message.key() or b""] = message.value()
-                position = _offset(message) + 1
                 records += 1
+                last = message
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name for it
                 position = max(position, _offset(message))
             elif error.fatal() or not (error.retriable() or error.code() in _PASSING):
                 raise Unavailable(f"Reading {self._where} at offset {position:,} failed: {error.str()}. The next start tries again.")
-        return Portion(entries, records, position)
+        return Portion(entries, records, max(position, _offset(last) + 1) if last is not None else position)
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -32,6 +32,8 @@ from rocksdict import (
 
 from flows.core.errors import Busy, StateDamaged, Unavailable
 
+Batch = WriteBatch
+"""Puts and deletes that are written together."""
 MIB: Final = 1 << 20
 MARKS: Final = 8192
 """So many of the last writes are known by a mark; a flush comes every half of it, so that a lost log always takes marks along."""
@@ -140,9 +142,9 @@ class Rocks:
         if marks != set(range(max(1, self.serial - MARKS + 1), self.serial + 1)):
             self._fail(ValueError(f"the marks of {len(marks):,} writes do not join up to write {self.serial:,}"))
 
-    def batch(self) -> WriteBatch:
+    def batch(self) -> Batch:
         """Return an empty batch for `write`."""
-        return WriteBatch(raw_mode=True)
+        return Batch(raw_mode=True)
 
     def get(self, key: bytes) -> bytes | None:
         """Return a row's value, None when there is no such row.
@@ -183,7 +185,7 @@ class Rocks:
             del cursor  # or the error's traceback would keep it, and with it the lock on a store that is to be thrown away
             self._fail(error)
 
-    def write(self, batch: WriteBatch) -> None:
+    def write(self, batch: Batch) -> None:
         """Write a batch whole or not at all; raises as `get` does.
 
         After a crash here the store has all of it or nothing of it.

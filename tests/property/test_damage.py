@@ -1,7 +1,6 @@
 """Whatever happens to a store's files, the state comes out right: as the store was, or from the changelog."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -24,7 +23,7 @@ class Image(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=["killed", "closed"])
-def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Image:
     home = tmp_path_factory.mktemp("image")
     clock, random = ManualClock(), Random(7)  # noqa: S311  a fixed seed, so that the image is the same each time
     places: list[Entry | None] = []
@@ -50,11 +49,11 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     shutil.copytree(home / "live", home / "files")
     state.close()
     log = ListLog(places, portion=500)
-    yield Image(home / "files", log, from_nothing(home / "expected", clock, log))
+    return Image(home / "files", log, from_nothing(home / "expected", clock, log))
 
 
 @given(data=st.data())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_damaged_file_costs_time_and_nothing_else(image: Image, tmp_path: Path, data: st.DataObject) -> None:
     home = tmp_path / "store"
     shutil.rmtree(home, ignore_errors=True)

@@ -18,7 +18,7 @@ HOUR_MS = 3_600_000
 
 
 def only(directory: Path, pattern: str) -> Path:
-    return sorted((directory / "0").glob(pattern))[-1]
+    return max((directory / "0").glob(pattern))
 
 
 def cut(pattern: str, keep: float) -> Callable[[Path], None]:
