@@ -89,7 +89,7 @@ def test_the_flow_it_shows_runs(stack: dict[str, str], tmp_path: Path) -> None:
     program.write_text(FILES["totals.py"], encoding="utf-8")
     worker = subprocess.Popen([sys.executable, program], cwd=tmp_path, env=stack)
     try:
-        command = [BIN / "xyra", "topics", "read", "totals", "--from-beginning", "-n", "1", "--json"]
+        command = [str(BIN / "xyra"), "topics", "read", "totals", "--from-beginning", "-n", "1", "--json"]
         deadline = time.monotonic() + START_S
         while (done := subprocess.run(command, env=stack, capture_output=True, text=True, check=False, timeout=60)).returncode:
             assert time.monotonic() < deadline, done.stderr
