@@ -5,7 +5,6 @@ needs is in memory; nothing here blocks or asks anybody but the broker.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -37,7 +36,6 @@ NOBODY: Final = Unauthorized("The endpoint is unknown, or the signature does not
 PLAIN: Final = frozenset({b"", b"identity"})
 DEFAULT_TYPE: Final = b"application/octet-stream"
 VOUCHED: Final = Verified("", None, None, None)
-LOG: Final = logging.getLogger("xyra.ingress")
 
 
 class Turned(Exception):
@@ -182,8 +180,7 @@ class Intake:
     def _endpoint(self, endpoint_id: str) -> Endpoint | None:
         try:
             return self._definitions.endpoint(endpoint_id)
-        except Unavailable as error:  # its sender comes back, and an operator mends it meanwhile; its detail is for the log
-            LOG.warning("%s", error)
+        except Unavailable as error:  # the log has the detail; an operator mends it, and the sender comes back
             raise Turned("unusable", Unavailable("The endpoint cannot be used at the moment; send it again.", retry_after_s=60)) from error
 
     async def _inflated(self, wire: bytes, encoding: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -26,6 +27,8 @@ HEAD_S: Final = 10.0
 MOST_HEAD: Final = 64 * 1024
 KEEP_ALIVE_S: Final = 30
 BACKLOG: Final = 2048
+GC_AFTER: Final = 20_000
+"""Young objects that start a collection: a few thousand belong to the requests in hand, and would be walked through in vain."""
 
 
 class DoorProtocol(HttpToolsProtocol):
@@ -141,6 +144,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
     )
     server = Server(config)
     config.app = create_app(settings, SystemClock(), server.fail)
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: no collection has to walk through it again
+    gc.set_threshold(GC_AFTER)
     await server.serve(sockets=[listener])
     if server.failure is not None:
         raise server.failure

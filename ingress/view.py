@@ -1,6 +1,7 @@
 """The read model of `xyra.config`, and the following of both compacted topics in the event loop."""
 
 import asyncio
+import logging
 from bisect import bisect_right, insort
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from ingress.envelope import CREDENTIALS, Places
 from ingress.tallies import Tallies, Tally
 from ingress.verification import Scheme, Secret, compile_scheme
 
+LOG: Final = logging.getLogger("xyra.ingress")
 POLL_S: Final = 0.010
 """How often the topics are looked at; a look that finds nothing costs a few microseconds."""
 HASTY_S: Final = 0.002
@@ -69,7 +71,7 @@ class Definitions:
         self._tallies = tallies
         self._raw: dict[str, bytes] = {}
         self._ids: list[str] = []
-        self._ready: dict[str, Endpoint] = {}
+        self._ready: dict[str, Endpoint | Unavailable] = {}
         self.offset_text = b"0"
         """How far the topic was applied, as `x-config-offset` has it."""
 
@@ -124,11 +126,21 @@ class Definitions:
         """
         found = self._ready.get(endpoint_id)
         if found is None:
-            stored = self.stored(endpoint_id)
-            if stored is None:
+            if endpoint_id not in self._raw:
                 return None
-            found = self._ready[endpoint_id] = self._compiled(endpoint_id, stored)
+            found = self._ready[endpoint_id] = self._made(endpoint_id)
+        if isinstance(found, Unavailable):
+            raise found
         return found
+
+    def _made(self, endpoint_id: str) -> Endpoint | Unavailable:
+        """Compile an endpoint, or keep why that cannot be done: it is tried, and logged, once for each record of it on the log."""
+        try:
+            stored = self.stored(endpoint_id)
+            return self._compiled(endpoint_id, stored) if stored is not None else Unavailable(f"There is no endpoint {endpoint_id}.")
+        except Unavailable as error:
+            LOG.warning("%s", error)
+            return error
 
     def _compiled(self, endpoint_id: str, stored: StoredWebhook) -> Endpoint:
         try:

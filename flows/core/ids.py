@@ -7,9 +7,9 @@ import uuid
 
 def event_id(now_ms: int) -> str:
     """Make a UUIDv7 (RFC 9562 §5.7) for `now_ms`, milliseconds since the epoch: sorts by time, 74 random bits."""
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    return _written(value)
+    h, random = f"{now_ms & 0xFFFF_FFFF_FFFF:012x}", os.urandom(10).hex()
+    variant = "89ab"[int(random[3], 16) & 3]
+    return f"{h[:8]}-{h[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
 
 
 def event_time_ms(text: str) -> int | None:

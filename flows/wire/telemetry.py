@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Final, Protocol, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flows.core.signals import Signal
+from flows.wire.histogram import Histogram
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -106,6 +107,8 @@ class _Mirror(Collector):
 
 def _metric(signal: Signal, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
     if signal.kind == "histogram":
-        return Histogram(signal.name, signal.meaning, signal.labels, registry=registry, buckets=signal.buckets)
+        histogram = Histogram(signal)
+        registry.register(histogram)
+        return histogram
     kind = Counter if signal.kind == "counter" else Gauge
     return kind(signal.name, signal.meaning, signal.labels, registry=registry)
