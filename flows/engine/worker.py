@@ -74,6 +74,8 @@ def _run(flow: Flow, settings: Settings, slot: int, port: int | None, stack: Exi
         probe = Probe(settings.http_host, port, telemetry, {"live": lambda: live(engine, clock), "ready": lambda: ready(engine)})
         stack.callback(probe.close)
     stack.enter_context(_signals(engine))
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 10, 10)
     drive(flow, engine)
 
 
@@ -81,8 +83,6 @@ def drive(flow: Flow, engine: Engine) -> None:
     """Open the engine and run the flow's dataflow on it until it is stopped; raises what stopped it otherwise."""
     engine.open()
     dataflow = flow.build(engine)
-    gc.freeze()
-    gc.set_threshold(GARBAGE, 10, 10)
     try:
         cli_main(dataflow, epoch_interval=timedelta(0))  # type: ignore[no-untyped-call]  # compiled, without types
     except BaseException as error:  # noqa: BLE001  Rust's panics are no Exception; the first error that was ours says more

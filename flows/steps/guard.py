@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
-from flows.core.errors import XyraError
+from flows.core.errors import Fatal, Unavailable
 from flows.core.record import Record
 from flows.core.verdict import Bury, Reason, Verdict
 from flows.engine import Batch, Step
@@ -21,7 +21,7 @@ def each(decide: Callable[[Record, Batch], Verdict | None]) -> Step:
 
     What the function raises buries that record alone, with the code `bug` and the exception's type and text; outputs it
     had been given go with it. Errors that concern the process are let through: `MemoryError`, the
-    project's own (a store that cannot be read, a broker that is away), and what is no `Exception`.
+    `Fatal` (a store that cannot be read), `Unavailable` (a broker that is away), and what is no `Exception`.
 
     Args:
         decide: returns a verdict, or None to keep the record; it may also emit and replace.
@@ -32,7 +32,7 @@ def each(decide: Callable[[Record, Batch], Verdict | None]) -> Step:
         for record in batch.records:
             try:
                 verdict = decide(record, batch)
-            except (MemoryError, XyraError):
+            except (MemoryError, Fatal, Unavailable):
                 raise
             except Exception as error:  # noqa: BLE001  that is what this is for: whatever it is, it concerns one record
                 verdict = _bug(record, error)

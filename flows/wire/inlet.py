@@ -174,10 +174,11 @@ class Inlet:
     def end(self, partition: int) -> int:
         """Return the partition's end as the client last heard of it, -1 when it has not; does not block."""
         try:
-            offsets = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+            known = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
         except KafkaException:
             return -1  # not assigned any more, or never fetched
-        return int(offsets[1]) if offsets else -1
+        offsets = cast("tuple[int, int] | None", known)  # none, when it has heard nothing
+        return offsets[1] if offsets else -1
 
     def membership(self) -> Any:
         """Return what proves, in a transaction, that this member holds its partitions now (KIP-447)."""

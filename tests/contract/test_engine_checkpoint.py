@@ -1,0 +1,114 @@
+"""The checkpoint on a real Kafka: all of a batch or nothing of it, wherever the worker dies."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flows.core.errors import Fatal, Fenced
+from flows.engine import Batch
+from tests.kit.engine import Bench, Crash, balanced, bench, counting, faults
+
+
+def dies(step: int, batch: int) -> Callable[[int], None]:
+    """Make a hook that ends the worker behind a numbered step of its nth batch."""
+    seen = Counter[int]()
+
+    def after(done: int) -> None:
+        seen[done] += 1
+        if done == step and seen[done] == batch:
+            raise Crash
+
+    return after
+
+
+def fill(made: Bench, count: int) -> dict[str, int]:
+    """Write so many records of five keys; returns how often each key comes."""
+    keys = [f"key-{n % 5}" for n in range(count)]
+    made.send(*((key.encode(), b"{}") for key in keys))
+    return Counter(keys)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+def test_a_crash_behind_any_step_leaves_all_or_nothing(kafka: str, tmp_path: Path, step: int) -> None:
+    made = bench(kafka, tmp_path, batch_records="7")
+    expected = fill(made, 40)
+    flow = made.flow(counting(made.target))
+    with pytest.raises(Crash):
+        made.run(flow, after=dies(step, 2))
+    made.run(flow)
+    assert not faults(made.read(), expected)
+    assert balanced(made.tallies())
+    assert sum(tally["in"] for tally in made.tallies().values()) == 40
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(crashes=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3)), min_size=2, max_size=3), size=st.integers(2, 9), lost_disk=st.booleans())
+def test_any_row_of_crashes_leaves_all_or_nothing(kafka: str, tmp_path: Path, crashes: list[tuple[int, int]], size: int, lost_disk: bool) -> None:
+    """Also when the worker comes back on another machine, with an empty disk: its state is on the changelog."""
+    made = bench(kafka, tmp_path, batch_records=str(size))
+    expected = fill(made, 60)
+    flow = made.flow(counting(made.target))
+    for n, (step, batch) in enumerate(crashes):
+        with pytest.raises(Crash):
+            made.run(flow, slot=0, after=dies(step, batch))
+        if lost_disk:
+            state = made.settings.data_dir / "state" / flow.name
+            state.rename(state.with_name(f"lost-{made.name}-{n}"))
+    made.run(flow)
+    assert not faults(made.read(), expected)
+
+
+def test_an_exception_in_a_step_commits_nothing(kafka: str, tmp_path: Path) -> None:
+    made = bench(kafka, tmp_path)
+    expected = fill(made, 20)
+
+    def fails(_batch: Batch) -> None:
+        raise Crash
+
+    count = counting(made.target)
+    with pytest.raises(Crash):
+        made.run(made.flow(count, fails))
+    assert made.read() == []
+    made.run(made.flow(count))
+    assert not faults(made.read(), expected)
+
+
+def test_close_commits_nothing(kafka: str, tmp_path: Path) -> None:
+    """Closing the consumer calls the revoke callback; a batch that was taken and not checkpointed must come again."""
+    made = bench(kafka, tmp_path)
+    expected = fill(made, 20)
+    count = counting(made.target)
+    taken: list[int] = []
+
+    def interrupted(batch: Batch) -> None:
+        taken.append(len(batch.records))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made.run(made.flow(count, interrupted))
+    assert taken[0] > 0
+    made.run(made.flow(count))
+    assert not faults(made.read(), expected)
+
+
+def test_a_second_process_of_the_slot_shuts_the_first_out(kafka: str, tmp_path: Path) -> None:
+    made = bench(kafka, tmp_path, batch_records="7")
+    expected = fill(made, 30)
+    flow = made.flow(counting(made.target))
+    other = bench(kafka, tmp_path / "elsewhere")
+
+    def taken_over(done: int) -> None:
+        if done == 2:
+            successor = Bench(other.settings, made.name).engine(flow)
+            successor.open()
+            successor.close()
+
+    with pytest.raises(Fatal) as stopped:
+        made.run(flow, after=taken_over)
+    assert isinstance(stopped.value, Fenced), stopped.value
+    made.run(flow)
+    assert not faults(made.read(), expected)

@@ -1,0 +1,161 @@
+"""Workers in this process, on a real Kafka: they run until all that was sent is committed, or something raises."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+import bytewax.operators as op
+import orjson
+from bytewax.dataflow import Dataflow
+from confluent_kafka import Producer
+
+from connectors.testing import ManualClock
+from flows.core import topics
+from flows.core.clock import Clock, SystemClock
+from flows.core.settings import Settings
+from flows.engine import Batch, Flow, Runtime, Step
+from flows.engine.checkpoint import nothing
+from flows.engine.runtime import Engine
+from flows.engine.worker import drive, prepare_topics
+from flows.wire.kafka import PARTITIONER, ensure_topics
+from flows.wire.telemetry import Telemetry
+from tests.kit.settings import settings_for
+from tests.kit.topics import Read, topic_reader
+
+LOOK_S = 0.02
+
+
+class Crash(Exception):
+    """What a test raises to end a worker."""
+
+
+def counting(target: str) -> Step:
+    """Make a step that counts each key in state and writes `{"k", "n", "at"}` to `target`: lost, doubled or stale state shows."""
+
+    def count(batch: Batch) -> None:
+        for portion in batch.portions():
+            state = batch.state(portion.partition)
+            values: list[bytes | None] = []
+            for i, key in enumerate(portion.keys):
+                name = key or b""
+                n = int(state.get(name) or 0) + 1
+                state.put(name, b"%d" % n)
+                values.append(orjson.dumps({"k": name.decode(), "n": n, "at": portion.place(i)}))
+            batch.emit_all(portion, target, values)
+
+    return count
+
+
+def faults(read: Iterable[Read], expected: Mapping[str, int]) -> dict[str, Any]:
+    """Compare what `counting` wrote with how many records each key had; empty when nothing is lost, doubled, out of order or miscounted."""
+    places: list[tuple[int, int]] = []
+    counts: dict[str, list[int]] = {}
+    for record in read:
+        found = orjson.loads(record.value or b"")
+        places.append(tuple(found["at"]))
+        counts.setdefault(found["k"], []).append(found["n"])
+    wrong: dict[str, Any] = {key: counts.get(key, []) for key, n in expected.items() if counts.get(key, []) != list(range(1, n + 1))}
+    if len(set(places)) != len(places):
+        wrong["doubled"] = len(places) - len(set(places))
+    if strange := counts.keys() - expected.keys():
+        wrong["strange"] = sorted(strange)
+    return wrong
+
+
+@dataclass
+class Bench:
+    """A topic of its own with everything a flow on it needs."""
+
+    settings: Settings
+    name: str = field(default_factory=lambda: f"t{uuid4().hex[:10]}")
+    clock: Clock = field(default_factory=SystemClock)
+    ends: dict[int, int] = field(default_factory=dict)
+    """Where each partition ends, as far as records were sent from here."""
+
+    def __post_init__(self) -> None:
+        """Make the topics."""
+        self.source = replace(topics.EVENTS, name=self.name)
+        self.target = f"{self.name}.out"
+        self.producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "partitioner": PARTITIONER})
+        ensure_topics(self.settings, [self.source, replace(topics.EVENTS, name=self.target)])
+
+    def flow(self, *steps: Step, **more: Any) -> Flow:
+        """Make a flow of these steps."""
+
+        def build(runtime: Runtime) -> Dataflow:
+            dataflow = Dataflow("bench")
+            batches = op.input("records", dataflow, runtime.source())
+            for n, step in enumerate(steps):
+                batches = runtime.step(getattr(step, "__name__", f"step{n}"), batches, step)
+            op.output("checkpoint", batches, runtime.sink())
+            return dataflow
+
+        return Flow(name=self.name, topic=self.source, build=build, **more)
+
+    def send(self, *records: tuple[bytes | None, bytes | None], headers: list[tuple[str, bytes]] | None = None, partition: int = -1) -> None:
+        """Write records, key and value, and wait until they are there."""
+        for key, value in records:
+            self.producer.produce(self.name, value, key, partition, headers=list(headers or []), on_delivery=self._sent)  # type: ignore[arg-type]  # the stubs want text
+        assert self.producer.flush(20) == 0
+
+    def _sent(self, error: object, message: Any) -> None:
+        assert error is None
+        self.ends[message.partition()] = message.offset() + 1
+
+    def through(self, engine: Engine) -> bool:
+        """Tell whether a worker has taken all that was sent."""
+        shares = engine.assignment.shares
+        return engine.assignment.ready and all(number in shares and shares[number].position >= end for number, end in self.ends.items())
+
+    def engine(self, flow: Flow, slot: int = 0, after: Callable[[int], None] = nothing) -> Engine:
+        """Make a worker."""
+        prepare_topics(flow, self.settings)
+        return Engine(flow, self.settings, slot, "1.2.3", self.clock, Telemetry(), after)
+
+    def run(self, flow: Flow, slot: int = 0, after: Callable[[int], None] = nothing, until: Callable[[Engine], bool] | None = None) -> Engine:
+        """Run a worker until it has taken all that was sent, or `until` says so; it drains then. What it raises comes out."""
+        engine, over = self.engine(flow, slot, after), Event()
+        watch = Thread(target=_watch, args=(engine, until or self.through, over))
+        watch.start()
+        try:
+            drive(flow, engine)
+        finally:
+            over.set()
+            watch.join()
+            engine.close()
+        return engine
+
+    def read(self, topic: str | None = None) -> list[Read]:
+        """Return what is committed on the target, or on another topic."""
+        return topic_reader(self.settings.kafka_bootstrap_servers, topic or self.target)
+
+    def dead(self) -> list[Read]:
+        """Return this flow's dead letters."""
+        return [read for read in self.read(topics.DLQ.name) if read.header("x-dlq-topic") == self.name]
+
+    def tallies(self) -> dict[str, dict[str, Any]]:
+        """Return this flow's tallies as last told, by `partition/resource`."""
+        prefix = f"tally/{self.name}/"
+        last = {(read.key or b"").decode(): read.value for read in self.read(topics.STATUS.name)}
+        return {key.removeprefix(prefix): orjson.loads(value or b"") for key, value in last.items() if key.startswith(prefix)}
+
+
+def bench(kafka: str, tmp_path: Path, *, clock: Clock | None = None, **over: str) -> Bench:
+    """Make a bench; `over` are settings."""
+    settings = settings_for(kafka, tmp_path, **over)
+    return Bench(settings, clock=clock or ManualClock())
+
+
+def balanced(tallies: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether every tally adds up: in = out + dropped + buried + waiting."""
+    return all(t["in"] == t["out"] + sum(t["dropped"].values()) + sum(t["buried"].values()) + t["waiting"] for t in tallies.values())
+
+
+def _watch(engine: Engine, enough: Callable[[Engine], bool], over: Event) -> None:
+    while not over.wait(LOOK_S):
+        if enough(engine):
+            engine.stop()
+            return
