@@ -6,19 +6,16 @@ A table stands between `<!-- made: NAME -->` and `<!-- end: NAME -->`; everythin
 import argparse
 import json
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from flows.core import errors, settings, signals, topics
-from flows.core.clock import SystemClock
+from flows.core import errors, presets, settings, signals, topics
 from flows.core.resources import WebhookDefinition
-from flows.core.verification import SHARED, Preset, Verification, preset_ids, preset_table
-from ingress.control import control_plane
-from ingress.door import Door
+from flows.core.verification import Verification
+from ingress.control import routes
 
 ROOT: Final = Path(__file__).parents[1]
 README: Final = ROOT / "README.md"
@@ -105,13 +102,12 @@ def exits_table() -> str:
 
 def routes_table() -> str:
     """Return every route of the ingress, from its OpenAPI document; each stands under `/v1` as well."""
-    with tempfile.TemporaryDirectory() as empty:
-        document = control_plane(Door(settings.load({}, data_dir=empty), SystemClock(), lambda _: None)).openapi()
+    paths = routes().openapi()["paths"]
     return table(
         ("route", "does", "answers"),
         (
             (f"`{method.upper()} {path}`", route["summary"], " ".join(sorted(route["responses"])))
-            for path, methods in document["paths"].items()
+            for path, methods in paths.items()
             for method, route in methods.items()
             if not path.startswith("/v1/")
         ),
@@ -168,21 +164,9 @@ def verification_table() -> str:
     return _fields(Verification)
 
 
-def _proof(verification: Verification) -> tuple[str, str]:
-    places = verification.signature
-    where = places.header or places.path or places.query or places.form or ""
-    window = f", at most {verification.timestamp.window_seconds} s old or ahead" if verification.timestamp else ""
-    covers = "nothing of the message" if verification.algorithm in SHARED else f"`{verification.content}`"
-    return f"{verification.algorithm} in `{where}`", covers + window
-
-
 def presets_table() -> str:
     """Return the senders that are known by name."""
-    presets = (Preset.model_validate({"preset_id": name, **preset_table(name)}) for name in preset_ids())
-    return table(
-        ("preset", "sender", "signature", "covers"),
-        ((f"`{preset.preset_id}`", f"[{preset.title}]({preset.documentation})", *_proof(preset.verification)) for preset in presets),
-    )
+    return table(tuple(name.replace("_", " ") for name in presets.PresetRow._fields), presets.rows())
 
 
 def _figure(result: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -4,6 +4,7 @@ One engine (`ingress.verification`) reads these tables; a preset is nothing but 
 the same table as JSON under `verification`; with `preset` in it, the fields given are laid over that preset's.
 """
 
+import functools
 import hashlib
 import string
 import tomllib
@@ -275,8 +276,9 @@ def preset_ids() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in (files("flows.core") / "presets").iterdir() if entry.name.endswith(".toml")))
 
 
+@functools.cache
 def preset_table(preset_id: str) -> dict[str, Any]:
-    """Read a preset's file as it stands; raises ValueError, with the ids there are, when there is none of that name."""
+    """Read a preset's file as it stands, once; raises ValueError, with the ids there are, when there is none of that name."""
     if preset_id not in preset_ids():  # so that an id is never a path
         raise ValueError(f"there is no preset {preset_id!r}; there are {', '.join(preset_ids())}")
     return tomllib.loads((files("flows.core") / "presets" / f"{preset_id}.toml").read_text(encoding="utf-8"))

@@ -39,7 +39,7 @@ class Asked:
         return method == self.challenge.method and all(_condition(incoming, *condition) for condition in self.when)
 
 
-def _condition(incoming: Incoming, place: Place, equals: bytes | None, absent: bool) -> bool:  # noqa: FBT001  a row's third field
+def _condition(incoming: Incoming, place: Place, equals: bytes | None, absent: bool) -> bool:  # noqa: FBT001  the third field of a row
     values = place.values(incoming)
     if absent:
         return not values

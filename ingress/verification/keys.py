@@ -113,7 +113,7 @@ class SameSecret:
 
     size: int | None = None
 
-    def matches(self, key: bytes | PublicKey, contents: Sequence[bytes], signatures: Sequence[bytes]) -> bool:  # noqa: ARG002  a token covers no content
+    def matches(self, key: bytes | PublicKey, contents: Sequence[bytes], signatures: Sequence[bytes]) -> bool:  # noqa: ARG002  tokens cover no content
         """Compare the hash of the secret with the hash of each token."""
         if not isinstance(key, bytes):
             return False

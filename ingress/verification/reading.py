@@ -22,25 +22,22 @@ _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,5}")
 class Incoming:
     """One request being read: its body and its query are parsed at most once, and only when something asks."""
 
-    __slots__ = ("_form", "_json", "_query", "request")
+    __slots__ = ("_form", "_headers", "_json", "_query", "request")
 
     def __init__(self, request: Request) -> None:
         """Parse nothing yet."""
         self.request = request
+        self._headers: dict[bytes, list[bytes]] = {}
         self._json: Any = None
         self._form: Pairs | None = None
         self._query: Pairs | None = None
 
     def header(self, name: bytes) -> list[bytes]:
         """Return the values of all lines of that name, together MAX_HEADER_BYTES at most."""
-        values = [value for key, value in self.request.headers if key == name]
-        if sum(map(len, values)) <= MAX_HEADER_BYTES:
-            return values
-        room, short = MAX_HEADER_BYTES, []
-        for value in values:
-            short.append(value[:room])
-            room -= len(short[-1])
-        return short
+        values = self._headers.get(name)
+        if values is None:
+            values = self._headers[name] = _cut([value for key, value in self.request.headers if key == name])
+        return values
 
     def json(self) -> Any:
         """Return the body parsed as JSON, ABSENT when it is none (orjson refuses nesting over 1024 by itself)."""
@@ -62,6 +59,16 @@ class Incoming:
         if self._query is None:
             self._query = pairs(url_bytes(self.request.url).partition(b"#")[0].partition(b"?")[2])
         return self._query
+
+
+def _cut(values: list[bytes]) -> list[bytes]:
+    if sum(map(len, values)) <= MAX_HEADER_BYTES:
+        return values
+    room, short = MAX_HEADER_BYTES, []
+    for value in values:
+        short.append(value[:room])
+        room -= len(short[-1])
+    return short
 
 
 def url_bytes(url: str) -> bytes:
@@ -116,8 +123,8 @@ class Place:
     query: bytes | None
     form: bytes | None
     separator: bytes | None
-    assign: bytes
     element: bytes | None
+    """An element's name with what parts it from its value: `v1=`."""
 
     @classmethod
     def of(cls, location: Location) -> "Place":
@@ -128,8 +135,7 @@ class Place:
             query=None if location.query is None else location.query.encode(),
             form=None if location.form is None else location.form.encode(),
             separator=None if location.separator is None else location.separator.encode(),
-            assign=location.assign.encode(),
-            element=None if location.element is None else location.element.encode(),
+            element=None if location.element is None else f"{location.element}{location.assign}".encode(),
         )
 
     def values(self, incoming: Incoming) -> list[bytes]:
@@ -144,11 +150,9 @@ class Place:
         return [value for key, value in given if key == name]
 
     def _elements(self, lines: list[bytes]) -> list[bytes]:
+        name = self.element or b""
         pieces = lines if self.separator is None else [piece for line in lines for piece in line.split(self.separator, MAX_ELEMENTS)[:MAX_ELEMENTS]]
-        if self.element is None:
-            return pieces
-        split = (piece.partition(self.assign) for piece in pieces)
-        return [value for name, sign, value in split if name == self.element and sign]
+        return [piece[len(name) :] for piece in pieces if piece.startswith(name)]
 
     def one(self, incoming: Incoming, missing: Reason, malformed: Reason) -> bytes:
         """Return the one value that stands here; none, or more than one that could be meant, is a Refusal."""

@@ -10,16 +10,19 @@ import hmac
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
-from flows.core.verification import SHARED, Verification, template_parts
+from flows.core.verification import Verification, template_parts
 from ingress.verification.challenges import Asked, Challenger
 from ingress.verification.keys import Hmac, Judge, PublicKey, judge_of, read_secret
 from ingress.verification.message import MAX_SIGNATURES, ChallengeAnswer, Refusal, Rejected, Request, Secret, Signed, Unsigned, Verified
 from ingress.verification.reading import Incoming, Place, decode, digits, first_text, url_bytes
 from ingress.verification.signing import Message, sign
 
-_PORTS = {"https": 443, "http": 80}
+_PORTS: Final = {"https": 443, "http": 80}
+_BODY_ALONE: Final = frozenset({"body"})
+_COMMON: Final = frozenset({"body", "timestamp", "id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Scheme:
         self._signatures = _signature_places(verification)
         self._kinds = _kinds(verification)
         self._parts = tuple((text.encode(), name) for text, name in template_parts(verification.content))
-        self._names = frozenset(name for _, name in self._parts if name is not None) if verification.algorithm not in SHARED else frozenset()
+        self._names = frozenset(name for _, name in self._parts if name is not None)
         self._timestamp = None if verification.timestamp is None else Place.of(verification.timestamp)
         self._fields = {name: Place.of(location) for name, location in verification.fields.items()}
         self._body_hash = None if verification.body_hash is None else Place.of(verification.body_hash)
@@ -89,32 +92,39 @@ class Scheme:
         """Make a secret ready, at most once; raises ValueError when it cannot be used."""
         return self._key(secret.value)
 
-    def contents(self, incoming: Incoming) -> list[bytes]:
-        """Put together what was signed; more than one where senders differ. Raises Refusal."""
+    def contents(self, incoming: Incoming, timestamp: bytes | None = None) -> list[bytes]:
+        """Put together what was signed; more than one where senders differ. `timestamp` is the time as written, if it was read before. Raises Refusal."""
         names = self._names
-        if not names:
-            return [b""]
-        request = incoming.request
-        facts = {"body": request.body, "method": request.method.upper().encode("utf-8", "surrogatepass")}
+        if names == _BODY_ALONE and self._body_hash is None:
+            return [self._filled({"body": incoming.request.body})]
+        facts = {"body": incoming.request.body}
         if "timestamp" in names and self._timestamp is not None:
-            facts["timestamp"] = self._timestamp.one(incoming, "timestamp_missing", "timestamp_malformed")
+            facts["timestamp"] = timestamp or self._timestamp.one(incoming, "timestamp_missing", "timestamp_malformed")
         if "id" in names:
             facts["id"] = self._signed_id(incoming)
-        for name in self._fields.keys() & names:
-            facts[name] = self._fields[name].one(incoming, "field_missing", "field_malformed")
-        if "body_sha256" in names:
-            facts["body_sha256"] = hashlib.sha256(request.body).hexdigest().encode()
-        hashed = self._hashed_body(incoming)
-        if "form" in names:
-            facts["form"] = b"" if hashed else b"".join(name + value for name, value in sorted(set(incoming.form())))
+        if not names <= _COMMON or self._body_hash is not None:
+            self._add_uncommon(facts, incoming)
         if "url" not in names:
             return [self._filled(facts)]
-        return [self._filled({**facts, "url": url}) for url in self._urls(request.url)]
+        return [self._filled({**facts, "url": url}) for url in self._urls(incoming.request.url)]
+
+    def _add_uncommon(self, facts: dict[str, bytes], incoming: Incoming) -> None:
+        request, names = incoming.request, self._names
+        hashed = self._hashed_body(incoming)
+        if "method" in names:
+            facts["method"] = request.method.upper().encode("utf-8", "surrogatepass")
+        if "body_sha256" in names:
+            facts["body_sha256"] = hashlib.sha256(request.body).hexdigest().encode()
+        if "form" in names:
+            facts["form"] = b"" if hashed else b"".join(name + value for name, value in sorted(set(incoming.form())))
+        for name, place in self._fields.items():
+            if name in names:
+                facts[name] = place.one(incoming, "field_missing", "field_malformed")
 
     def _check(self, incoming: Incoming, secrets: Sequence[Secret], now_ms: int) -> tuple[Secret, int | None]:
         signatures = self._read_signatures(incoming)
-        timestamp_ms = self._check_time(incoming, now_ms)
-        contents = self.contents(incoming)
+        written, timestamp_ms = self._check_time(incoming, now_ms)
+        contents = self.contents(incoming, written)
         keys = self._keys(secrets)
         found = None
         for secret, key in keys:  # all of them, so that time does not tell which one matched
@@ -132,27 +142,29 @@ class Scheme:
         found = []
         for kind in self._kinds:
             given = [decode(value[len(kind.prefix) :], kind.encoding) for value in written if value.startswith(kind.prefix)]
-            fit = [raw for raw in given if raw and kind.judge.size in {None, len(raw)}]
+            size = kind.judge.size
+            fit = [raw for raw in given if raw and (size is None or size == len(raw))]
             if fit:
                 found.append((kind.judge, fit))
         if not found:
             raise Refusal("signature_malformed")
         return found
 
-    def _check_time(self, incoming: Incoming, now_ms: int) -> int | None:
+    def _check_time(self, incoming: Incoming, now_ms: int) -> tuple[bytes | None, int | None]:
         """A window on both sides also settles where a time ends and a body of digits begins, in schemes that run them together."""
         stamp = self.verification.timestamp
         if self._timestamp is None or stamp is None:
-            return None
-        written = digits(self._timestamp.one(incoming, "timestamp_missing", "timestamp_malformed"))
-        if written is None:
+            return None, None
+        written = self._timestamp.one(incoming, "timestamp_missing", "timestamp_malformed")
+        number = digits(written)
+        if number is None:
             raise Refusal("timestamp_malformed")
-        timestamp_ms = written * 1000 if stamp.unit == "s" else written
+        timestamp_ms = number * 1000 if stamp.unit == "s" else number
         if timestamp_ms < now_ms - stamp.window_seconds * 1000:
             raise Refusal("timestamp_old")
         if timestamp_ms > now_ms + stamp.window_seconds * 1000:
             raise Refusal("timestamp_future")
-        return timestamp_ms
+        return written, timestamp_ms
 
     def _keys(self, secrets: Sequence[Secret]) -> list[tuple[Secret, bytes | PublicKey]]:
         keys = []

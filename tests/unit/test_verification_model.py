@@ -85,10 +85,18 @@ def test_a_preset_says_what_a_user_needs(preset: str) -> None:
 
 
 def test_the_table_has_a_row_for_each() -> None:
-    rows = {row.preset: row for row in presets.rows()}
+    rows = {row.preset.strip("`"): row for row in presets.rows()}
     assert tuple(rows) == PRESETS
     assert rows["stripe"] == presets.PresetRow(
-        "stripe", "Stripe", "hmac-sha256, hex", "`{timestamp}.{body}`", "`Stripe-Signature` `v1`", "± 300 s (s)", "body `/id`", "body `/type`", "-"
+        preset="`stripe`",
+        sender="[Stripe](https://docs.stripe.com/webhooks#verify-manually)",
+        algorithm="hmac-sha256, hex",
+        signed_content="`{timestamp}.{body}`",
+        header="`Stripe-Signature` `v1`",
+        window="± 300 s (s)",
+        sender_id="body `/id`",
+        event_type="body `/type`",
+        challenge="-",
     )
     assert rows["gitlab"].signed_content == "nothing"
     assert rows["meta"].challenge == "GET, unsigned"

@@ -185,7 +185,7 @@ def test_a_hash_of_a_hash_is_no_bearer_token() -> None:
 
 
 @pytest.mark.parametrize("pss", [False, True])
-def test_rsa_signatures(pss: bool) -> None:  # noqa: FBT001  a parametrized case
+def test_rsa_signatures(pss: bool) -> None:  # noqa: FBT001  one case of two
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pad = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32) if pss else padding.PKCS1v15()
     signed = base64.b64encode(private.sign(BODY, pad, hashes.SHA256()))

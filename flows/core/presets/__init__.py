@@ -1,5 +1,6 @@
 """Presets: the verification schemes of well-known senders, one TOML file each."""
 
+import functools
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -8,8 +9,9 @@ from flows.core.errors import FieldError, InvalidFields
 from flows.core.verification import PUBLIC_KEY, Location, Preset, Verification, preset_ids, preset_table
 
 
+@functools.cache
 def load(preset_id: str) -> Preset:
-    """Read one preset; raises InvalidFields, with the ids there are, when there is none of that name. Reads a file each time."""
+    """Read one preset, once; raises InvalidFields, with the ids there are, when there is none of that name."""
     try:
         return Preset.model_validate({**preset_table(preset_id), "preset_id": preset_id})
     except ValidationError:
@@ -31,7 +33,7 @@ def resolve(preset_id: str | None, verification: Verification | None) -> Verific
 
 
 class PresetRow(NamedTuple):
-    """A preset as a line of the README's table."""
+    """A preset as a line of the README's table, in Markdown."""
 
     preset: str
     sender: str
@@ -62,8 +64,8 @@ def _row(preset: Preset) -> PresetRow:
     shown = f"{name}, {signature.encoding}" + (", public key" if name in PUBLIC_KEY else "")
     challenges = dict.fromkeys(c.method + ("" if c.signed else ", unsigned") for c in scheme.challenges)
     return PresetRow(
-        preset=preset.preset_id,
-        sender=preset.title,
+        preset=f"`{preset.preset_id}`",
+        sender=f"[{preset.title}]({preset.documentation})",
         algorithm=name if name in {"token", "basic"} else shown,
         signed_content="nothing" if name in {"token", "basic"} else f"`{scheme.content}`",
         header=_place(signature) + (f" `{signature.prefix.strip()}`" if signature.prefix else ""),
