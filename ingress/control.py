@@ -19,11 +19,17 @@ PREFIXES: Final = ("", "/v1")
 
 def control_plane(door: Door) -> FastAPI:
     """Return the control plane over the parts of an ingress."""
-    app = FastAPI(title="Xyra Integration", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = routes()
     app.state.door = door
+    return app
+
+
+def routes() -> FastAPI:
+    """Return the routes alone: enough for the OpenAPI document, and nothing can be asked of them."""
+    app = FastAPI(title="Xyra Integration", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     for prefix in PREFIXES:
-        for routes in (webhooks.router, secrets.router, probe.router, operations.router):
-            app.include_router(routes, prefix=prefix)
+        for group in (webhooks.router, secrets.router, probe.router, operations.router):
+            app.include_router(group, prefix=prefix)
     app.add_exception_handler(XyraError, _ours)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _bare)

