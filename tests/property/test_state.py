@@ -112,7 +112,7 @@ class StateAgainstModel(RuleBasedStateMachine):
         assert self.state.timers.next_due_ms() == min((due for due, _ in self.current_timers.values()), default=None)
 
     @rule(marker=st.booleans())
-    def apply(self, marker: bool) -> None:  # noqa: FBT001  hypothesis hands it in by name
+    def apply(self, marker: bool) -> None:
         changes = list(self.state.pending())
         assert len({key for key, _ in changes}) == len(changes)
         self.log += changes

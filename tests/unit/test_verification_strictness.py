@@ -185,7 +185,7 @@ def test_a_hash_of_a_hash_is_no_bearer_token() -> None:
 
 
 @pytest.mark.parametrize("pss", [False, True])
-def test_rsa_signatures(pss: bool) -> None:  # noqa: FBT001  one case of two
+def test_rsa_signatures(pss: bool) -> None:
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pad = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32) if pss else padding.PKCS1v15()
     signed = base64.b64encode(private.sign(BODY, pad, hashes.SHA256()))
@@ -233,9 +233,10 @@ def test_no_url_is_too_odd(url: str) -> None:
         assert isinstance(given.verdict(replace(given.request, url=url)), Rejected)
 
 
-def test_a_form_of_a_million_fields_is_not_read() -> None:
+@pytest.mark.parametrize("body", [b"a&" * 1000, b"%41" * 100_000])
+def test_a_form_of_any_length_is_not_read(body: bytes) -> None:
     given = vector("twilio")
-    assert given.verdict(with_body(given.request, b"a&" * 1_000_000)) == Rejected("form_too_long")
+    assert given.verdict(with_body(given.request, body)) == Rejected("form_too_long")
 
 
 def test_without_live_secrets_nothing_holds() -> None:
