@@ -19,6 +19,7 @@ SECONDS: Final = 20
 WARM_S: Final = 3
 """At the same rate before anything is counted."""
 AHEAD_S: Final = 0.5
+START_S: Final = 60.0
 
 WHAT: Final = f"from produce to a read_committed reader through one flow, {RATE:,} records/s"
 P50: Final = Figure("latency-p50", f"{WHAT}, p50", "ms", 25, "at most")
@@ -58,11 +59,11 @@ class Reader(threading.Thread):
         self._span = span
         self._came: dict[int, float] = {}
         self._twice = 0
-        self._stop = threading.Event()
+        self._enough = threading.Event()
 
     def run(self) -> None:
         """Read until stopped."""
-        while not self._stop.is_set():
+        while not self._enough.is_set():
             for message in self._consumer.consume(500, 0.05):
                 now = time.time()
                 if message.error():
@@ -82,7 +83,7 @@ class Reader(threading.Thread):
         try:
             topics.wait_until(lambda: len(self._came) >= self._span.count, timeout_s, f"{self._span.count:,} records on the output")
         finally:
-            self._stop.set()
+            self._enough.set()
             self.join()
             self._consumer.close()
         return Seen(list(self._came.values()), self._twice)
@@ -94,10 +95,15 @@ def produce(bootstrap: str, topic: str, due: list[float]) -> None:
     for n, at in enumerate(due):
         if (wait := at - time.time()) > 0:
             time.sleep(wait)
-        key, value = topics.body(n)
-        producer.produce(topic, b'{"n":%d,"due":%.6f,' % (n, at) + value[1:], key)
+        key, value = _with_due(n, at)
+        producer.produce(topic, value, key)
         producer.poll(0)
     producer.flush(10)
+
+
+def _with_due(n: int, due: float) -> tuple[bytes, bytes]:
+    key, value = topics.body(n)
+    return key, b'{"n":%d,"due":%.6f,' % (n, due) + value[1:]
 
 
 def engine(place: Place) -> Iterator[Result]:
@@ -106,8 +112,10 @@ def engine(place: Place) -> Iterator[Result]:
     topics.make(place.bootstrap, topic, f"{topic}.out")
     work = contestants.ours(place, mode, topic, "latency")
     log = place.data / "latency.log"
-    runs = []
+    runs, progress = [], topics.Progress(place.bootstrap, work.group, topic)
     with running(work.command, log, work.env) as process:
+        topics.fill(place.bootstrap, topic, topics.KEYS, lambda n: _with_due(n, 0.0))
+        topics.wait_until(lambda: progress.committed() >= topics.KEYS, START_S, "the worker's first commits")
         for number in range(place.rounds()):
             place.say(f"latency, round {number + 1}")
             check(process, log)

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 import psutil
 
+from deploy.local.parts import answers_ready
+
 END_S: Final = 10.0
 LOG_TAIL: Final = 2000
 
@@ -77,6 +79,23 @@ def check(process: subprocess.Popen[bytes], log: Path) -> None:
     """
     if (code := process.poll()) is not None:
         raise EndedEarly(f"{' '.join(map(str, process.args))[:200]} ended with exit code {code}:\n{tail(log)}")  # type: ignore[arg-type]  # always a list here
+
+
+def await_ready(process: subprocess.Popen[bytes], log: Path, port: int, timeout_s: float) -> None:
+    """Wait until `GET /health/ready` on `port` says so.
+
+    Raises:
+        EndedEarly: the process has ended.
+        TimeoutError: it is not ready in time; the text has the end of what it printed.
+
+    """
+    end_at = time.monotonic() + timeout_s
+    while not answers_ready("127.0.0.1", port):
+        check(process, log)
+        if time.monotonic() > end_at:
+            msg = f"{log.stem}: not ready within {timeout_s:.0f} s:\n{tail(log)}"
+            raise TimeoutError(msg)
+        time.sleep(0.05)
 
 
 def tail(log: Path) -> str:

@@ -10,8 +10,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 PARTITIONS: Final = 8
 KEYS: Final = 5000
 TIMEOUT_S: Final = 30.0
-QUIET: Final = 3
-"""Clients here say what is wrong and nothing else (syslog's levels)."""
+QUIET: Final = 2
+"""Clients here are silent but for what is critical (syslog's levels): what goes wrong shows in what they return."""
 
 
 def make(bootstrap: str, *names: str, compacted: bool = False) -> None:
@@ -69,7 +69,7 @@ class Progress:
     def __init__(self, bootstrap: str, group: str, topic: str, partitions: int = PARTITIONS) -> None:
         """Take the group and the topic it reads."""
         # read_uncommitted: the last committed offsets are answered at once, also while a transaction is about to move them.
-        config = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
+        config = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted", "log_level": QUIET}
         self._consumer = Consumer(config)
         self._partitions = [TopicPartition(topic, i) for i in range(partitions)]
 
@@ -88,7 +88,7 @@ class Progress:
 
 def log_size(bootstrap: str, topic: str) -> int:
     """Return how many offsets lie on `topic`, transaction markers among them."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-size"})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-size", "log_level": QUIET})
     try:
         marks = (consumer.get_watermark_offsets(TopicPartition(topic, i), timeout=10) for i in range(PARTITIONS))
         return sum(high - low for low, high in marks)
@@ -99,7 +99,7 @@ def log_size(bootstrap: str, topic: str) -> int:
 def read_end(bootstrap: str, topic: str) -> Consumer:
     """Return a read_committed consumer that stands at the end of `topic`."""
     consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "bench-read", "enable.auto.commit": False, "isolation.level": "read_committed", "fetch.wait.max.ms": 10}
+        {"bootstrap.servers": bootstrap, "group.id": "bench-read", "enable.auto.commit": False, "isolation.level": "read_committed", "log_level": QUIET}
     )
     ends = (consumer.get_watermark_offsets(TopicPartition(topic, i), timeout=10)[1] for i in range(PARTITIONS))
     consumer.assign([TopicPartition(topic, i, end) for i, end in enumerate(ends)])

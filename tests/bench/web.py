@@ -10,17 +10,18 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
-from deploy.local.parts import answers_ready
+from deploy.cli.topics import all_topics
 from deploy.local.ports import free_port
 from flows.core import topics as tables
+from flows.core.settings import load
+from flows.wire.kafka import ensure_topics
 from ingress.serve import BACKLOG, KEEP_ALIVE_S
 from tests.bench.http_load import Plan, request
 from tests.bench.latency import RATE, Seen, one, results
 from tests.bench.place import Place
-from tests.bench.processes import running
+from tests.bench.processes import await_ready, running
 from tests.bench.results import Figure, Result, Series, percentile
 from tests.bench.topics import wait_until
 
@@ -66,8 +67,10 @@ def ingress(place: Place, name: str) -> Iterator[int]:
     """Run the ingress with one endpoint registered; give its port."""
     port = free_port()
     env = place.env(name, INTEGRATION_HTTP_PORT=str(port), INTEGRATION_ADMIN_KEY=ADMIN_KEY)
-    with running([sys.executable, "-m", "ingress"], place.data / f"{name}.log", env):
-        wait_until(lambda: answers_ready(HOST, port), OWN_START_S, "the ingress")
+    ensure_topics(load(env), all_topics())  # as `xyra up` does before it starts anything
+    log = place.data / f"{name}.log"
+    with running([sys.executable, "-m", "ingress"], log, env) as process:
+        await_ready(process, log, port, OWN_START_S)
         register(port, {"endpoint_id": ENDPOINT, "secret": SECRET})
         yield port
 
@@ -146,16 +149,17 @@ def _latency(reports: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {f"p{share}": round(1000 * percentile(every, share / 100), 2) for share in (50, 99)}
 
 
-def worker(slot: int) -> list[str]:
-    """Return the command line of a webhook worker."""
-    return [sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", str(slot), "--port", str(free_port())]
+def worker(slot: int, port: int) -> list[str]:
+    """Return the command line of a webhook worker; `port` is that of its own `/health`."""
+    return [sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", str(slot), "--port", str(port)]
 
 
 def whole_path(place: Place) -> Iterator[Result]:
     """At a fixed rate through the door, the log and the flow, on to a reader of the events."""
     runs: list[Seen] = []
-    log: Path = place.data / "worker.log"
-    with ingress(place, "path") as port, running(worker(0), log, place.env("path")):
+    log, health = place.data / "worker.log", free_port()
+    with ingress(place, "path") as port, running(worker(0, health), log, place.env("path")) as process:
+        await_ready(process, log, health, OWN_START_S)
         for number in range(place.rounds()):
             place.say(f"whole path, round {number + 1}")
             runs.append(one(place, lambda due: _open(place, port, due), tables.EVENTS.name, ahead_s=PREPARE_S))

@@ -19,9 +19,7 @@ EVERY: Final = 20
 
 def main() -> int:
     """Run it on a broker of its own."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos", description="Kill everything, again and again, under load; prove that nothing was lost or doubled."
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Kill everything under load, again and again; prove that nothing shows.")
     parser.add_argument("--kills", type=int, default=100, help="kills of workers; the broker and the ingress get a twentieth each (default 100)")
     parser.add_argument("--rate", type=int, default=1500, help="records a second (default 1500)")
     parser.add_argument("--workers", type=int, default=3)

@@ -20,10 +20,12 @@ from typing import Final
 
 from deploy.cli import ledger
 from deploy.cli.positions import positions
+from deploy.cli.topics import all_topics
 from deploy.local.broker import RunningBroker
 from deploy.local.parts import answers_ready
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings, load
+from flows.wire.kafka import ensure_topics
 from tests.bench.topics import wait_until
 from tests.bench.web import register
 from tests.chaos import proofs
@@ -50,8 +52,9 @@ def run(plan: Plan, broker: RunningBroker, home: Path) -> Report:
     """
     begin, report = time.monotonic(), Report(plan)
     home.mkdir(parents=True, exist_ok=True)
-    crew = Crew(broker.bootstrap, home, plan.workers, plan.partitions, report)
     settings = load({}, kafka_bootstrap_servers=broker.bootstrap, data_dir=str(home / "data"), kafka_partitions=str(plan.partitions))
+    ensure_topics(settings, all_topics())  # as `xyra up` does before it starts anything
+    crew = Crew(broker.bootstrap, home, plan.workers, plan.partitions, report)
     try:
         wait_until(lambda: answers_ready(HOST, crew.port), START_S, "the ingress")
         register(crew.port, {"endpoint_id": ENDPOINT, "secret": SECRET, "dedupe": {"path": "/id"}}, ADMIN_KEY)
