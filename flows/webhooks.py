@@ -16,7 +16,7 @@ from flows.core.errors import InvalidFields
 from flows.core.locate import find
 from flows.core.record import CE_SOURCE, CE_TYPE, HTTP, SENDER_ID, TEST, Record
 from flows.core.resources import WEBHOOK, Dedupe, StoredWebhook, WebhookDefinition
-from flows.core.rules import compile_rules, event_type_in
+from flows.core.rules import Rules, compile_rules, event_type_in
 from flows.core.settings import Settings
 from flows.core.verdict import Bury, Reason, Verdict
 from flows.core.verification import Location, Verification
@@ -139,16 +139,23 @@ def steps(settings: Settings) -> tuple[tuple[str, Step], ...]:
     """Return the steps in their order, with names as they stand in traces and dead letters."""
     desk = Desk()
 
-    def by_case(rule: Callable[[Case], Verdict | None]) -> Step:
-        return each(lambda record, _: rule(desk.case(record)))
+    def by_case(rule: Callable[[Case], Verdict | None], concerns: Callable[[Rules], bool]) -> Step:
+        """Ask `rule` about every case, in batches where it concerns anybody."""
+        ask = each(lambda record, _: rule(desk.case(record)))
+
+        def step(batch: Batch) -> None:
+            if any(concerns(plan.rules) for plan in desk.plans):
+                ask(batch)
+
+        return step
 
     return (
         ("admit", each(admit(desk, settings))),
         ("dedupe", Known(desk)),
-        ("events", by_case(judge.wanted)),
-        ("schema", by_case(judge.valid)),
-        ("filter", by_case(judge.passes)),
-        ("transform", by_case(judge.transformed)),
+        ("events", by_case(judge.wanted, lambda rules: not rules.events.all)),
+        ("schema", by_case(judge.valid, lambda rules: rules.reads_body)),
+        ("filter", by_case(judge.passes, lambda rules: rules.filter is not None)),
+        ("transform", by_case(judge.transformed, lambda rules: rules.transform is not None)),
         ("route", Route(desk)),
     )
 

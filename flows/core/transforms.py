@@ -29,8 +29,8 @@ class Shape:
     __slots__ = ("_keep_rest", "_targets", "expressions")
 
     def __init__(self, targets: list[_Target], *, keep_rest: bool) -> None:
-        """Take the targets, each with a path that is no other's prefix."""
-        self._targets = tuple(sorted(targets, key=lambda target: [(pointer.index(token) or 0, token) for token in target.path]))
+        """Take the targets, each with a path that is no other's prefix; the value's fields come in their order."""
+        self._targets = tuple(targets)
         self._keep_rest = keep_rest
         self.expressions = tuple(target.source for target in targets if isinstance(target.source, Expression))
 

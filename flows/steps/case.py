@@ -28,9 +28,9 @@ class Identity:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What is to be done with the records of one resource: a definition, ready to run."""
+    """What is to be done with the records of one resource: a definition, ready to run. Equal to itself only."""
 
     name: str
     rules: Rules
@@ -118,6 +118,8 @@ class Desk:
 
     def __init__(self) -> None:
         """Begin with an empty desk."""
+        self.plans: set[Plan] = set()
+        """The plans that cases of this batch follow."""
         self._cases: dict[tuple[int, int], Case] = {}
         self._batch: Batch | None = None
 
@@ -126,6 +128,8 @@ class Desk:
         if batch is not self._batch:
             self._batch = batch
             self._cases.clear()
+            self.plans.clear()
+        self.plans.add(case.plan)
         self._cases[case.record[1:3]] = case
 
     def case(self, record: Record) -> Case:

@@ -38,11 +38,9 @@ class First(NamedTuple):
 
 def key_of(resource: str, identity: Identity) -> bytes:
     """Return the state key of an id: a hash of bounded size over length-prefixed parts, so that no two tuples look alike."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (resource, identity.kind, identity.value):
-        raw = part.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(4, "big") + raw)
-    return b"seen/" + digest.digest()
+    parts = [part.encode("utf-8", "surrogatepass") for part in (resource, identity.kind, identity.value)]
+    framed = b"%d %d %d " % (len(parts[0]), len(parts[1]), len(parts[2])) + b"".join(parts)
+    return b"seen/" + hashlib.blake2b(framed, digest_size=16).digest()
 
 
 class Known:

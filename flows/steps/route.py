@@ -39,7 +39,7 @@ def headers_of(case: Case) -> tuple[Header, ...]:
         (CE_TYPE, event_type.encode("utf-8", "replace") if event_type else UNTYPED),
         (CE_TIME, case.headers.get(CE_TIME) or case.received_at.encode()),
     ]
-    headers += [(name, value) for name, value in case.headers.items() if (name.startswith("ce_") and name not in _MADE) or name in CARRIED]
+    headers += [(name, value) for name, value in case.headers.items() if name in CARRIED or (name[:3] == "ce_" and name not in _MADE)]
     if case.content_type is not None:
         headers.append((CONTENT_TYPE, case.content_type))
     headers.append((ORIGIN, case.record.origin.encode()))
