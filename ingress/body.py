@@ -13,7 +13,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 LINGER_S: Final = 1.0
 """How long a refused body is still read and thrown away: closing on a sender in mid-word would take the answer away from it."""
-PIECE: Final = 256 * 1024
+ZSTD_WINDOW: Final = 8 * 1024 * 1024
+"""The most a decoder should support, RFC 8878 §3.1.1.1.2."""
+ZSTD_STEP: Final = 128
+"""Bytes unpacked in one go: a block of 4 bytes can come to 128 KiB, so that no step makes more than 4 MiB."""
 GZIP: Final = 16 + zlib.MAX_WBITS
 
 
@@ -148,12 +151,18 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 def _unzstd(body: bytes, limit: int) -> bytes:
     pieces: list[bytes] = []
-    size = 0
-    unpacker = zstandard.ZstdDecompressor(max_window_size=8 * 1024 * 1024)  # the most a decoder must support, RFC 8878 §3.1.1.1.2
-    with unpacker.stream_reader(body, read_across_frames=True) as reader:
-        while piece := reader.read(PIECE):
+    size = at = 0
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+    while at < len(body) or not pieces:
+        unpacker = decompressor.decompressobj()
+        while not unpacker.eof:
+            if at >= len(body):
+                raise zstandard.ZstdError("ends early")
+            piece = unpacker.decompress(body[at : at + ZSTD_STEP])
+            at += ZSTD_STEP
             size += len(piece)
             if size > limit:
                 raise _too_large(limit)
             pieces.append(piece)
+        at = min(at, len(body)) - len(unpacker.unused_data)  # RFC 8878 §3.1: frames may follow one another
     return b"".join(pieces)

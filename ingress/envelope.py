@@ -106,8 +106,5 @@ def attributes(endpoint_id: str, event_id: str, now_ms: int, content_type: str) 
 
 
 def _scalar(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return str(value)
+    """Take texts and whole numbers for ids, as the flow does."""
+    return str(value) if type(value) is int else value if type(value) is str and value else None

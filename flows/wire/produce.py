@@ -12,7 +12,7 @@ from flows.core.clock import Clock
 from flows.core.errors import TooLarge, Unavailable
 from flows.core.settings import Settings
 from flows.core.topics import RECORD_BYTES
-from flows.wire.kafka import client_config
+from flows.wire.kafka import PARTITIONER, client_config
 
 POLL_S: Final = 0.001
 """How often reports are looked for while any is awaited: the loop's finest timer; nothing is looked for while none is."""
@@ -66,6 +66,7 @@ class LoopProducer:
                 self._settings,
                 enable_idempotence=True,
                 acks="all",
+                partitioner=PARTITIONER,
                 linger_ms=LINGER_MS,
                 compression_type="lz4",  # by librdkafka's thread, without the interpreter
                 delivery_timeout_ms=self._settings.webhook_ack_timeout_ms,

@@ -12,6 +12,8 @@ MAX_ELEMENTS: Final = 64
 """How many elements of a header's list are looked at."""
 MAX_PAIRS: Final = 1000
 """How many fields a form or a query may have, where the scheme has to read it."""
+MAX_FORM_BYTES: Final = 262_144
+"""How long a form or a query may be, where the scheme has to read it: decoding escapes takes up to 0.2 µs a byte, before anybody is checked."""
 MAX_TEXT: Final = 512
 """The longest id, event type or challenge that is believed, in bytes."""
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from flows.core.verification import Location
-from ingress.verification.message import MAX_ELEMENTS, MAX_HEADER_BYTES, MAX_PAIRS, MAX_TEXT, Reason, Refusal, Request
+from ingress.verification.message import MAX_ELEMENTS, MAX_FORM_BYTES, MAX_HEADER_BYTES, MAX_PAIRS, MAX_TEXT, Reason, Refusal, Request
 
 Pairs = list[tuple[bytes, bytes]]
 ABSENT: Final = object()
@@ -77,10 +77,10 @@ def url_bytes(url: str) -> bytes:
 
 
 def pairs(text: bytes) -> Pairs:
-    """Read `a=1&b=2`, decoded; raises Refusal when there are more than MAX_PAIRS."""
+    """Read `a=1&b=2`, decoded; raises Refusal when there are more than MAX_PAIRS, or MAX_FORM_BYTES of them."""
     if not text:
         return []
-    if text.count(b"&") >= MAX_PAIRS:
+    if len(text) > MAX_FORM_BYTES or text.count(b"&") >= MAX_PAIRS:
         raise Refusal("form_too_long")
     found = []
     for piece in text.split(b"&"):

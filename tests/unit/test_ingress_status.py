@@ -1,0 +1,80 @@
+import orjson
+import pytest
+
+from connectors.testing import ManualClock
+from ingress.rates import Meter
+from ingress.status import MOST_TRACES, StatusView
+from ingress.tallies import Tallies
+
+
+def told(view: StatusView, key: str, **tally: object) -> None:
+    view.apply(key, orjson.dumps(tally), 0)
+
+
+def test_tallies_add_up_over_partitions_and_later_ones_replace_earlier() -> None:
+    view = StatusView(ManualClock())
+    told(view, "tally/webhooks/0/shop", **{"in": 5, "out": 3, "dropped": {"duplicate": 2}, "buried": {}, "waiting": 0, "last_in_ms": 10, "last_out_ms": 9})
+    told(view, "tally/webhooks/1/shop", **{"in": 1, "out": 0, "dropped": {}, "buried": {"schema": 1}, "waiting": 0, "last_in_ms": 20, "last_out_ms": 0})
+    told(view, "tally/webhooks/0/shop", **{"in": 7, "out": 4, "dropped": {"duplicate": 3}, "buried": {}, "waiting": 0, "last_in_ms": 30, "last_out_ms": 29})
+    shop = view.resources["shop"]
+    assert (shop.totals["in"], shop.totals["out"]) == (8, 4)
+    assert shop.by_reason("dropped") == {"duplicate": 3}
+    assert shop.by_reason("buried") == {"schema": 1}
+    assert shop.last_ms["last_out_ms"] == 29
+    assert view.flows["webhooks", "0"].totals["in"] == 7
+
+
+@pytest.mark.parametrize("value", [b"", b"no json", b"[]", b'{"in": "x"}', b'{"dropped": {"a": []}}', b"7", b"null"])
+def test_what_cannot_be_read_changes_nothing(value: bytes) -> None:
+    view = StatusView(ManualClock())
+    told(view, "tally/webhooks/0/shop", **{"in": 5})
+    view.apply("tally/webhooks/0/shop", value, 1)
+    view.apply("tally/x", b"{}", 2)
+    view.apply("trace/e", value, 3)
+    assert view.resources["shop"].totals["in"] in {5, 0}
+
+
+def test_rates_rise_and_fall() -> None:
+    clock = ManualClock()
+    view = StatusView(clock)
+    told(view, "tally/ingress/i/shop", accepted=100)
+    assert view.rates("shop", "accepted") == {"1m": 0, "5m": 0, "15m": 0}, "what was counted before is no rate of now"
+    for n in range(1, 61):
+        clock.advance(5000)
+        told(view, "tally/ingress/i/shop", accepted=100 + 50 * n)
+        view.tick()
+    rates = view.rates("shop", "accepted")
+    assert rates["1m"] == pytest.approx(10, rel=0.02)
+    assert rates["1m"] > rates["5m"] > rates["15m"] > 0
+    for _ in range(1000):
+        clock.advance(10_000)
+        view.tick()
+    assert view.rates("shop", "accepted") == {"1m": 0, "5m": 0, "15m": 0}
+
+
+def test_a_meter_asked_seldom_is_right_too() -> None:
+    meter = Meter(0.0)
+    assert meter.rates(6000.0, 12_000)["1m"] == pytest.approx(2.0)
+
+
+def test_traces_are_bounded_and_removed() -> None:
+    view = StatusView(ManualClock())
+    for n in range(MOST_TRACES + 5):
+        told(view, f"trace/{n}", outcome="emitted")
+    assert view.trace("0") is None
+    assert view.trace(str(MOST_TRACES)) == {"outcome": "emitted"}
+    view.apply(f"trace/{MOST_TRACES}", None, 0)
+    assert view.trace(str(MOST_TRACES)) is None
+
+
+def test_an_ingress_goes_on_from_what_it_published() -> None:
+    view, tallies = StatusView(ManualClock()), Tallies()
+    told(view, "tally/ingress/me/shop", received=5, accepted=3, rejected={"signature_mismatch": 2}, last_received_ms=9, keys={"k": 8})
+    told(view, "tally/ingress/other/shop", received=50, accepted=50, rejected={}, last_received_ms=99, keys={})
+    tallies.of("shop").received += 1
+    tallies.of("shop").reject("overload")
+    tallies.restore(view, "me")
+    mine = tallies.of("shop")
+    assert (mine.received, mine.accepted, mine.rejected) == (6, 3, {"overload": 1, "signature_mismatch": 2})
+    assert mine.keys == {"k": 8}
+    assert view.resources["shop"].last_ms["key:k"] == 8
