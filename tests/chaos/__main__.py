@@ -35,9 +35,8 @@ def main() -> int:
         rate=chosen.rate,
         seed=chosen.seed,
     )
-    print(
-        f"seed {plan.seed}: {plan.records:,} records in {plan.seconds:.0f} s, {plan.kills} kills of {plan.workers} workers, {few} of the broker, {few} of the ingress"
-    )
+    kills = f"{plan.kills} kills of {plan.workers} workers, {few} of the broker, {few} of the ingress"
+    print(f"seed {plan.seed}: {plan.records:,} records in {plan.seconds:.0f} s, {kills}")
     with tempfile.TemporaryDirectory(prefix="xyra-storm-") as scratch, broker.running(Path(scratch) / "kafka", os.environ) as kafka:
         report = run(plan, kafka, Path(scratch) / "storm")
     print(report.text())
