@@ -1,6 +1,6 @@
 """Rows of a store that stand in the order of a time: which timers come due, which entries expire."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 
 from flows.core import codec
 from flows.wire.rocks import Rocks
@@ -24,11 +24,11 @@ class Queue:
         self._known = False
         """Whether `_first_ms` is what the store says."""
 
-    def until(self, now_ms: int) -> Iterator[tuple[bytes, bytes]]:
-        """Give rows with a time up to and including `now_ms`, earliest first."""
+    def until(self, now_ms: int, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give rows with a time up to and including `now_ms`, earliest first, none before `start`."""
         first_ms = self.first_ms()
         if first_ms is not None and first_ms <= now_ms:
-            yield from self._db.rows(self._floor, self._namespace + codec.pack_time(now_ms + 1))
+            yield from self._db.rows(max(self._floor, start), self._namespace + codec.pack_time(now_ms + 1))
 
     def first_ms(self) -> int | None:
         """Time of the first row, None without one; reads the store only after a change at the head."""
@@ -38,12 +38,12 @@ class Queue:
             self._known = True
         return self._first_ms
 
-    def first_other(self, than: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """Give the first row whose name is not among `than`, or nothing."""
-        for row in self._db.rows(self._floor, self._end):
-            if row[0][codec.HEAD_BYTES :] not in than:
-                yield row
-                return
+    def first_other_ms(self, than: Container[bytes], start: bytes) -> int | None:
+        """Time of the first row from `start` on whose name is not among `than`, None without one."""
+        for row, _ in self._db.rows(max(self._floor, start), self._end):
+            if row[codec.HEAD_BYTES :] not in than:
+                return codec.unpack_time(row, 1)
+        return None
 
     def changed(self, earliest: bytes | None) -> None:
         """Take note that rows were written or deleted; `earliest` is the first one written."""

@@ -16,8 +16,8 @@ from flows.engine.timers import Timers
 from flows.wire.rocks import Batch, Rocks, Stores
 
 LOG: Final = logging.getLogger(__name__)
-RECENT_BYTES: Final = 2 << 20
-"""What one generation of recently used entries may take, per partition."""
+RECENT_BYTES: Final = 1 << 20
+"""What one generation of recently used entries may take, per partition: some 5,000 small ones, and there are two generations."""
 
 _FORMAT: Final = codec.META + b"format"
 _HEAD: Final = codec.META + b"head"

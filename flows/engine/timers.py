@@ -28,6 +28,8 @@ class Timers:
         """Timers set and not yet handed out, as of the last batch applied."""
         self._taken: dict[bytes, bytes] = {}
         """Due times, as stored, of timers that `due` has taken since the last batch: they need not be looked up again."""
+        self._passed = b""
+        """All rows of the queue before this one are touched by the batch in hand."""
 
     def set(self, timer_id: bytes, due_ms: int, payload: bytes = b"") -> None:
         """Set a timer, or move the one of that id; in the past means at once.
@@ -56,17 +58,18 @@ class Timers:
         if self.pending:
             found += [timer for timer in map(_timer, self.pending.items()) if timer is not None and timer.due_ms <= now_ms]
             found = sorted(found, key=lambda timer: (timer.due_ms, timer.id))[:limit]
-        self.pending.update(dict.fromkeys((codec.TIMER + timer.id for timer in found), None))
+        if found:
+            self.pending.update(dict.fromkeys((codec.TIMER + timer.id for timer in found), None))
+            self._passed = max(self._passed, codec.DUE + codec.pack_time(found[-1].due_ms) + found[-1].id)
         return found
 
     def _standing(self, now_ms: int, limit: int) -> list[tuple[bytes, bytes]]:
         """Rows of timers due by `now_ms` that the batch in hand has not touched."""
-        changed = {key[1:] for key in self.pending}
         rows: list[tuple[bytes, bytes]] = []
         if limit <= 0:
             return rows
-        for row in self._queue.until(now_ms):
-            if row[0][codec.HEAD_BYTES :] not in changed:
+        for row in self._queue.until(now_ms, self._passed):
+            if codec.TIMER + row[0][codec.HEAD_BYTES :] not in self.pending:
                 rows.append(row)
                 if len(rows) == limit:
                     break
@@ -76,10 +79,9 @@ class Timers:
         """When the earliest timer is due, None without one; cheap between batches."""
         if not self.pending:
             return self._queue.first_ms()
-        changed = {key[1:] for key in self.pending}
         times = [timer.due_ms for timer in map(_timer, self.pending.items()) if timer is not None]
-        times += [codec.unpack_time(row, 1) for row, _ in self._queue.first_other(changed)]
-        return min(times, default=None)
+        standing_ms = self._queue.first_other_ms({key[1:] for key in self.pending}, self._passed)
+        return min(times if standing_ms is None else [*times, standing_ms], default=None)
 
     def write(self, batch: Batch, changes: dict[bytes, bytes | None]) -> int:
         """Put changed timers and their places in the queue into a batch; return how many timers stand after it."""
@@ -112,6 +114,7 @@ class Timers:
         """Forget what the batch in hand has done."""
         self.pending.clear()
         self._taken.clear()
+        self._passed = b""
 
     def emptied(self) -> None:
         """Take note that the store was thrown away."""

@@ -54,8 +54,8 @@ _OPERATOR: Final = ("No space left", "Permission denied", "Too many open files",
 class Stores:
     """What all stores of a process share: a bounded cache for blocks read, a bound on what is not yet in tables, patience."""
 
-    cache: Cache = field(default_factory=lambda: Cache(16 * MIB))
-    buffers: WriteBufferManager = field(default_factory=lambda: WriteBufferManager(24 * MIB, False))
+    cache: Cache = field(default_factory=lambda: Cache(12 * MIB))
+    buffers: WriteBufferManager = field(default_factory=lambda: WriteBufferManager(16 * MIB, False))
     lock_wait_s: float = 10.0
     """How long another process may take to let go of a store."""
 
