@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from time import monotonic
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
@@ -96,7 +97,13 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> list[str]:
         if name in have and have[name] != wanted_partitions(settings, topic):
             raise WrongSetting(_other_count(name, have[name], wanted_partitions(settings, topic), topic))
     missing = [topic for name, topic in wanted.items() if name not in have]
-    return _create(admin, settings, missing) if missing else []
+    if not missing:
+        return []
+    made = _create(admin, settings, missing)
+    deadline = monotonic() + ADMIN_TIMEOUT_S
+    while not wanted.keys() <= _counts(admin, settings).keys() and monotonic() < deadline:
+        pass  # made is not yet known everywhere: a client that asks too early is told that there is no such topic
+    return made
 
 
 def _create(admin: AdminClient, settings: Settings, missing: list[Topic]) -> list[str]:
