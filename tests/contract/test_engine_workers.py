@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from http.client import HTTPConnection
 from pathlib import Path
@@ -89,13 +90,14 @@ class Running:
 def until(made: Bench, workers: list[Running], held: int) -> None:
     """Wait until each worker holds so many partitions and all that was sent is taken."""
     waited = Event()
-    for _ in range(1500):
+    deadline = time.monotonic() + 60
+    while True:
         shares = [worker.engine.assignment.shares for worker in workers]
         positions = {number: share.position for own in shares for number, share in own.copy().items()}
         if all(len(own) == held for own in shares) and all(positions.get(number, -1) >= end for number, end in made.ends.items()):
             return
+        assert time.monotonic() < deadline, f"{[sorted(own) for own in shares]}, {positions} of {made.ends}"
         waited.wait(0.02)
-    pytest.fail(f"after 30 s: {[sorted(own) for own in shares]}, {positions} of {made.ends}")
 
 
 @pytest.mark.timeout(180)

@@ -98,7 +98,7 @@ class Bench:
     def send(self, *records: tuple[bytes | None, bytes | None], headers: list[tuple[str, bytes]] | None = None, partition: int = -1) -> None:
         """Write records, key and value, and wait until they are there."""
         for key, value in records:
-            self.producer.produce(self.name, value, key, partition, headers=list(headers or []), on_delivery=self._sent)  # type: ignore[arg-type]  # the stubs want text
+            self.producer.produce(self.name, value, key, partition, headers=list(headers or []), on_delivery=self._sent)
         assert self.producer.flush(20) == 0
 
     def _sent(self, error: object, message: Any) -> None:
