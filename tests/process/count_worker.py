@@ -1,4 +1,4 @@
-"""A worker process for tests: counts keys as `tests.kit.engine.counting` does. `python -m tests.process.count_worker TOPIC SLOT`, settings from the environment."""
+"""A worker process for tests, which counts keys: `python -m tests.process.count_worker TOPIC SLOT`, settings from the environment."""
 
 import os
 import sys

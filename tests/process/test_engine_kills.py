@@ -1,8 +1,9 @@
 """Kills workers under load and compares output with input.
 
-Three processes count keys, with state, while records arrive. Every second or so one is killed, with SIGKILL or SIGTERM,
-and started again. Every output names the place of its input and the count so far, so a record that is lost, doubled or
-counted on stale state shows; and the tallies must add up to what was sent.
+Three processes count keys, with state, while records arrive. Whenever the group has committed something more, the
+process that has run longest is killed, with SIGKILL or SIGTERM, and started again. Every output names the place of its
+input and the count so far, so a record that is lost, doubled or counted on stale state shows; and the tallies must add
+up to what was sent.
 """
 
 import os
@@ -15,14 +16,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.kit.engine import Bench, balanced, bench, faults
 
 WORKERS = 3
-RECORDS = 12_000
 KILLS = 8
-RATE = 1000
-"""Records a second."""
+BURST = 100
+PAUSE_S = 0.1
+BETWEEN_S = 0.7
+"""Least time between two kills, so that they meet workers in every phase: starting, restoring, at work."""
 DRAIN_S = 20.0
 """Far above what is asked for: this test is not about speed, and other tests may run beside it."""
 
@@ -35,6 +38,8 @@ class Crew:
         self._log = log.open("a")
         self._random = random.Random(20_240_501)  # noqa: S311  which worker dies next is no secret
         self.exits: Counter[int] = Counter()
+        self._next = 0
+        self._group = Consumer({"bootstrap.servers": made.settings.kafka_bootstrap_servers, "group.id": f"xyra-{made.name}", "enable.auto.commit": False})
         self._workers = [self._start(slot) for slot in range(WORKERS)]
 
     def _start(self, slot: int) -> subprocess.Popen[bytes]:
@@ -49,12 +54,17 @@ class Crew:
 
     def kill_one(self) -> None:
         """End a worker in a good or a bad way, and start it again."""
-        slot = self._random.randrange(WORKERS)
+        slot, self._next = self._next, (self._next + 1) % WORKERS
         number = self._random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
         worker = self._workers[slot]
         worker.send_signal(number)
         self.exits[worker.wait(DRAIN_S)] += 1
         self._workers[slot] = self._start(slot)
+
+    def committed(self) -> int:
+        """Return how many offsets the group has committed."""
+        found = self._group.committed([TopicPartition(self._made.name, number) for number in range(8)], timeout=10)
+        return sum(max(0, partition.offset) for partition in found)
 
     def tend(self) -> None:
         """Start again what has ended by itself, as a supervisor does."""
@@ -74,30 +84,35 @@ class Crew:
         for worker in self._workers:
             worker.kill()
             worker.wait()
+        self._group.close()
         self._log.close()
 
 
-def load(made: Bench, crew: Crew, keys: list[str]) -> None:
-    """Write the records at a steady rate and kill workers meanwhile."""
-    begun, kills = time.monotonic(), 0
-    for n in range(0, len(keys), 50):
-        made.send(*((key.encode(), b"x") for key in keys[n : n + 50]))
-        if n >= len(keys) * (kills + 1) / (KILLS + 1) and kills < KILLS:
-            crew.kill_one()
-            kills += 1
+def load(made: Bench, crew: Crew) -> list[str]:
+    """Write records until the last kill is over, and return their keys."""
+    keys: list[str] = []
+    kills, seen, last = 0, 0, time.monotonic()
+    while kills < KILLS:
+        burst = [f"k{n % 97}" for n in range(len(keys), len(keys) + BURST)]
+        made.send(*((key.encode(), b"x") for key in burst))
+        keys += burst
         crew.tend()
-        time.sleep(max(0.0, begun + n / RATE - time.monotonic()))
+        time.sleep(PAUSE_S)
+        committed = crew.committed()
+        if committed > seen and time.monotonic() > last + BETWEEN_S:
+            crew.kill_one()
+            kills, seen, last = kills + 1, committed, time.monotonic()
+    return keys
 
 
 @pytest.mark.timeout(240)
 def test_nothing_is_lost_or_doubled_while_workers_die(kafka: str, tmp_path: Path) -> None:
     made = bench(kafka, tmp_path)
-    keys = [f"k{n % 97}" for n in range(RECORDS)]
     crew = Crew(made, tmp_path / "workers.log")
     try:
-        load(made, crew, keys)
+        keys = load(made, crew)
         deadline = time.monotonic() + 90
-        while len(made.read()) < RECORDS and time.monotonic() < deadline:
+        while len(made.read()) < len(keys) and time.monotonic() < deadline:
             crew.tend()
             time.sleep(0.5)
         codes = crew.drain()
@@ -107,7 +122,7 @@ def test_nothing_is_lost_or_doubled_while_workers_die(kafka: str, tmp_path: Path
     assert not faults(made.read(), Counter(keys)), log[-4000:]
     found = made.tallies()
     assert balanced(found)
-    assert sum(tally["in"] for tally in found.values()) == RECORDS
+    assert sum(tally["in"] for tally in found.values()) == len(keys)
     assert codes == [0] * WORKERS, log[-4000:]
     ended_before_it_began = -signal.SIGTERM
     assert set(crew.exits) <= {0, -signal.SIGKILL, ended_before_it_began}, (crew.exits, log[-4000:])
