@@ -60,6 +60,20 @@ def _read_head(db: Rocks) -> _Head:
     return _Head(*_head.unpack(head))
 
 
+def _opened(db: Rocks) -> tuple[_Head, str]:
+    """Open a store; return what it holds, and why it had to be thrown away, if it had."""
+    try:
+        db.open()
+        return _read_head(db), ""
+    except (StateDamaged, _OlderFormatError) as error:
+        LOG.warning("%s Rebuilding it from the changelog now.", error)
+        db.reset()
+        return _EMPTY, "damaged" if isinstance(error, StateDamaged) else "format"
+    except StateNewer:
+        db.close()
+        raise
+
+
 def _nobody(_reason: str) -> None:
     """Stand in for somebody who wants to know."""
 
@@ -122,17 +136,7 @@ class PartitionState:
 
         """
         db = Rocks(directory / str(partition), stores or Stores())
-        reason = ""
-        try:
-            db.open()
-            head = _read_head(db)
-        except (StateDamaged, _OlderFormatError) as error:
-            head, reason = _EMPTY, "damaged" if isinstance(error, StateDamaged) else "format"
-            LOG.warning("%s Rebuilding it from the changelog now.", error)
-            db.reset()
-        except StateNewer:
-            db.close()
-            raise
+        head, reason = _opened(db)
         if reason:
             on_rebuilt(reason)
         state = cls(db, head, partition, clock or SystemClock(), on_rebuilt)
