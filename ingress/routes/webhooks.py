@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from flows.core.errors import NotFound
 from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, WebhookReplacement
@@ -47,6 +47,12 @@ async def register(definition: WebhookDefinition, door: TheDoor) -> WebhookAnswe
     """Make an endpoint. It receives from the moment this is answered, here and on every other ingress that has read as far."""
     decide = changes.register(definition, door.seal, door.clock.now_ms())
     return WebhookAnswer.of(door, await door.registrar.change(definition.endpoint_id, decide))
+
+
+@router.api_route("/register", methods=["GET", "HEAD", "PUT", "DELETE"], include_in_schema=False)
+async def only_post() -> None:
+    """Keep `register` from being taken for an endpoint's id."""
+    raise HTTPException(405, "An endpoint is registered with POST.", {"Allow": "POST"})
 
 
 @router.get("", summary="List webhook endpoints")

@@ -83,3 +83,34 @@ def _headers(headers: object) -> list[tuple[str, bytes | str | None]]:
 
 def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
+
+
+class Tail:
+    """Reads what is written to a topic from now on: for topics that other tests have filled."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        """Stand at the end of every partition as it is now."""
+        self._consumer = _consumer(bootstrap)
+        self.seen: list[Read] = []
+        partitions = self._consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        places = [TopicPartition(topic, n) for n in partitions]
+        ends = [self._consumer.get_watermark_offsets(place, timeout=30) for place in places]
+        self._consumer.assign([TopicPartition(topic, place.partition, end[1]) for place, end in zip(places, ends, strict=True)])
+
+    def find(self, wanted: Callable[[Read], bool], *, timeout_s: float = 30.0) -> Read:
+        """Wait for the first record that is wanted and return it."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = next((read for read in self.seen if wanted(read)), None)
+            if found is not None:
+                return found
+            assert time.monotonic() < deadline, f"not there within {timeout_s} s; {len(self.seen)} other records are"
+            for message in self._consumer.consume(2000, 0.1):
+                if message.error() is None:
+                    headers = [(k, v if isinstance(v, bytes) else (v or "").encode()) for k, v in _headers(message.headers())]
+                    place = (message.partition() or 0, message.offset() or 0)
+                    self.seen.append(Read(*place, _bytes(message.key()), _bytes(message.value()), headers, message.timestamp()[1]))
+
+    def close(self) -> None:
+        """Let go."""
+        self._consumer.close()
