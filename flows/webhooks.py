@@ -170,4 +170,4 @@ def build(runtime: Runtime) -> Dataflow:
     return flow
 
 
-FLOW: Final = Flow(name=NAME, topic=topics.WEBHOOKS, build=build, resource=endpoint_of, definitions={WEBHOOK: read})
+FLOW: Final = Flow(name=NAME, topic=topics.WEBHOOKS, build=build, resource=endpoint_of, resource_kind=WEBHOOK, definitions={WEBHOOK: read})

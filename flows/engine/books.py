@@ -30,7 +30,7 @@ class Books:
     def book(self, batch: Batch, touched: Mapping[int, Share]) -> Ledger:
         """Put records that wait into state, count every record once, and return what was counted."""
         waited = {place(waited.record): waited.resource for waited in batch.taken.again}
-        decided = [(waited.get(where) or self._name(entry.record), entry) for where, entry in batch.decided.items()]
+        decided = [(waited.get(where) or self._name(entry.record, batch), entry) for where, entry in batch.decided.items()]
         for resource, entry in decided:
             if isinstance(entry.verdict, Retry):
                 touched[entry.record.partition].keep(resource, entry.record, entry.verdict.due_ms)
@@ -54,9 +54,16 @@ class Books:
     def _arrived(self, batch: Batch, number: int) -> Mapping[str, int]:
         if self._flow.resource is None:
             return {UNKNOWN: len(batch.taken.fresh.get(number, ()))}
-        return Counter(map(self._name, batch.arrived(number)))
+        found: Counter[str] = Counter()
+        for name, count in Counter(map(self._flow.resource, batch.arrived(number))).items():
+            found[self._known(name, batch)] += count
+        return found
 
-    def _name(self, record: Record) -> str:
-        if self._flow.resource is None:
+    def _name(self, record: Record, batch: Batch) -> str:
+        return UNKNOWN if self._flow.resource is None else self._known(self._flow.resource(record), batch)
+
+    def _known(self, name: str, batch: Batch) -> str:
+        kind = self._flow.resource_kind
+        if kind is not None and batch.config.get(kind, name) is None:
             return UNKNOWN
-        return self._flow.resource(record)[:MOST_RESOURCE] or UNKNOWN
+        return name[:MOST_RESOURCE] or UNKNOWN

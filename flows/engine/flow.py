@@ -54,6 +54,8 @@ class Flow:
     build: Callable[[Runtime], Dataflow]
     resource: Callable[[Record], str] | None = None
     """What a record is counted under in the tallies; few values, since each has a tally. None: everything under one."""
+    resource_kind: str | None = None
+    """The kind of definition that a resource must have; a name that nobody has defined, out of a producer's record, is counted under `-`."""
     definitions: Mapping[str, Callable[[bytes], Any]] = field(default_factory=dict)
     """How a definition on `xyra.config` is read, by its kind; may raise ValueError, the definition then counts as absent."""
     work: Mapping[str, Handler] = field(default_factory=dict)

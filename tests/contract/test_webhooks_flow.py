@@ -12,6 +12,7 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
+from deploy.local import broker
 from flows.core import topics
 from flows.core.settings import PREFIX
 from flows.wire.kafka import client_config, ensure_topics
@@ -68,9 +69,15 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcome(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """Write definitions and records, let a worker work until all is there, drain it."""
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Give the flow a broker of its own, since its topics and its group have one name each."""
     home = tmp_path_factory.mktemp("flow")
+    with broker.running(home / "kafka", os.environ) as running:
+        return work(running.bootstrap, home)
+
+
+def work(kafka: str, home: Path) -> Outcome:
+    """Write definitions and records, let a worker work until all is there, drain it."""
     settings = settings_for(kafka, home, kafka_partitions="2")
     ensure_topics(settings, topics.TOPICS)
     producer = Producer(client_config(settings))
@@ -154,6 +161,8 @@ def test_the_ledger_balances_and_names_every_reason(outcome: Outcome) -> None:
     assert dropped["plain"] in ([{"duplicate": 2}], [{"duplicate": 1}, {"duplicate": 1}])
     assert dropped["picky"] == [{"event_not_wanted": 1}]
     assert dropped["cheap"] == [{"filtered": 2}]
+    assert [tally["buried"] for tally in tallies["-"]] == [{"unknown_endpoint": 2}]
+    assert "nobody" not in tallies
     assert sum(tally["in"] for found in tallies.values() for tally in found) == len(RECORDS)
 
 
