@@ -145,7 +145,7 @@ class Inlet:
         messages = self._held or self._consume(limit, wait_s, idle_s)
         if not messages:
             return {}
-        messages, self._held = _bounded(messages)
+        messages, self._held = bounded(messages)
         partition = cast("Callable[[KafkaMessage], int]", KafkaMessage.partition)  # it has one, since it is no error
         messages.sort(key=partition)  # keeps each partition's order
         return {number: cast("list[Message]", list(run)) for number, run in groupby(messages, partition)}
@@ -200,18 +200,7 @@ class Inlet:
             messages = [message for message in messages if not self._is_error(message)]
         if self._failure is not None:
             raise self._failure
-        return self._once(messages) if self._rebalanced else messages
-
-    def _once(self, messages: list[KafkaMessage]) -> list[KafkaMessage]:
-        """Leave out what was read before a rebalance and read again behind it; the client does so itself, but all depends on it."""
-        last: dict[int, int] = {}
-        kept = []
-        for message in messages:
-            partition, offset = message.partition() or 0, message.offset() or 0
-            if offset > last.get(partition, -1):
-                last[partition] = offset
-                kept.append(message)
-        return kept
+        return once(messages) if self._rebalanced else messages
 
     def _is_error(self, message: KafkaMessage) -> bool:
         error = message.error()
@@ -272,10 +261,22 @@ class _Kept:
         return error is not None
 
 
-def _bounded(messages: list[KafkaMessage]) -> tuple[list[KafkaMessage], list[KafkaMessage]]:
+def bounded(messages: list[KafkaMessage]) -> tuple[list[KafkaMessage], list[KafkaMessage]]:
     """Split messages where their values become too many bytes for one batch; the first part has one message at least."""
     if sum(map(len, messages)) <= MOST_BYTES:
         return messages, []
     ends = accumulate(map(len, messages))
     count = max(1, sum(1 for end in ends if end <= MOST_BYTES))
     return messages[:count], messages[count:]
+
+
+def once(messages: list[KafkaMessage]) -> list[KafkaMessage]:
+    """Leave out what was read before a rebalance and read again behind it; the client does so itself, but all depends on it."""
+    last: dict[int, int] = {}
+    kept = []
+    for message in messages:
+        partition, offset = message.partition() or 0, message.offset() or 0
+        if offset > last.get(partition, -1):
+            last[partition] = offset
+            kept.append(message)
+    return kept
