@@ -71,6 +71,15 @@ def test_the_core_loads_nothing_but_pydantic_and_orjson() -> None:
     assert _loaded_by("import " + ", ".join(core)) <= PYDANTIC | {"flows", "orjson"}
 
 
+def test_the_ingress_loads_no_engine_and_no_data_frames() -> None:
+    """Closed: what is not here is a decision to be made. The command line that `cel` loads with itself is the last line."""
+    assert _loaded_by("import ingress.app") <= PYDANTIC | {
+        *("ingress", "flows", "cel", "jsonschema_rs", "orjson", "confluent_kafka", "prometheus_client", "psutil", "zstandard"),
+        *("fastapi", "starlette", "anyio", "idna", "sniffio", "annotated_doc", "opentelemetry", "cryptography", "_cffi_backend", "_openssl"),
+        *("typer", "rich", "markdown_it", "mdurl", "prompt_toolkit", "pygments", "shellingham", "wcwidth"),
+    }
+
+
 @pytest.mark.parametrize("room", [*ROOMS, *(f"flows/{room}" for room in ("core", "wire", "engine", "steps"))])
 def test_each_room_says_why_in_a_page(room: str) -> None:
     page = (ROOT / room / "WHY.md").read_text(encoding="utf-8")
