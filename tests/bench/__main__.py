@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import engine, latency, restore, stack, stops, web
+from tests.bench import chart, engine, latency, restore, stack, stops, web
 from tests.bench.place import HOME, Place, place
 from tests.bench.results import RESULTS, Result
 
@@ -40,6 +40,7 @@ def main() -> int:
         parser.error(f"there is no {', '.join(unknown)}; there is {', '.join(MEASURES)}")
     console = Console()
     results = measure(chosen.names or list(MEASURES), console, quick=chosen.quick)
+    chart.draw(HOME / "results" if chosen.quick else RESULTS)
     console.print(table(results))
     return 0 if all(result.holds for result in results) else 1
 
@@ -83,11 +84,11 @@ def shown(result: Result) -> str:
 
 def table(results: list[Result]) -> Table:
     """Return all results as a table."""
-    made = Table("figure", "measured", "peer", "bar", "holds")
+    made = Table("figure", "measured", "bar", "holds")
     for result in results:
         figure = result.figure
         bar = f"{figure.sense} {figure.bar:g} {'x' if figure.peer else figure.unit}"
-        made.add_row(figure.what, shown(result), figure.peer, bar, "[green]yes[/]" if result.holds else "[red]no[/]")
+        made.add_row(figure.name, shown(result), bar, "[green]yes[/]" if result.holds else "[red]no[/]")
     return made
 
 

@@ -48,16 +48,14 @@ class Report:
     """What came back."""
 
     answered: int
+    """In the seconds that count."""
+    total: int
+    """And before them."""
     seconds: float
     statuses: dict[str, int]
     errors: int
     latencies: list[float] = field(repr=False)
     """Seconds, in the order of the answers: from sending (closed loop) or from the appointment (open loop)."""
-
-    @property
-    def per_second(self) -> float:
-        """Answers a second."""
-        return self.answered / self.seconds
 
 
 class Connection:
@@ -115,6 +113,7 @@ class Load:
         self._statuses: Counter[int] = Counter()
         self._latencies: list[float] = []
         self._errors = 0
+        self._total = 0
         for _ in range(plan.connections):
             self._open()
 
@@ -141,6 +140,7 @@ class Load:
             if status:
                 self._latencies.append(time.time() - connection.since)
                 self._statuses[status] += 1
+                self._total += 1
                 free.append(connection)
         return free
 
@@ -181,7 +181,7 @@ class Load:
     def _report(self, seconds: float) -> Report:
         for connection in self._connections.values():
             connection.socket.close()
-        return Report(sum(self._statuses.values()), seconds, {str(k): n for k, n in self._statuses.items()}, self._errors, self._latencies)
+        return Report(sum(self._statuses.values()), self._total, seconds, {str(k): n for k, n in self._statuses.items()}, self._errors, self._latencies)
 
 
 def request(method: str, path: str, host: str, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()) -> bytes:

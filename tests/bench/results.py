@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import math
 import os
 import platform
 import re
@@ -100,7 +101,7 @@ def short(value: float) -> float:
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the value that `share` of `values` do not exceed (nearest rank)."""
     ordered = sorted(values)
-    return ordered[max(0, min(len(ordered) - 1, -int(-share * len(ordered) // 1) - 1))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def machine() -> dict[str, Any]:
@@ -108,7 +109,7 @@ def machine() -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
     release = (java.java(Path(), ()).program.parent.parent / "release").read_text()
-    version = re.search(r'JAVA_RUNTIME_VERSION="(.+)"', release)
+    version = re.search(r'JAVA_VERSION="(.+)"', release)
     return {
         "cpu": model[1] if model else platform.processor(),
         "cores": os.cpu_count(),
@@ -121,7 +122,7 @@ def machine() -> dict[str, Any]:
 
 def _commit() -> dict[str, Any]:
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=RESULTS.parent)  # noqa: S607  the git on the PATH
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=RESULTS.parent)
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", ":/flows", ":/ingress", ":/deploy")

@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from deploy.cli.topics import all_topics
 from deploy.local.ports import free_port
@@ -21,7 +21,7 @@ from ingress.serve import BACKLOG, KEEP_ALIVE_S
 from tests.bench.http_load import Plan, request
 from tests.bench.latency import RATE, Seen, one, results
 from tests.bench.place import Place
-from tests.bench.processes import await_ready, running
+from tests.bench.processes import await_ready, running, usage
 from tests.bench.results import Figure, Result, Series, percentile
 from tests.bench.topics import wait_until
 
@@ -50,6 +50,13 @@ WEBHOOK: Final = Figure(
 PATH: Final = Figure("path-p99", f"signed webhook to its event on xyra.events, {RATE:,}/s, p99", "ms", 150, "at most")
 
 
+class Server(NamedTuple):
+    """A server that answers."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
 def signed(path: str, port: int, body: bytes) -> bytes:
     """Return a webhook as its sender would sign it where a definition says nothing about signatures."""
     signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
@@ -63,8 +70,8 @@ def padded(fields: dict[str, Any]) -> bytes:
 
 
 @contextlib.contextmanager
-def ingress(place: Place, name: str) -> Iterator[int]:
-    """Run the ingress with one endpoint registered; give its port."""
+def ingress(place: Place, name: str) -> Iterator[Server]:
+    """Run the ingress with one endpoint registered."""
     port = free_port()
     env = place.env(name, INTEGRATION_HTTP_PORT=str(port), INTEGRATION_ADMIN_KEY=ADMIN_KEY)
     ensure_topics(load(env), all_topics())  # as `xyra up` does before it starts anything
@@ -72,7 +79,7 @@ def ingress(place: Place, name: str) -> Iterator[int]:
     with running([sys.executable, "-m", "ingress"], log, env) as process:
         await_ready(process, log, port, OWN_START_S)
         register(port, {"endpoint_id": ENDPOINT, "secret": SECRET})
-        yield port
+        yield Server(port, process)
 
 
 def register(port: int, definition: dict[str, Any], admin_key: str = ADMIN_KEY) -> None:
@@ -90,15 +97,15 @@ def register(port: int, definition: dict[str, Any], admin_key: str = ADMIN_KEY) 
 
 
 @contextlib.contextmanager
-def empty_route(place: Place) -> Iterator[int]:
-    """Run the peer on the server the ingress uses, set up as it is; give its port."""
+def empty_route(place: Place) -> Iterator[Server]:
+    """Run the peer on the server the ingress uses, set up as it is."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "tests.bench.empty_route:app", "--host", HOST, "--port", str(port)]
     options = ["--loop", "uvloop", "--http", "httptools", "--ws", "none", "--lifespan", "on", "--no-access-log", "--log-level", "warning"]
     options += ["--no-server-header", "--no-proxy-headers", "--timeout-keep-alive", str(KEEP_ALIVE_S), "--backlog", str(BACKLOG)]
-    with running([*command, *options], place.data / "empty_route.log"):
+    with running([*command, *options], place.data / "empty_route.log") as process:
         wait_until(lambda: _listens(port), OWN_START_S, "the empty route")
-        yield port
+        yield Server(port, process)
 
 
 def _listens(port: int) -> bool:
@@ -123,17 +130,19 @@ def webhook(place: Place) -> Iterator[Result]:
     ours, peer = [], []
     for number in range(place.rounds()):
         place.say(f"webhook, round {number + 1}: ours")
-        with ingress(place, "webhook") as port:
-            ours.append(_closed(place, port, f"/integration/webhooks/{ENDPOINT}", 202))
+        with ingress(place, "webhook") as server:
+            ours.append(_closed(place, server, f"/integration/webhooks/{ENDPOINT}", 202))
         place.say(f"webhook, round {number + 1}: the empty route")
-        with empty_route(place) as port:
-            peer.append(_closed(place, port, "/hook", 200))
-    yield Result(WEBHOOK, _rates(ours), _rates(peer), (("latency_ms", {"ours": _latency(ours), "peer": _latency(peer)}),))
+        with empty_route(place) as server:
+            peer.append(_closed(place, server, "/hook", 200))
+    yield Result(WEBHOOK, _rates(ours), _rates(peer), (("cost", {"ours": _cost(ours), "peer": _cost(peer)}),))
 
 
-def _closed(place: Place, port: int, path: str, status: int) -> dict[str, Any]:
-    requests = [signed(path, port, padded({"id": n, "type": "bench"})) for n in range(DISTINCT)]
-    report = send(place, Plan(HOST, port, requests, CONNECTIONS, seconds=place.amount(SECONDS * 1000) / 1000, warm_s=WARM_S))
+def _closed(place: Place, server: Server, path: str, status: int) -> dict[str, Any]:
+    requests = [signed(path, server.port, padded({"id": n, "type": "bench"})) for n in range(DISTINCT)]
+    before = usage(server.process).cpu_s
+    report = send(place, Plan(HOST, server.port, requests, CONNECTIONS, seconds=place.amount(SECONDS * 1000) / 1000, warm_s=WARM_S))
+    report["cpu_us"] = 1e6 * (usage(server.process).cpu_s - before) / report["total"]
     if set(report["statuses"]) != {str(status)} or report["errors"]:
         msg = f"{path} answered {report['statuses']} with {report['errors']} errors, not {status} alone"
         raise RuntimeError(msg)
@@ -144,9 +153,11 @@ def _rates(reports: Sequence[dict[str, Any]]) -> Series:
     return Series(tuple(report["answered"] / report["seconds"] for report in reports))
 
 
-def _latency(reports: Sequence[dict[str, Any]]) -> dict[str, float]:
+def _cost(reports: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return what a request cost the server, and how long it took with all connections busy."""
     every = [latency for report in reports for latency in report["latencies"]]
-    return {f"p{share}": round(1000 * percentile(every, share / 100), 2) for share in (50, 99)}
+    latencies = {f"p{share}_ms": round(1000 * percentile(every, share / 100), 2) for share in (50, 99)}
+    return {"cpu_us_per_request": round(sum(report["cpu_us"] for report in reports) / len(reports), 1), **latencies}
 
 
 def worker(slot: int, port: int) -> list[str]:
@@ -158,11 +169,11 @@ def whole_path(place: Place) -> Iterator[Result]:
     """At a fixed rate through the door, the log and the flow, on to a reader of the events."""
     runs: list[Seen] = []
     log, health = place.data / "worker.log", free_port()
-    with ingress(place, "path") as port, running(worker(0, health), log, place.env("path")) as process:
+    with ingress(place, "path") as server, running(worker(0, health), log, place.env("path")) as process:
         await_ready(process, log, health, OWN_START_S)
         for number in range(place.rounds()):
             place.say(f"whole path, round {number + 1}")
-            runs.append(one(place, lambda due: _open(place, port, due), tables.EVENTS.name, ahead_s=PREPARE_S))
+            runs.append(one(place, lambda due: _open(place, server.port, due), tables.EVENTS.name, ahead_s=PREPARE_S))
     yield from results(runs, None, PATH)
 
 
