@@ -64,8 +64,7 @@ async def read_body(receive: Receive, announced: bytes | None, limit: int, timeo
         budget: what all requests together may hold.
 
     Raises:
-        TooLarge, RequestTimeout, Unavailable: and what had come was given back.
-        Disconnected: the sender went away.
+        TooLarge, RequestTimeout, Unavailable, Disconnected: and what had come was given back.
 
     """
     if announced is not None and announced.isdigit() and int(announced[:20]) > limit:

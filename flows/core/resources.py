@@ -70,11 +70,11 @@ class WebhookFields(Model):
     """What can be said of a webhook endpoint and may be shown to anybody who may see it: all but its name and its secret."""
 
     url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s]+$")] | None = None
-    """Where the endpoint's owner lives; kept for the owner."""
+    """Where its events are to be delivered over HTTP. Kept; nothing is delivered yet."""
     events: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(default=(), max_length=1000)
     """Event types to let through; `payment.*` matches by prefix; none lets all through."""
     retry_config: RetryConfig = RetryConfig()
-    """How often a record is tried, and the seconds between, when something it depends on is away."""
+    """How often a delivery is to be tried, and the seconds between. Kept; nothing is delivered yet."""
     preset: Identifier | None = None
     """The sender's name, where it is one of the presets."""
     verification: Verification | None = None

@@ -132,7 +132,7 @@ class Settings:
     admin_key: str = _setting(
         "", TEXT, "The first admin key. Empty: made once on the first start and kept in `admin.key` under the data directory.", secret=True
     )
-    rate_limit_default: Rate = _setting("100/minute", RATE, "What one API key may ask of the control routes.")
+    rate_limit_default: Rate = _setting("100/minute", RATE, "What one API key may ask of the control routes. Promised: nothing reads it yet.")
     webhook_max_payload_size: int = _setting(str(10 * MIB), _bytes(KIB, 64 * MIB), "Largest webhook body, counted on the bytes read and again after inflation.")
     webhook_body_timeout_ms: int = _setting("15000", _whole(100, 600_000), "How long a sender may take to send a request's body.")
     webhook_ack_timeout_ms: int = _setting(
