@@ -15,7 +15,7 @@ from deploy.local.processes import Identity, find, stop
 from flows.core.errors import Busy
 
 STORES: Final = frozenset({"kafka", "valkey"})
-State = Literal["starting", "ready", "waiting", "stopped"]
+State = Literal["starting", "ready", "unready", "waiting", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from flows.core.errors import Unavailable, XyraError
 
 START_TIMEOUT_S: Final = 90.0
 PROBE_EVERY_S: Final = 0.03
+RECHECK_EVERY_S: Final = 3.0
 TRIM_EVERY_S: Final = 5.0
 
 
@@ -169,6 +170,12 @@ class Supervisor:
         self._set(child, state="ready")
         again = " again" if child.record.restarts else ""
         self._say(f"{child.part.name} ready{again} after {self._clock.monotonic() - began:.1f} s")
+        while True:
+            await asyncio.sleep(RECHECK_EVERY_S)
+            ready = await asyncio.to_thread(child.part.ready)
+            if ready != (child.record.state == "ready"):
+                self._set(child, state="ready" if ready else "unready")
+                self._say(f"{child.part.name} is ready again" if ready else f"{child.part.name} runs, and says that it is not ready: {child.part.url}")
 
     async def _housekeeping(self) -> None:
         while not self._stopping.is_set():

@@ -215,7 +215,7 @@ class Inlet:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  the client's public name for it
             self.broker_away = True
-        elif error.fatal() or error.code() in FENCED:
+        elif error.fatal() or error.code() in (*FENCED, KafkaError._FATAL):  # noqa: SLF001  as above; the client's callback brings it without the mark
             kind = Fenced if error.code() in FENCED else Fatal
             self._failure = kind(f"The group member on {self.topic} cannot go on: {error.str()}.")
         else:
