@@ -24,8 +24,9 @@ FUNCTIONS: Final = frozenset(
 )
 LIBRARY_BODY_BYTES: Final = 512 * 1024
 """Largest body handed to the library: turning one into its values takes about 0.15 s a MiB."""
-LIBRARY_LIST: Final = {0: 1 << 30, 1: 256, 2: 32}
-"""Longest list handed to the library, by how deep the expression's comprehensions nest: its `filter` takes 50 ms over 256 objects, 75 s over 10,000."""
+LIBRARY_WORK: Final = 8_000_000
+"""Most work the library is given: comprehensions times bytes of body times its longest list (once for each level of nesting). Its `filter` copies all it
+has found so far with each element, so that this takes 0.1 s, and 10,000 objects took 75 s."""
 
 __all__ = ["VARIABLES", "Expression", "FailedError", "MissingError", "Scope", "compile_expression"]
 
@@ -33,14 +34,13 @@ __all__ = ["VARIABLES", "Expression", "FailedError", "MissingError", "Scope", "c
 class Expression:
     """A compiled expression; safe to use for any number of records, by one thread at a time."""
 
-    __slots__ = ("_depth", "_names", "_program", "quick", "source")
+    __slots__ = ("_names", "_program", "_shape", "quick", "source")
 
     def __init__(self, source: str) -> None:
         """Compile `source`; `compile_expression` says what is raised."""
         read = tokens.tokenize(source)
-        shape = tokens.measure(read)
+        self._shape = shape = tokens.measure(read)
         self.source = source
-        self._depth = shape.depth
         self._program = guarded(lambda: cel.compile(source), _syntax)
         self._names = frozenset(self._program.variables()) & VARIABLES
         _known(self._program, shape.variables)
@@ -72,9 +72,9 @@ class Expression:
         if scope.body_bytes > LIBRARY_BODY_BYTES and "body" in self._names:
             raise FailedError(f"the body has {scope.body_bytes} bytes, and this expression takes bodies up to {LIBRARY_BODY_BYTES}")
         values = {name: scope[name] for name in self._names}
-        longest = LIBRARY_LIST[self._depth]
-        if self._depth and _longest(values) > longest:
-            raise FailedError(f"the body holds more than {longest} things in one list or object, too many to go through with this expression")
+        shape = self._shape
+        if shape.comprehensions and shape.comprehensions * scope.body_bytes * _longest(values) ** shape.depth > LIBRARY_WORK:
+            raise FailedError("the body holds lists too long to go through with this expression")
         try:
             return _plain(guarded(lambda: self._program.execute(values), FailedError, let=(KeyError, IndexError)))
         except (KeyError, IndexError) as error:
