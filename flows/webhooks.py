@@ -14,7 +14,7 @@ from bytewax.dataflow import Dataflow
 from flows.core import ids, presets, topics
 from flows.core.errors import InvalidFields
 from flows.core.locate import find
-from flows.core.record import CE_SOURCE, CE_TYPE, HTTP, SENDER_ID, TEST, Record
+from flows.core.record import CE_SOURCE, HTTP, SENDER_ID, TEST, Record
 from flows.core.resources import WEBHOOK, Dedupe, StoredWebhook, WebhookDefinition
 from flows.core.rules import Rules, compile_rules, event_type_in
 from flows.core.settings import Settings
@@ -90,12 +90,10 @@ def _identify(definition: WebhookDefinition, scheme: Verification) -> Callable[[
 
 
 def _event_type(scheme: Verification) -> Callable[[Case], str | None]:
-    """Make the finder of the event type: what the record says, else where the scheme says, else the body's `type` or `event`."""
+    """Make the finder of the event type: where the scheme says, and the ingress has not looked, else the body's `type` or `event`."""
 
     def event_type(case: Case) -> str | None:
-        found = text(case.headers.get(CE_TYPE))
-        if found is None and HTTP not in case.headers:
-            found = _look(scheme.event_type, case)
+        found = _look(scheme.event_type, case) if HTTP not in case.headers else None
         found = found or event_type_in(case.document)
         return found if found is not None and len(found) <= MAX_TEXT else None
 

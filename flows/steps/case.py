@@ -10,7 +10,7 @@ import orjson
 from flows.core import ids
 from flows.core.expressions import Scope
 from flows.core.pointer import ABSENT
-from flows.core.record import CE_ID, CE_TIME, CONTENT_TYPE, HTTP, Record
+from flows.core.record import CE_ID, CE_TIME, CE_TYPE, HTTP, Record
 from flows.core.rules import Rules
 from flows.engine.batch import Batch
 
@@ -39,7 +39,7 @@ class Plan:
     identify: Callable[["Case"], Identity | None]
     """Finds the sender's id of a record; None: it has none to compare."""
     event_type: Callable[["Case"], str | None]
-    """Finds what kind of event a record is."""
+    """Finds what kind of event a record is that does not say so itself."""
     window_ms: int | None = None
     """How long an id is remembered; None: as the settings say."""
 
@@ -47,17 +47,21 @@ class Plan:
 class Case:
     """One record, and what has been found out about it. Lives for one batch."""
 
-    __slots__ = ("_document", "_scope", "_type", "content_type", "event_id", "fault", "headers", "key", "plan", "record", "value", "window_ms")
+    __slots__ = ("_document", "_scope", "_type", "event_id", "fault", "headers", "key", "plan", "received_at", "record", "value", "window_ms")
 
     def __init__(self, record: Record, headers: dict[str, bytes], plan: Plan) -> None:
-        """Take a record, its headers by name (the last of each), and what is to be done with it."""
+        """Take a record, its headers by name (the last of each) and what is to be done with it.
+
+        The headers become the case's own: an id and a time that are missing or unreadable are put in, an unreadable type is taken out.
+        """
         self.record = record
         self.headers = headers
         self.plan = plan
-        self.event_id = text(headers.get(CE_ID)) or ids.origin_id(record.topic, record.partition, record.offset)
+        self.event_id = _attribute(headers, CE_ID) or _put(headers, CE_ID, ids.origin_id(record.topic, record.partition, record.offset))
+        self.received_at = _attribute(headers, CE_TIME) or _put(headers, CE_TIME, rfc3339(record.timestamp_ms))
+        """When it was received, RFC 3339."""
         self.value = record.value
         """What will be the event's value: the bytes that came in, until a transform makes others."""
-        self.content_type = headers.get(CONTENT_TYPE)
         self.key: bytes | None = None
         """Where deduplication keeps it; None: nothing is compared."""
         self.window_ms = 0
@@ -65,7 +69,7 @@ class Case:
         """Why the body is no JSON, once `document` was asked for."""
         self._document: Any = _UNREAD
         self._scope: Scope | None = None
-        self._type: Any = _UNREAD
+        self._type: Any = _attribute(headers, CE_TYPE) or _UNREAD
 
     @property
     def document(self) -> Any:
@@ -79,16 +83,11 @@ class Case:
 
     @property
     def event_type(self) -> str | None:
-        """What kind of event it is, found on first use."""
+        """What kind of event it is: what the record says, else what its plan finds, on first use."""
         if self._type is _UNREAD:
             self._type = self.plan.event_type(self)
         found: str | None = self._type
         return found
-
-    @property
-    def received_at(self) -> str:
-        """When it was received, RFC 3339."""
-        return text(self.headers.get(CE_TIME)) or rfc3339(self.record.timestamp_ms)
 
     @property
     def sender_headers(self) -> dict[str, str]:
@@ -140,6 +139,18 @@ class Desk:
         """Return the cases of the records still alive, in their order."""
         found = self._cases
         return [found[record[1:3]] for record in batch.records]
+
+
+def _attribute(headers: dict[str, bytes], name: str) -> str | None:
+    found = text(headers.get(name))
+    if found is None:
+        headers.pop(name, None)
+    return found
+
+
+def _put(headers: dict[str, bytes], name: str, value: str) -> str:
+    headers[name] = value.encode()
+    return value
 
 
 def text(raw: bytes | None) -> str | None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from flows.core.pointer import ABSENT
+from flows.core.record import CONTENT_TYPE
 from flows.core.rules import NOT_WANTED
 from flows.core.verdict import Bury, Drop, Reason
 from flows.steps.case import Case
@@ -42,5 +43,5 @@ def transformed(case: Case) -> Bury | None:
     made = shape.apply(case.scope)
     if isinstance(made, tuple):
         return Bury(made)
-    case.value, case.content_type = made, JSON_TYPE
+    case.value, case.headers[CONTENT_TYPE] = made, JSON_TYPE
     return None

@@ -2,16 +2,16 @@
 
 from typing import Final
 
-from flows.core.record import CE_ID, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, ORIGIN, SENDER_ID, TEST, Header, Output
+from flows.core.record import CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, ORIGIN, SENDER_ID, TEST, Header, Output
 from flows.engine.batch import Batch
 from flows.steps.case import Case, Desk
 from flows.steps.dedupe import Memory
 
+SPECVERSION: Final = (CE_SPECVERSION, b"1.0")
 UNTYPED: Final = b"xyra.webhook"
 """The type of an event that names none: CloudEvents wants one."""
-CARRIED: Final = frozenset({SENDER_ID, TEST, "traceparent", "tracestate"})
-"""Headers beside the CloudEvents attributes that an event takes over from its record."""
-_MADE: Final = frozenset({CE_ID, CE_SPECVERSION, CE_TIME, CE_TYPE})
+CARRIED: Final = frozenset({CE_ID, CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, SENDER_ID, TEST, "traceparent", "tracestate"})
+"""Headers that an event takes over from its record, beside any other CloudEvents attribute."""
 
 
 class Route:
@@ -32,15 +32,9 @@ class Route:
 
 def headers_of(case: Case) -> tuple[Header, ...]:
     """Return an event's headers: CloudEvents in binary mode, what it carries on, and where it comes from."""
-    event_type = case.event_type
-    headers: list[Header] = [
-        (CE_SPECVERSION, b"1.0"),
-        (CE_ID, case.event_id.encode()),
-        (CE_TYPE, event_type.encode("utf-8", "replace") if event_type else UNTYPED),
-        (CE_TIME, case.headers.get(CE_TIME) or case.received_at.encode()),
-    ]
-    headers += [(name, value) for name, value in case.headers.items() if name in CARRIED or (name[:3] == "ce_" and name not in _MADE)]
-    if case.content_type is not None:
-        headers.append((CONTENT_TYPE, case.content_type))
-    headers.append((ORIGIN, case.record.origin.encode()))
-    return tuple(headers)
+    found = case.headers
+    if CE_TYPE not in found:
+        event_type = case.event_type
+        found[CE_TYPE] = event_type.encode("utf-8", "replace") if event_type else UNTYPED
+    carried = [header for header in found.items() if header[0] in CARRIED or (header[0][:3] == "ce_" and header[0] != CE_SPECVERSION)]
+    return (SPECVERSION, *carried, (ORIGIN, case.record.origin.encode()))
