@@ -16,7 +16,7 @@ from flows.core.verdict import Bury, Drop
 from flows.engine.batch import Batch, Sent, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.share import Share
-from flows.wire.inlet import Message
+from flows.wire.messages import Message
 from tests.kit.state import opened
 
 LIMIT = 1 << 20
