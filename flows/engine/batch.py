@@ -12,7 +12,7 @@ from flows.engine.letters import size
 from flows.engine.portion import Place, Portion, place, portions_of_messages, portions_of_records, record_of
 from flows.engine.share import Alarms, DueTimer, Share, Waited
 from flows.engine.work import Finished, Work
-from flows.wire.inlet import Message
+from flows.wire.messages import Message
 
 
 class Decided(NamedTuple):

@@ -3,16 +3,12 @@
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Final
 
 from flows.core.record import Header, Record
-from flows.wire.inlet import Message
+from flows.wire.messages import Message
 
 Place = tuple[int, int]
 """Partition and offset: what names a record within its topic."""
-
-UNREADABLE: Final = "x-unreadable-headers"
-"""Stands in for headers that are no text; a record with them is otherwise like any other."""
 
 _new = tuple.__new__
 
@@ -31,20 +27,9 @@ def record_of(message: Message) -> Record:
 
 
 def headers_of(message: Message) -> tuple[Header, ...]:
-    """Return a message's headers; a name that is no UTF-8 makes all of them unreadable, and that is not worth a crash."""
-    try:
-        found = message.headers()
-    except (UnicodeDecodeError, SystemError):  # the client has no other way to say so
-        return ((UNREADABLE, b"1"),)
+    """Return a message's headers."""
+    found = message.headers()
     return tuple(found) if found else ()
-
-
-def with_headers(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages that have headers at all."""
-    try:
-        return [message for message in messages if message.headers()]
-    except (UnicodeDecodeError, SystemError):  # as above
-        return [message for message in messages if headers_of(message)]
 
 
 class Portion:

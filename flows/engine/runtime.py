@@ -20,12 +20,13 @@ from flows.engine.dataflow import Noted, Sink, Source
 from flows.engine.definitions import Definitions, claimed
 from flows.engine.flow import Flow, Step
 from flows.engine.gauges import Gauges
-from flows.engine.portion import headers_of, record_of, with_headers
+from flows.engine.portion import headers_of, record_of
 from flows.engine.share import DueTimer, Waited
 from flows.engine.trace import Traces, wanted
 from flows.engine.work import Finished, Lanes
 from flows.wire.destinations import Destinations
-from flows.wire.inlet import Inlet, Message
+from flows.wire.inlet import Inlet
+from flows.wire.messages import Message
 from flows.wire.outlet import Outlet
 from flows.wire.telemetry import Telemetry
 
@@ -149,7 +150,7 @@ class Engine:
         return self._batch(taken, now_ms)
 
     def _batch(self, taken: Taken, now_ms: int) -> Batch:
-        marked = [message for messages in taken.fresh.values() for message in with_headers(messages)]
+        marked = [message for messages in taken.fresh.values() for message in messages if message.headers()]
         if marked:
             self._definitions.reach(max(map(claimed, map(headers_of, marked))))
         self._traces = self._traced(marked, taken.again)

@@ -9,7 +9,7 @@ from flows.engine.state import PartitionState
 from flows.engine.tally import Tallies
 from flows.engine.timers import Timers
 from flows.engine.work import Item, Work
-from flows.wire.inlet import Message
+from flows.wire.messages import Message
 
 STEPS: Final = b"u"
 RETRY: Final = b"r"

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import Any, Final, Protocol, cast
 
 import orjson
@@ -12,6 +12,7 @@ from confluent_kafka import Message as KafkaMessage
 from flows.core.errors import Fatal, Fenced, Unavailable
 from flows.core.settings import Settings
 from flows.wire.kafka import client_config
+from flows.wire.messages import Message, bounded, once, readable
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -27,43 +28,10 @@ PREFETCH_KIB: Final = 64 * 1024
 FETCH_BACKOFF_MS: Final = 5
 STATS_MS: Final = 5000
 """How soon it is noticed that a broker is back while nothing is to be read."""
-MOST_BYTES: Final = 16 << 20
 ANSWER_S: Final = 10.0
 NOT_COMMITTED: Final = -1
 
 FENCED: Final = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)  # noqa: SLF001  public there
-
-
-class Message(Protocol):
-    """A message as the client gives it; each call copies out of the client's memory."""
-
-    def topic(self) -> str:
-        """Where it stands: topic."""
-        ...
-
-    def partition(self) -> int:
-        """Where it stands: partition."""
-        ...
-
-    def offset(self) -> int:
-        """Where it stands: offset."""
-        ...
-
-    def timestamp(self) -> tuple[int, int]:
-        """Kind of timestamp, and the timestamp in milliseconds since the epoch."""
-        ...
-
-    def key(self) -> bytes | None:
-        """Key."""
-        ...
-
-    def value(self) -> bytes | None:
-        """Value; None for a tombstone."""
-        ...
-
-    def headers(self) -> list[tuple[str, bytes]] | None:
-        """Names and values of the headers; raises UnicodeDecodeError or SystemError when a name is no UTF-8."""
-        ...
 
 
 class Owner(Protocol):
@@ -148,7 +116,7 @@ class Inlet:
         messages, self._held = bounded(messages)
         partition = cast("Callable[[KafkaMessage], int]", KafkaMessage.partition)  # it has one, since it is no error
         messages.sort(key=partition)  # keeps each partition's order
-        return {number: cast("list[Message]", list(run)) for number, run in groupby(messages, partition)}
+        return {number: readable(cast("list[Message]", list(run))) for number, run in groupby(messages, partition)}
 
     def committed(self, partition: int) -> int:
         """Ask for the group's committed offset, `NOT_COMMITTED` when there is none; blocks for up to 10 s.
@@ -259,24 +227,3 @@ class _Kept:
         if error is not None and self._inlet._failure is None:  # noqa: SLF001  two halves of one class
             self._inlet._failure = error  # noqa: SLF001  as above
         return error is not None
-
-
-def bounded(messages: list[KafkaMessage]) -> tuple[list[KafkaMessage], list[KafkaMessage]]:
-    """Split messages where their values become too many bytes for one batch; the first part has one message at least."""
-    if sum(map(len, messages)) <= MOST_BYTES:
-        return messages, []
-    ends = accumulate(map(len, messages))
-    count = max(1, sum(1 for end in ends if end <= MOST_BYTES))
-    return messages[:count], messages[count:]
-
-
-def once(messages: list[KafkaMessage]) -> list[KafkaMessage]:
-    """Leave out what was read before a rebalance and read again behind it; the client does so itself, but all depends on it."""
-    last: dict[int, int] = {}
-    kept = []
-    for message in messages:
-        partition, offset = message.partition() or 0, message.offset() or 0
-        if offset > last.get(partition, -1):
-            last[partition] = offset
-            kept.append(message)
-    return kept

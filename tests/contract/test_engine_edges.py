@@ -1,7 +1,9 @@
 """What comes in from outside, on a real Kafka: bad records, lying headers, definitions, traces."""
 
+import ctypes
 from pathlib import Path
 
+import confluent_kafka
 import orjson
 import pytest
 from confluent_kafka import Producer
@@ -182,3 +184,35 @@ def test_another_partition_count_than_the_states_is_an_error_that_says_what_to_d
     ensure_topics(other, [flow.changelog])
     with pytest.raises(WrongSetting, match=r"has 8 partitions .* kept for 3 .*go back to 3 partitions, or delete"):
         prepare_topics(flow, made.settings)
+
+
+def send_strange_header(kafka: str, topic: str, name: bytes) -> None:
+    """Write a record with a header name that Python's client cannot write: through the C library it carries."""
+    (library,) = (Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs").glob("librdkafka*")
+    client = ctypes.CDLL(str(library))
+    client.rd_kafka_conf_new.restype = client.rd_kafka_new.restype = ctypes.c_void_p
+    conf, error = ctypes.c_void_p(client.rd_kafka_conf_new()), ctypes.create_string_buffer(512)
+    client.rd_kafka_conf_set(conf, b"bootstrap.servers", kafka.encode(), error, 512)
+    producer = ctypes.c_void_p(client.rd_kafka_new(0, conf, error, 512))
+    one = ctypes.c_size_t(1)
+    end, of_topic, of_partition, of_value, of_flags, of_header = 0, 1, 3, 4, 7, 9  # rd_kafka_vtype_t
+    sent = client.rd_kafka_producev(
+        producer, of_topic, topic.encode(), of_partition, 0, of_flags, 2, of_value, b"v", one, of_header, name, b"x", one, end
+    )  # fmt: skip
+    assert sent == 0
+    assert client.rd_kafka_flush(producer, 20_000) == 0
+    client.rd_kafka_destroy(producer)
+
+
+def test_a_header_name_that_is_no_text_does_not_end_the_process(kafka: str, tmp_path: Path) -> None:
+    made = bench(kafka, tmp_path)
+
+    def copy(record: Record, batch: Batch) -> None:
+        batch.emit(record, Output(made.target, record.key, record.value, record.headers))
+
+    made.send((None, b"before"), headers=[("name", b"1")], partition=0)
+    send_strange_header(kafka, made.name, b"\xff\xfe")
+    made.send((None, b"after"), headers=[("name", b"2")], partition=0)
+    made.run(made.flow(each(copy)))
+    found = {read.value: read.headers for read in made.read()}
+    assert found == {b"before": [("name", b"1")], b"v": [("x-unreadable-headers", b"1")], b"after": [("name", b"2")]}

@@ -22,11 +22,12 @@ from flows.engine.flow import Flow
 from flows.engine.portion import place, record_of
 from flows.engine.share import Share
 from flows.engine.tally import Tally, changes
-from flows.wire.inlet import Message, bounded, once
+from flows.wire.messages import Message, bounded, once
 from tests.kit.state import opened
 
 VERDICTS: tuple[Verdict | None, ...] = (None, None, Drop("duplicate"), Drop("filtered"), Bury((Reason("bad", ""),)), Retry(5000, Reason("away", "")))
 RESOURCES = ("a", "b", "-")
+UNTIMED = settings(deadline=None)
 
 
 def message(partition: int, offset: int, key: bytes = b"k", value: bytes | None = b"v") -> Message:
@@ -53,7 +54,7 @@ def share_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int
     made.pop().close()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(UNTIMED, max_examples=40)
 @given(taken=offsets, cuts=st.lists(st.integers(0, 30), max_size=4), committed=st.integers(-1, 10_001))
 def test_the_offset_to_commit_is_the_one_behind_the_last_taken(share_of: Callable[[int], Share], taken: list[int], cuts: list[int], committed: int) -> None:
     share = share_of(committed)
@@ -66,6 +67,7 @@ def test_the_offset_to_commit_is_the_one_behind_the_last_taken(share_of: Callabl
     assert accepted == [offset for offset in taken if offset >= committed]
 
 
+@UNTIMED
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=40))
 def test_what_is_read_again_after_a_rebalance_comes_once(read: list[tuple[int, int]]) -> None:
     kept = [(found.partition(), found.offset()) for found in once([cast("ClientMessage", message(*where)) for where in read])]
@@ -75,6 +77,7 @@ def test_what_is_read_again_after_a_rebalance_comes_once(read: list[tuple[int, i
         assert set(own) <= {offset for number, offset in read if number == partition}
 
 
+@UNTIMED
 @given(st.lists(st.integers(0, 12 << 20), max_size=12))
 def test_a_batch_is_bounded_in_bytes_and_loses_nothing(sizes: list[int]) -> None:
     blob = bytes(12 << 20)
@@ -85,7 +88,7 @@ def test_a_batch_is_bounded_in_bytes_and_loses_nothing(sizes: list[int]) -> None
     assert now or not messages
 
 
-@settings(deadline=None, max_examples=30)
+@settings(UNTIMED, max_examples=30)
 @given(
     fresh=st.lists(st.tuples(st.sampled_from(RESOURCES), st.sampled_from(VERDICTS)), max_size=40),
     again=st.lists(st.tuples(st.sampled_from(RESOURCES), st.sampled_from(VERDICTS)), max_size=20),
@@ -124,12 +127,14 @@ def test_every_record_is_in_out_dropped_buried_or_waiting(
         assert tally.arrived == tally.out + tally.dropped.total() + tally.buried.total() + tally.waiting
 
 
+@UNTIMED
 @given(st.dictionaries(st.sampled_from(RESOURCES), st.integers(0, 50)), st.lists(st.sampled_from(RESOURCES), max_size=20))
 def test_records_that_nobody_decided_on_are_out(arrived: dict[str, int], returned: list[str]) -> None:
     found = changes(arrived, returned, [])
     assert {resource: change.out for resource, change in found.items()} == {k: v for k, v in (Counter(arrived) + Counter(returned)).items() if v}
 
 
+@UNTIMED
 @given(
     partitions=st.dictionaries(st.integers(0, 3), offsets, min_size=1, max_size=3),
     data=st.data(),
