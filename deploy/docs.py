@@ -172,7 +172,7 @@ def presets_table() -> str:
 def _figure(result: dict[str, Any]) -> tuple[str, str, str, str]:
     ours, peer, unit = result["ours"]["median"], result.get("peer"), result["unit"]
     against = f"{peer['name']}: {peer['median']:,g} {unit}; **{result['ratio']:g} x**" if peer else ""
-    bar = f"{result['sense']} {result['bar']:g} {'x' if peer else unit}"
+    bar = f"{result['sense']} {result['bar']:g} {'x' if peer else unit}" + ("" if result["holds"] else ", **not reached**")
     return result["what"], f"{ours:,g} {unit}", against, bar
 
 
@@ -186,7 +186,8 @@ def figures_table() -> str:
         f"Commit `{commit}` on {cpu}, {cores} cores shared with the broker, {memory} GiB, {kernel}, Python {python}; medians."
         for commit, cpu, cores, memory, kernel, python in runs
     ]
-    return table(("what", "ours", "peer, in the same run", "promised"), map(_figure, results)) + "\n" + "\n".join(lines) + "\n"
+    chart = "![Throughput beside the peers](tests/bench/results/chart.svg)\n\n" if (RESULTS / "chart.svg").exists() else ""
+    return chart + table(("what", "ours", "peer, in the same run", "promised"), map(_figure, results)) + "\n" + "\n".join(lines) + "\n"
 
 
 TABLES: Final[dict[str, Callable[[], str]]] = {
