@@ -17,6 +17,7 @@ from flows.wire.kafka import ensure_topics
 from flows.wire.produce import Delivery, LoopProducer
 from flows.wire.telemetry import Telemetry
 from flows.wire.vault import Vault, admin_key
+from ingress.aside import aside
 from ingress.intake import Intake
 from ingress.registrar import Registrar
 from ingress.status import INGRESS, StatusView
@@ -122,7 +123,7 @@ class Door:
         """Make the topics and follow two of them, however long the broker is away."""
         while True:
             try:
-                await asyncio.to_thread(ensure_topics, self.settings, OWN_TOPICS)
+                await aside(ensure_topics, self.settings, OWN_TOPICS)
                 break
             except Unavailable as error:
                 LOG.warning("%s Trying again.", error)

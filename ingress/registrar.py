@@ -10,6 +10,7 @@ from flows.core.errors import Unavailable, XyraError
 from flows.core.resources import WEBHOOK, StoredWebhook, config_key
 from flows.core.settings import Settings
 from flows.wire.exclusive import Overtaken, Turn
+from ingress.aside import aside
 from ingress.view import Definitions, Followed
 
 PATIENCE_S: Final = 10.0
@@ -66,7 +67,7 @@ class Registrar:
             raise
         mine = new.model_dump_json(exclude_none=True, by_alias=True).encode()
         try:
-            offset = await asyncio.to_thread(turn.write, config_key(WEBHOOK, endpoint_id), mine, _left(until))
+            offset = await aside(turn.write, config_key(WEBHOOK, endpoint_id), mine, _left(until))
         except Overtaken:
             # It may have been written all the same. The next turn settles that, and then the view shows it.
             self._turn = await self._take(until)
@@ -78,8 +79,8 @@ class Registrar:
         return new
 
     async def _take(self, until: float) -> Turn:
-        turn = await asyncio.to_thread(Turn, self._settings, self._followed.topic.topic, _left(until))
-        end = await asyncio.to_thread(self._followed.topic.end, _left(until))
+        turn = await aside(Turn, self._settings, self._followed.topic.topic, _left(until))
+        end = await aside(self._followed.topic.end, _left(until))
         await self._followed.reached(end, _left(until))
         return turn
 

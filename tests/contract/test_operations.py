@@ -1,0 +1,106 @@
+"""Health, metrics, starting and ending: what an operator relies on."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import httpx2
+
+from connectors.testing import ManualClock
+from deploy.local.ports import free_port
+from flows.core.settings import load
+from ingress.app import create_app
+from tests.kit.door import KEY, RunningDoor, head_of_unfinished, running_door
+from tests.kit.settings import settings_for
+
+ROUTE = "/integration/webhooks"
+
+
+def test_health_names_every_part(door: RunningDoor) -> None:
+    health = door.stranger.get("/health").json()
+    assert (health["status"], health["live"], health["ready"]) == ("ok", True, True)
+    assert {"broker", "definitions", "status"} <= set(health["parts"])
+    assert door.stranger.get("/v1/health/live").json() == {"status": "ok"}
+
+
+def test_an_idle_ingress_stays_ready(door: RunningDoor) -> None:
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        assert door.is_ready()
+        time.sleep(0.2)
+
+
+def test_metrics_are_prometheus_text_or_json(door: RunningDoor) -> None:
+    door.send(door.register())
+    text = door.stranger.get("/metrics")
+    assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "xyra_webhooks_accepted_total" in text.text
+    assert 'xyra_http_requests_total{method="POST",route="/integration/webhooks/{endpoint_id}",status="202"}' in text.text
+    shown = door.stranger.get("/metrics", headers={"accept": "application/json"}).json()
+    assert shown["requests"]["total"] > 0
+    assert shown["webhooks"]["accepted"] > 0
+    assert shown["system"]["process"]["memory_bytes"] > 0
+    assert KEY not in text.text + json.dumps(shown)
+
+
+async def test_while_the_broker_is_away_everything_answers(tmp_path: Path) -> None:
+    app = create_app(load({}, kafka_bootstrap_servers=f"127.0.0.1:{free_port()}", data_dir=str(tmp_path), admin_key=KEY), ManualClock(), lambda _: None)
+    app.door.open()
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://x", headers={"x-api-key": KEY}, timeout=5) as http:
+        health = await http.get("/health")
+        assert (health.status_code, health.json()["status"], health.json()["live"]) == (503, "unavailable", True)
+        assert (await http.get("/health/live")).status_code == 200
+        assert (await http.get("/health/ready")).status_code == 503
+        for method, path, body in [
+            ("POST", f"{ROUTE}/x", {}),
+            ("POST", f"{ROUTE}/register", {"endpoint_id": "a", "secret": "s"}),
+            ("GET", ROUTE, None),
+            ("GET", f"{ROUTE}/a/status", None),
+        ]:
+            answer = await http.request(method, path, json=body)
+            assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), path
+            assert int(answer.headers["retry-after"]) >= 1
+        assert (await http.get("/metrics")).status_code == 200
+    await app.door.close()
+
+
+def test_sigterm_lets_requests_in_hand_finish(kafka: str, tmp_path: Path) -> None:
+    with running_door(settings_for(kafka, tmp_path), tmp_path / "log") as door:
+        name = door.register()
+        assert door.send(name).status_code == 202
+        request, rest = head_of_unfinished(name)
+        with door.connect() as line:
+            line.sendall(request)
+            time.sleep(0.3)
+            door.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            line.sendall(rest)
+            assert line.recv(1000).startswith(b"HTTP/1.1 202")
+        assert door.process.wait(20) == 0
+
+
+def test_counts_survive_a_restart(kafka: str, tmp_path: Path) -> None:
+    with running_door(settings_for(kafka, tmp_path), tmp_path / "log") as door:
+        name = door.register()
+        assert [door.send(name).status_code, door.send(name, secret="wrong").status_code] == [202, 401]
+        assert door.stop() == 0
+        door.start()
+        until = time.monotonic() + 20
+        while (counters := door.http.get(f"{ROUTE}/{name}/status").json()["counters"])["received"] != 2 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert (counters["received"], counters["accepted"], counters["rejected"]) == (2, 1, {"signature_mismatch": 1})
+        assert door.send(name, b"2").status_code == 202
+        time.sleep(1.5)
+        counters = door.http.get(f"{ROUTE}/{name}/status").json()["counters"]
+        assert (counters["received"], counters["accepted"]) == (3, 2)
+
+
+def test_a_port_that_is_held_is_named(door: RunningDoor, tmp_path: Path) -> None:
+    settings = settings_for(door.settings.kafka_bootstrap_servers, tmp_path, http_port=str(door.port))
+    log = tmp_path / "log"
+    other = RunningDoor.__new__(RunningDoor)
+    other.__dict__.update(door.__dict__ | {"settings": settings, "log": log})
+    code = other.launch().wait(30)
+    assert code == 3
+    assert "INTEGRATION_HTTP_PORT" in log.read_text()
