@@ -73,6 +73,7 @@ def test_sigterm_lets_requests_in_hand_finish(kafka: str, tmp_path: Path) -> Non
         with door.connect() as line:
             line.sendall(request)
             time.sleep(0.3)
+            assert door.process is not None
             door.process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
             line.sendall(rest)
@@ -98,9 +99,7 @@ def test_counts_survive_a_restart(kafka: str, tmp_path: Path) -> None:
 
 def test_a_port_that_is_held_is_named(door: RunningDoor, tmp_path: Path) -> None:
     settings = settings_for(door.settings.kafka_bootstrap_servers, tmp_path, http_port=str(door.port))
-    log = tmp_path / "log"
-    other = RunningDoor.__new__(RunningDoor)
-    other.__dict__.update(door.__dict__ | {"settings": settings, "log": log})
-    code = other.launch().wait(30)
-    assert code == 3
-    assert "INTEGRATION_HTTP_PORT" in log.read_text()
+    other = RunningDoor(settings, tmp_path / "log", start=False)
+    assert other.launch().wait(30) == 3
+    assert "INTEGRATION_HTTP_PORT" in other.log.read_text()
+    other.close()

@@ -27,8 +27,10 @@ START_S: Final = 60.0
 class RunningDoor:
     """What a test does with an ingress."""
 
-    def __init__(self, settings: Settings, log: Path, **env: str) -> None:
-        """Start it and wait until it is ready; `env` has further settings, by field name."""
+    process: subprocess.Popen[bytes] | None = None
+
+    def __init__(self, settings: Settings, log: Path, *, start: bool = True, **env: str) -> None:
+        """Start it, unless told not to, and wait until it is ready; `env` has further settings, by field name."""
         self.port = settings.http_port
         self.settings = settings
         self.log = log
@@ -43,14 +45,15 @@ class RunningDoor:
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx2.Client(base_url=self.url, headers={"x-api-key": KEY}, timeout=30)
         self.stranger = httpx2.Client(base_url=self.url, timeout=30)
-        self.start()
+        if start:
+            self.start()
 
     def start(self) -> None:
         """Start it, or start it again."""
-        self.process = self.launch()
+        self.process = process = self.launch()
         until = time.monotonic() + START_S
         while not self.is_ready():
-            assert self.process.poll() is None, self.log.read_text()
+            assert process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.05)
 
@@ -67,6 +70,7 @@ class RunningDoor:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it and return its exit code."""
+        assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(20)
 
@@ -74,8 +78,9 @@ class RunningDoor:
         """End it however it stands."""
         self.http.close()
         self.stranger.close()
-        self.process.kill()
-        self.process.wait()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def register(self, endpoint_id: str | None = None, **fields: Any) -> str:
         """Register an endpoint, under a name of its own where none is given, and return its id."""
@@ -127,7 +132,7 @@ def read_all(line: socket.socket) -> bytes:
 @contextlib.contextmanager
 def running_door(settings: Settings, log: Path, **env: str) -> Iterator[RunningDoor]:
     """Run an ingress for the length of a block."""
-    door = RunningDoor(settings, log, **env)
+    door = RunningDoor(settings, log, start=True, **env)
     try:
         yield door
     finally:

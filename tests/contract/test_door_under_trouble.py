@@ -1,0 +1,79 @@
+"""A broker that dies under the ingress, too many at once, settings that do not fit the cluster."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.broker import RunningBroker
+from tests.kit.door import RunningDoor, head_of_unfinished, running_door
+from tests.kit.settings import settings_for
+
+MANY = 3
+
+
+@pytest.fixture(scope="module")
+def tight(own_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDoor]:
+    """An ingress with little patience and little room, on a broker that may die."""
+    home = tmp_path_factory.mktemp("tight")
+    with running_door(settings_for(own_broker.bootstrap, home), home / "log", webhook_ack_timeout_ms="1500", webhook_max_in_flight=str(MANY)) as running:
+        yield running
+
+
+def test_more_than_a_number_at_once_are_sent_away_to_come_back(tight: RunningDoor) -> None:
+    name = tight.register()
+    request, rest = head_of_unfinished(name)
+    held = [tight.connect() for _ in range(MANY)]
+    for line in held:
+        line.sendall(request)
+    until(lambda: in_flight(tight) == MANY)
+    answer = tight.send(name)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    for line in held:
+        line.sendall(rest)
+        assert line.recv(1000).startswith(b"HTTP/1.1 202")
+        line.close()
+    assert tight.send(name).status_code == 202
+
+
+def test_a_broker_that_dies_and_comes_back(tight: RunningDoor, own_broker: RunningBroker) -> None:
+    name = tight.register()
+    assert tight.send(name).status_code == 202
+    own_broker.kill()
+    try:
+        answer = tight.send(name)
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert int(answer.headers["retry-after"]) >= 1
+        until(lambda: not tight.is_ready())
+        assert tight.stranger.get("/health/live").status_code == 200
+        health = tight.stranger.get("/health")
+        assert (health.status_code, health.json()["parts"]["broker"]["status"]) == (503, "away")
+        assert tight.send(name, secret="wrong").status_code == 401, "whom it knows needs no broker"
+    finally:
+        own_broker.start()
+    until(lambda: tight.send(name).status_code == 202)
+    until(tight.is_ready)
+    tight.register()
+    assert "Traceback" not in tight.log.read_text()
+
+
+def test_a_partition_count_that_does_not_fit_ends_the_process_with_what_to_set(tight: RunningDoor, tmp_path: Path) -> None:
+    settings = settings_for(tight.settings.kafka_bootstrap_servers, tmp_path)
+    other = RunningDoor(settings, tmp_path / "log", start=False, kafka_partitions="3")
+    assert other.launch().wait(60) == 2
+    assert "INTEGRATION_KAFKA_PARTITIONS=8" in other.log.read_text()
+    other.close()
+
+
+def in_flight(door: RunningDoor) -> int:
+    found: int = door.stranger.get("/metrics", headers={"accept": "application/json"}).json()["requests"]["in_flight"]
+    return found
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what is to come."""
+    end = time.monotonic() + 40
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
