@@ -33,7 +33,7 @@ class Plan:
     host: str
     port: int
     requests: Sequence[bytes]
-    """Whole requests, head and body; used in turn, from the beginning again when they run out (closed loop)."""
+    """Whole requests, head and body; used in turn, from the beginning again when they run out."""
     connections: int
     seconds: float = 0.0
     """Closed loop: for how long."""
@@ -173,7 +173,7 @@ class Load:
                 number += 1
             while waiting and free:
                 at = waiting.popleft()
-                free.popleft().send(requests[at], due[at])
+                free.popleft().send(requests[at % len(requests)], due[at])
             free.extend(self._answers(max(0.0, min(due[number] - time.time(), 0.1)) if number < len(due) else 0.1))
         self._errors += len(waiting) + len(self._connections) - len(free)
         return self._report(time.time() - due[0])

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from deploy.cli.positions import positions
 from deploy.cli.topics import all_topics
 from deploy.local.ports import free_port
 from flows.core import topics as tables
@@ -139,7 +140,7 @@ def webhook(place: Place) -> Iterator[Result]:
 
 
 def _closed(place: Place, server: Server, path: str, status: int) -> dict[str, Any]:
-    requests = [signed(path, server.port, padded({"id": n, "type": "bench"})) for n in range(DISTINCT)]
+    requests = [signed(path, server.port, padded({"id": n, "n": n, "due": 0, "type": "bench"})) for n in range(DISTINCT)]
     before = usage(server.process).cpu_s
     report = send(place, Plan(HOST, server.port, requests, CONNECTIONS, seconds=place.amount(SECONDS * 1000) / 1000, warm_s=WARM_S))
     report["cpu_us"] = 1e6 * (usage(server.process).cpu_s - before) / report["total"]
@@ -171,6 +172,10 @@ def whole_path(place: Place) -> Iterator[Result]:
     log, health = place.data / "worker.log", free_port()
     with ingress(place, "path") as server, running(worker(0, health), log, place.env("path")) as process:
         await_ready(process, log, health, OWN_START_S)
+        place.say("whole path: warming up")
+        _closed(place, server, f"/integration/webhooks/{ENDPOINT}", 202)
+        settings = load(place.env("path"))
+        wait_until(lambda: all(at.lag == 0 for at in positions(settings, "webhooks")), OWN_START_S, "the worker's commits")
         for number in range(place.rounds()):
             place.say(f"whole path, round {number + 1}")
             runs.append(one(place, lambda due: _open(place, server.port, due), tables.EVENTS.name, ahead_s=PREPARE_S))
