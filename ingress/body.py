@@ -53,14 +53,56 @@ class Budget:
         self._free += count
 
 
-async def read_body(receive: Receive, announced: bytes | None, limit: int, timeout_s: float, budget: Budget) -> bytes:
+class Patience:
+    """Bounds how long each of many waits may take, with one timer for all of them: nearly every one is over before it is looked at."""
+
+    def __init__(self, seconds: float) -> None:
+        """Allow `seconds` for each; one may take a tenth longer."""
+        self.seconds = seconds
+        self._waiting: dict[asyncio.Task[object], float] = {}
+        self._late: set[asyncio.Task[object]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> "asyncio.Task[object]":
+        """Let the current task's time run, and return that task; when it is over the task is cancelled."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can wait")
+        loop = task.get_loop()
+        self._waiting[task] = loop.time() + self.seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self.seconds / 10, self._look, loop)
+        return task
+
+    def end(self, task: "asyncio.Task[object]") -> None:
+        """Let its time run no longer."""
+        self._waiting.pop(task, None)
+
+    def was_late(self, task: "asyncio.Task[object]") -> bool:
+        """Tell whether a cancellation was ours; it is taken back then."""
+        if task not in self._late:
+            return False
+        self._late.discard(task)
+        task.uncancel()
+        return True
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for task in [task for task, until in self._waiting.items() if until <= now]:
+            del self._waiting[task]
+            self._late.add(task)
+            task.cancel()
+        self._timer = loop.call_later(self.seconds / 10, self._look, loop) if self._waiting else None
+
+
+async def read_body(receive: Receive, announced: bytes | None, limit: int, patience: Patience, budget: Budget) -> bytes:
     """Read a whole body; its length has then been taken from `budget`, and the caller gives it back.
 
     Args:
         receive: the ASGI channel.
         announced: the Content-Length header, which is believed only where it is larger than `limit`.
         limit: most bytes.
-        timeout_s: most seconds, from now to the last byte.
+        patience: how long it may take, from now to the last byte.
         budget: what all requests together may hold.
 
     Raises:
@@ -72,27 +114,31 @@ async def read_body(receive: Receive, announced: bytes | None, limit: int, timeo
         raise _too_large(limit)
     chunks: list[bytes] = []
     taken = 0
+    task = patience.begin()
     try:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Disconnected  # noqa: TRY301  what was taken is given back in one place, below
-                chunk = message.get("body", b"")
-                if taken + len(chunk) > limit:
-                    await _linger(receive, limit)
-                    raise _too_large(limit)
-                budget.take(len(chunk))
-                taken += len(chunk)
-                if not message.get("more_body", False):
-                    return b"".join((*chunks, chunk)) if chunks else bytes(chunk)
-                chunks.append(chunk)
-    except TimeoutError as error:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected  # noqa: TRY301  what was taken is given back in one place, below
+            chunk = message.get("body", b"")
+            if taken + len(chunk) > limit:
+                await _linger(receive, limit)
+                raise _too_large(limit)
+            budget.take(len(chunk))
+            taken += len(chunk)
+            if not message.get("more_body", False):
+                return b"".join((*chunks, chunk)) if chunks else bytes(chunk)
+            chunks.append(chunk)
+    except asyncio.CancelledError as error:
         budget.give_back(taken)
-        raise RequestTimeout(f"The body was not complete after {timeout_s:g} s.") from error
+        if patience.was_late(task):
+            raise RequestTimeout(f"The body was not complete after {patience.seconds:g} s.") from error
+        raise
     except (Refused, Unavailable, Disconnected):
         budget.give_back(taken)
         raise
+    finally:
+        patience.end(task)
 
 
 async def _linger(receive: Receive, most: int) -> None:

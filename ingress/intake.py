@@ -17,7 +17,7 @@ from flows.core.settings import Settings
 from flows.wire.produce import Delivery, LoopProducer
 from flows.wire.telemetry import Telemetry
 from ingress.answers import Answer, Send, accepted, of_challenge, of_error, respond
-from ingress.body import Budget, Disconnected, Receive, inflate, read_body
+from ingress.body import Budget, Disconnected, Patience, Receive, inflate, read_body
 from ingress.envelope import attributes, http_header, identify
 from ingress.tallies import Tallies
 from ingress.verification import Rejected, Request, Verified, decoy_verify
@@ -94,7 +94,7 @@ class Intake:
         self._telemetry = telemetry
         self._limit = settings.webhook_max_payload_size
         self._budget = Budget(settings.webhook_max_held_bytes)
-        self._body_timeout_s = settings.webhook_body_timeout_ms / 1000
+        self._patience = Patience(settings.webhook_body_timeout_ms / 1000)
         self.in_flight = 0
         """Requests in hand."""
         self._answered = telemetry.child(signals.HTTP_REQUESTS, route=ROUTE, method="POST", status=202)
@@ -132,7 +132,7 @@ class Intake:
             endpoint = self._definitions.endpoint(endpoint_id)
         except Unavailable:
             return None
-        if endpoint is None or endpoint.stored.status != "active" or "GET" not in endpoint.scheme.challenge_methods:
+        if endpoint is None or endpoint.stored.status != "active" or "GET" not in endpoint.asks:
             return None
         request = Request(scope["method"], self._url(scope, dict(scope["headers"])), scope["headers"], b"")
         asked = endpoint.scheme.challenge(request, endpoint.live(self._clock.now_ms()))
@@ -146,7 +146,7 @@ class Intake:
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         try:
-            return await read_body(receive, headers.get(b"content-length"), self._limit, self._body_timeout_s, self._budget)
+            return await read_body(receive, headers.get(b"content-length"), self._limit, self._patience, self._budget)
         except Unavailable as error:
             raise Turned("overload", error) from error
         except Refused as error:
@@ -162,7 +162,7 @@ class Intake:
             await self._pretend(request, body)
             raise Turned("unknown_endpoint", NOBODY)
         verdict = VOUCHED if probe is not None and probe.trust else await self._verify(endpoint, request, body, now_ms)
-        if endpoint.stored.status == "active" and "POST" in endpoint.scheme.challenge_methods and probe is None:
+        if endpoint.stored.status == "active" and "POST" in endpoint.asks and probe is None:
             asked = endpoint.scheme.challenge(request, endpoint.live(now_ms), verdict)
             if asked is not None:
                 return of_challenge(asked)
@@ -171,9 +171,9 @@ class Intake:
         if endpoint.stored.status != "active":  # told only to whom the endpoint knows: to anybody else it looks like one that never was
             raise Turned("inactive", Gone(f"The endpoint {endpoint_id} was deactivated; nothing was taken."))
         event_id = ids.event_id(now_ms)
-        landed = await self._produce(endpoint, scope, headers, body, verdict, event_id, now_ms, probe)
+        delivery = await self._produce(endpoint, scope, headers, body, verdict, event_id, now_ms, probe)
         if probe is not None:
-            probe.landed.append(landed)
+            probe.landed.append(Landed(event_id, delivery, verdict.secret_id))
         self._count_accepted(endpoint, verdict.secret_id, len(body), now_ms)
         return accepted(event_id, endpoint.scheme.verification.success_status)
 
@@ -211,7 +211,7 @@ class Intake:
 
     async def _produce(
         self, endpoint: Endpoint, scope: Scope, headers: dict[bytes, bytes], body: bytes, verified: Verified, event_id: str, now_ms: int, probe: Probe | None
-    ) -> Landed:
+    ) -> Delivery:
         sender_id, key = identify(endpoint.places, verified.sender_id, headers, body)
         content_type = headers.get(b"content-type", DEFAULT_TYPE).decode("latin-1")
         fields = attributes(endpoint.stored.definition.endpoint_id, event_id, now_ms, content_type)
@@ -227,12 +227,11 @@ class Intake:
         if probe is not None:
             fields += [(record.TEST, "1"), (record.TRACE, "1")]
         try:
-            delivery = await self._producer.send(topics.WEBHOOKS.name, key, body, fields)
+            return await self._producer.send(topics.WEBHOOKS.name, key, body, fields)
         except TooLarge as error:
             raise Turned("too_large_for_broker", error) from error
         except Unavailable as error:
             raise Turned("unavailable", error) from error
-        return Landed(event_id, delivery, verified.secret_id)
 
     def _url(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
         """Return the URL as the sender saw it; a lie in the proxy's headers breaks the signature and nothing else."""

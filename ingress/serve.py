@@ -51,7 +51,7 @@ class DoorProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Count the bytes of a head that has not come whole; past the bound the connection ends."""
         super().data_received(data)
-        if self._head_open():
+        if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD:
                 self._end(431, f"The head of the request is larger than {MOST_HEAD:,} bytes.")
@@ -66,7 +66,8 @@ class DoorProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """End a request's head; most come whole, in one piece, and have cost nothing here."""
         self._in_head, self._head_bytes = False, 0
-        self._stop_timer()
+        if self._head_timer is not None:
+            self._stop_timer()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's sentence; ours is a problem document
@@ -84,9 +85,6 @@ class DoorProtocol(HttpToolsProtocol):
             lines = [f"HTTP/1.1 {answer.status} ", *(f"\r\n{name}: {value}" for name, value in answer.headers), "\r\n\r\n"]
             self.transport.write("".join(lines).encode("latin-1") + answer.body)
         self.transport.close()
-
-    def _head_open(self) -> bool:
-        return self._in_head and not self.transport.is_closing()
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:

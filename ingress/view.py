@@ -31,6 +31,8 @@ class Endpoint(NamedTuple):
     stored: StoredWebhook
     scheme: Scheme
     secrets: tuple[Secret, ...]
+    asks: frozenset[str]
+    """The methods with which this sender may ask a question on set-up."""
     expires_ms: int | None
     """When the first of the secrets expires: until then all of them are live."""
     places: Places
@@ -150,7 +152,7 @@ class Definitions:
             raise Unavailable(f"The endpoint {endpoint_id} cannot be used here: {error}") from error
         expiries = [s.expires_at_ms for s in stored.secrets if s.expires_at_ms is not None]
         places, hidden = Places.of(stored.definition), hidden_headers(scheme.verification)
-        return Endpoint(stored, scheme, secrets, min(expiries, default=None), places, hidden, self._tallies.of(endpoint_id))
+        return Endpoint(stored, scheme, secrets, scheme.challenge_methods, min(expiries, default=None), places, hidden, self._tallies.of(endpoint_id))
 
 
 class Followed:

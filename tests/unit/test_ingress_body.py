@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,7 +7,7 @@ import pytest
 import zstandard
 
 from flows.core.errors import BadRequest, TooLarge, Unavailable, UnsupportedMedia, XyraError
-from ingress.body import Budget, Disconnected, RequestTimeout, inflate, read_body
+from ingress.body import Budget, Disconnected, Patience, RequestTimeout, inflate, read_body
 
 LIMIT = 1000
 
@@ -25,7 +26,7 @@ def feed(*chunks: bytes, then: dict[str, Any] | None = None) -> Callable[[], Awa
 
 async def test_chunks_are_put_together() -> None:
     budget = Budget(LIMIT)
-    assert await read_body(feed(b"a", b"", b"b" * 900), None, LIMIT, 5, budget) == b"a" + b"b" * 900
+    assert await read_body(feed(b"a", b"", b"b" * 900), None, LIMIT, Patience(5), budget) == b"a" + b"b" * 900
     with pytest.raises(Unavailable):
         budget.take(100)
     budget.take(99)
@@ -35,39 +36,52 @@ async def test_chunks_are_put_together() -> None:
 async def test_what_counts_is_the_bytes_read(announced: bytes | None) -> None:
     budget = Budget(2 * LIMIT)
     with pytest.raises(TooLarge):
-        await read_body(feed(b"x" * 600, b"x" * 401, b"x"), announced, LIMIT, 5, budget)
+        await read_body(feed(b"x" * 600, b"x" * 401, b"x"), announced, LIMIT, Patience(5), budget)
     budget.take(2 * LIMIT)
 
 
 async def test_exactly_the_limit_passes() -> None:
-    assert len(await read_body(feed(b"x" * LIMIT), b"1000", LIMIT, 5, Budget(LIMIT))) == LIMIT
+    assert len(await read_body(feed(b"x" * LIMIT), b"1000", LIMIT, Patience(5), Budget(LIMIT))) == LIMIT
 
 
 async def test_a_sender_that_goes_away_leaves_nothing_held() -> None:
     budget = Budget(LIMIT)
     with pytest.raises(Disconnected):
-        await read_body(feed(b"x" * 500, then={"type": "http.disconnect"}), None, LIMIT, 5, budget)
+        await read_body(feed(b"x" * 500, then={"type": "http.disconnect"}), None, LIMIT, Patience(5), budget)
     budget.take(LIMIT)
 
 
 async def test_a_slow_sender_runs_out_of_time() -> None:
     async def never() -> dict[str, Any]:
-        import asyncio  # noqa: PLC0415  this one coroutine needs it
-
         await asyncio.Event().wait()
         return {}
 
-    with pytest.raises(RequestTimeout):
-        await read_body(never, None, LIMIT, 0.01, Budget(LIMIT))
+    patience = Patience(0.01)
+    for _ in range(2):
+        with pytest.raises(RequestTimeout):
+            await read_body(never, None, LIMIT, patience, Budget(LIMIT))
+    assert await read_body(feed(b"x"), None, LIMIT, patience, Budget(LIMIT)) == b"x"
+
+
+async def test_a_cancellation_by_others_is_none_of_ours() -> None:
+    async def never() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    task = asyncio.create_task(read_body(never, None, LIMIT, Patience(5), Budget(LIMIT)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_all_bodies_together_are_bounded() -> None:
     budget = Budget(LIMIT)
-    await read_body(feed(b"x" * 700), None, LIMIT, 5, budget)
+    await read_body(feed(b"x" * 700), None, LIMIT, Patience(5), budget)
     with pytest.raises(Unavailable):
-        await read_body(feed(b"x" * 400), None, LIMIT, 5, budget)
+        await read_body(feed(b"x" * 400), None, LIMIT, Patience(5), budget)
     budget.give_back(700)
-    await read_body(feed(b"x" * 400), None, LIMIT, 5, budget)
+    await read_body(feed(b"x" * 400), None, LIMIT, Patience(5), budget)
 
 
 PACKED = {"gzip": gzip.compress(b"{}" * 100), "x-gzip": gzip.compress(b"{}" * 100), "zstd": zstandard.compress(b"{}" * 100)}
