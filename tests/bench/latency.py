@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -35,30 +34,20 @@ class Seen(NamedTuple):
     twice: int
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Which records count: those due from `start` to `end`, seconds since the epoch."""
-
-    start: float
-    end: float
-    count: int
-
-
-def schedule(rate: int, warm_s: float, seconds: float, ahead_s: float) -> tuple[list[float], Span]:
-    """Return when each record is due, and the span behind the warm-up that counts."""
-    begin = time.time() + ahead_s
-    due = [begin + i / rate for i in range(int((warm_s + seconds) * rate))]
-    return due, Span(begin + warm_s, due[-1] + 1 / rate, sum(t >= begin + warm_s for t in due))
+def schedule(rate: int, warm_s: float, seconds: float, ahead_s: float) -> tuple[list[float], range]:
+    """Return when each record is due, in seconds since the epoch, and the numbers of those behind the warm-up: they count."""
+    begin, warm, every = time.time() + ahead_s, int(warm_s * rate), int((warm_s + seconds) * rate)
+    return [begin + n / rate for n in range(every)], range(warm, every)
 
 
 class Reader(threading.Thread):
     """Reads a topic from its end as of now, and notes when each record with a `due` and an `n` in its JSON came."""
 
-    def __init__(self, bootstrap: str, topic: str, span: Span) -> None:
+    def __init__(self, bootstrap: str, topic: str, counted: range) -> None:
         """Stand at the end of the topic; `start` begins to read."""
         super().__init__(daemon=True)
         self._consumer: Consumer = topics.read_end(bootstrap, topic)
-        self._span = span
+        self._counted = counted
         self._came: dict[int, float] = {}
         self._twice = 0
         self._enough = threading.Event()
@@ -71,19 +60,19 @@ class Reader(threading.Thread):
                 if message.error():
                     continue
                 value = orjson.loads(message.value() or b"{}")
-                if self._span.start <= value["due"] < self._span.end:
+                if value["n"] in self._counted:
                     self._twice += value["n"] in self._came
                     self._came.setdefault(value["n"], now - value["due"])
 
     def seen(self, timeout_s: float) -> Seen:
-        """Wait until everything of the span came, stop, and return it.
+        """Wait until everything that counts came, stop, and return it.
 
         Raises:
             TimeoutError: something is missing.
 
         """
         try:
-            topics.wait_until(lambda: len(self._came) >= self._span.count, timeout_s, f"{self._span.count:,} records on the output")
+            topics.wait_until(lambda: len(self._came) >= len(self._counted), timeout_s, f"{len(self._counted):,} records on the output")
         finally:
             self._enough.set()
             self.join()
@@ -128,8 +117,8 @@ def engine(place: Place) -> Iterator[Result]:
 
 def one(place: Place, send: Callable[[list[float]], None], out: str, rate: int = RATE, ahead_s: float = AHEAD_S) -> Seen:
     """Send one schedule and return what came of it."""
-    due, span = schedule(rate, WARM_S, place.amount(SECONDS * 1000) / 1000, ahead_s)
-    reader = Reader(place.bootstrap, out, span)
+    due, counted = schedule(rate, WARM_S, place.amount(SECONDS * 1000) / 1000, ahead_s)
+    reader = Reader(place.bootstrap, out, counted)
     reader.start()
     send(due)
     return reader.seen(30.0)
