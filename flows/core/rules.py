@@ -34,6 +34,10 @@ class Events:
         return self.all or (event_type is not None and (event_type in self.exact or event_type.startswith(self.prefixes)))
 
 
+EVERY: Final = Events(frozenset(), ())
+"""Lets every type through, and records without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """A definition's rules, ready to run; each is None where the definition says nothing."""
@@ -114,14 +118,14 @@ def _events(patterns: tuple[str, ...], errors: list[FieldError]) -> Events:
     exact, prefixes = set(), set()
     for at, pattern in enumerate(patterns):
         if pattern == "*":
-            prefixes.add("")
-        elif pattern.endswith(".*") and "*" not in pattern[:-1]:
+            continue  # seen to below
+        if pattern.endswith(".*") and "*" not in pattern[:-1]:
             prefixes.add(pattern[:-1])
         elif "*" in pattern:
             errors.append(FieldError(f"/events/{at}", "invalid_pattern", f"{pattern!r} has a * elsewhere; write NAME, PREFIX.* or *"))
         else:
             exact.add(pattern)
-    return Events(frozenset(exact), tuple(sorted(prefixes)))
+    return EVERY if "*" in patterns else Events(frozenset(exact), tuple(sorted(prefixes)))
 
 
 _OURS: Final = re.compile(r"xyra\.|__")
