@@ -36,6 +36,8 @@ class Part:
     url: str
     patience_s: float
     """How long it may take to leave in order."""
+    hangs: Callable[[], bool] = lambda: False
+    """Tells whether the process itself says that it stands still; may block for a second."""
 
 
 def worker_ports(settings: Settings, flows: list[str]) -> dict[tuple[str, int], int]:
@@ -109,7 +111,7 @@ def ingress_part(settings: Settings) -> Part:
     host, port = reachable(settings.http_host), settings.http_port
     wants = (Wanted(settings.http_host, port, "the ingress", "INTEGRATION_HTTP_PORT"),)
     command = [sys.executable, "-P", "-m", "ingress"]
-    return Part("ingress", "door", lambda: command, lambda: answers_ready(host, port), wants, f"http://{host}:{port}", 15.0)
+    return Part("ingress", "door", lambda: command, lambda: answers_ready(host, port), wants, f"http://{host}:{port}", 15.0, lambda: says_it_hangs(host, port))
 
 
 def worker_part(settings: Settings, flow: str, slot: int, port: int) -> Part:
@@ -117,7 +119,16 @@ def worker_part(settings: Settings, flow: str, slot: int, port: int) -> Part:
     command = [sys.executable, "-P", "-m", "deploy.cli.main", "worker", flow, "--slot", str(slot), "--port", str(port)]
     host = reachable(settings.http_host)
     wants = (Wanted(settings.http_host, port, f"worker {slot} of flow {flow}", "INTEGRATION_WORKER_PORT"),)
-    return Part(f"worker-{flow}-{slot}", "workers", lambda: command, lambda: answers_ready(host, port), wants, f"http://{host}:{port}", 10.0)
+    return Part(
+        f"worker-{flow}-{slot}",
+        "workers",
+        lambda: command,
+        lambda: answers_ready(host, port),
+        wants,
+        f"http://{host}:{port}",
+        10.0,
+        lambda: says_it_hangs(host, port),
+    )
 
 
 def reachable(host: str) -> str:
@@ -127,12 +138,21 @@ def reachable(host: str) -> str:
 
 def answers_ready(host: str, port: int) -> bool:
     """Tell whether `GET /health/ready` answers 200."""
+    return _status(host, port, "/health/ready") == http.client.OK
+
+
+def says_it_hangs(host: str, port: int) -> bool:
+    """Tell whether `GET /health/live` answers that it does not; no answer says nothing, since a busy machine is slow."""
+    return _status(host, port, "/health/live") == http.client.SERVICE_UNAVAILABLE
+
+
+def _status(host: str, port: int, path: str) -> int:
     connection = http.client.HTTPConnection(host.strip("[]"), port, timeout=PROBE_TIMEOUT_S)
     try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.client.OK
+        connection.request("GET", path)
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return 0
     finally:
         connection.close()
 

@@ -176,6 +176,9 @@ class Supervisor:
             if ready != (child.record.state == "ready"):
                 self._set(child, state="ready" if ready else "unready")
                 self._say(f"{child.part.name} is ready again" if ready else f"{child.part.name} runs, and says that it is not ready: {child.part.url}")
+            if not ready and await asyncio.to_thread(child.part.hangs):
+                self._say(f"{child.part.name} says that it stands still; killed")
+                child.signal(signal.SIGKILL)
 
     async def _housekeeping(self) -> None:
         while not self._stopping.is_set():
