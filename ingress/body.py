@@ -112,33 +112,39 @@ async def read_body(receive: Receive, announced: bytes | None, limit: int, patie
     if announced is not None and announced.isdigit() and int(announced[:20]) > limit:
         await _linger(receive, limit)
         raise _too_large(limit)
-    chunks: list[bytes] = []
-    taken = 0
+    taken: list[bytes] = []
     task = patience.begin()
     try:
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected  # noqa: TRY301  what was taken is given back in one place, below
-            chunk = message.get("body", b"")
-            if taken + len(chunk) > limit:
-                await _linger(receive, limit)
-                raise _too_large(limit)
-            budget.take(len(chunk))
-            taken += len(chunk)
-            if not message.get("more_body", False):
-                return b"".join((*chunks, chunk)) if chunks else bytes(chunk)
-            chunks.append(chunk)
+        await _collect(receive, limit, budget, taken)
+        return taken[0] if len(taken) == 1 else b"".join(taken)
     except asyncio.CancelledError as error:
-        budget.give_back(taken)
+        budget.give_back(sum(map(len, taken)))
         if patience.was_late(task):
             raise RequestTimeout(f"The body was not complete after {patience.seconds:g} s.") from error
         raise
     except (Refused, Unavailable, Disconnected):
-        budget.give_back(taken)
+        budget.give_back(sum(map(len, taken)))
         raise
     finally:
         patience.end(task)
+
+
+async def _collect(receive: Receive, limit: int, budget: Budget, taken: list[bytes]) -> None:
+    """Read to the end; `taken` holds what has come so far, also when this ends early."""
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            await _linger(receive, limit)
+            raise _too_large(limit)
+        budget.take(len(chunk))
+        taken.append(chunk)
+        if not message.get("more_body", False):
+            return
 
 
 async def _linger(receive: Receive, most: int) -> None:

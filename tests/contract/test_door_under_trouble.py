@@ -1,13 +1,12 @@
 """A broker that dies under the ingress, too many at once, settings that do not fit the cluster."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.local.broker import RunningBroker
-from tests.kit.door import RunningDoor, head_of_unfinished, running_door
+from tests.kit.door import RunningDoor, head_of_unfinished, running_door, until
 from tests.kit.settings import settings_for
 
 MANY = 3
@@ -27,7 +26,7 @@ def test_more_than_a_number_at_once_are_sent_away_to_come_back(tight: RunningDoo
     held = [tight.connect() for _ in range(MANY)]
     for line in held:
         line.sendall(request)
-    until(lambda: in_flight(tight) == MANY)
+    until(lambda: tight.in_flight() == MANY)
     answer = tight.send(name)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     for line in held:
@@ -64,16 +63,3 @@ def test_a_partition_count_that_does_not_fit_ends_the_process_with_what_to_set(t
     assert other.launch().wait(60) == 2
     assert "INTEGRATION_KAFKA_PARTITIONS=8" in other.log.read_text()
     other.close()
-
-
-def in_flight(door: RunningDoor) -> int:
-    found: int = door.stranger.get("/metrics", headers={"accept": "application/json"}).json()["requests"]["in_flight"]
-    return found
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what is to come."""
-    end = time.monotonic() + 40
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)

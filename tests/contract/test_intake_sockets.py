@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.kit.door import RunningDoor, read_all, sign
+from tests.kit.door import RunningDoor, read_all, sign, until
 
 BODY = b'{"n": 1}'
 
@@ -169,11 +169,7 @@ def test_senders_that_hang_up_at_once_leave_nothing(door: RunningDoor, endpoint:
         line.sendall(request[:cut])
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         line.close()
-    waiting = 60
-    while waiting and door.http.get("/metrics", headers={"accept": "application/json"}).json()["requests"]["in_flight"]:
-        waiting -= 1
-        time.sleep(0.1)
-    assert waiting
+    until(lambda: door.in_flight() == 0)
 
 
 def test_header_bytes_of_any_kind_are_taken(door: RunningDoor, endpoint: str) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import httpx2
@@ -11,7 +10,7 @@ from connectors.testing import ManualClock
 from deploy.local.ports import free_port
 from flows.core.settings import load
 from ingress.app import create_app
-from tests.kit.door import KEY, RunningDoor, head_of_unfinished, running_door
+from tests.kit.door import KEY, RunningDoor, head_of_unfinished, running_door, throughout, until
 from tests.kit.settings import settings_for
 
 ROUTE = "/integration/webhooks"
@@ -25,10 +24,7 @@ def test_health_names_every_part(door: RunningDoor) -> None:
 
 
 def test_an_idle_ingress_stays_ready(door: RunningDoor) -> None:
-    until = time.monotonic() + 5
-    while time.monotonic() < until:
-        assert door.is_ready()
-        time.sleep(0.2)
+    assert throughout(door.is_ready, 5)
 
 
 def test_metrics_are_prometheus_text_or_json(door: RunningDoor) -> None:
@@ -72,10 +68,10 @@ def test_sigterm_lets_requests_in_hand_finish(kafka: str, tmp_path: Path) -> Non
         request, rest = head_of_unfinished(name)
         with door.connect() as line:
             line.sendall(request)
-            time.sleep(0.3)
+            until(lambda: door.in_flight() == 1)
             assert door.process is not None
             door.process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
+            until(door.refuses)
             line.sendall(rest)
             assert line.recv(1000).startswith(b"HTTP/1.1 202")
         assert door.process.wait(20) == 0
@@ -87,14 +83,14 @@ def test_counts_survive_a_restart(kafka: str, tmp_path: Path) -> None:
         assert [door.send(name).status_code, door.send(name, secret="wrong").status_code] == [202, 401]
         assert door.stop() == 0
         door.start()
-        until = time.monotonic() + 20
-        while (counters := door.http.get(f"{ROUTE}/{name}/status").json()["counters"])["received"] != 2 and time.monotonic() < until:
-            time.sleep(0.1)
-        assert (counters["received"], counters["accepted"], counters["rejected"]) == (2, 1, {"signature_mismatch": 1})
+        until(lambda: counted(door, name) == (2, 1, {"signature_mismatch": 1}), why=lambda: counted(door, name))
         assert door.send(name, b"2").status_code == 202
-        time.sleep(1.5)
-        counters = door.http.get(f"{ROUTE}/{name}/status").json()["counters"]
-        assert (counters["received"], counters["accepted"]) == (3, 2)
+        assert throughout(lambda: counted(door, name) == (3, 2, {"signature_mismatch": 1}), 2), "also while it is being published"
+
+
+def counted(door: RunningDoor, name: str) -> tuple[int, int, dict[str, int]]:
+    counters = door.http.get(f"{ROUTE}/{name}/status").json()["counters"]
+    return counters["received"], counters["accepted"], counters["rejected"]
 
 
 def test_a_port_that_is_held_is_named(door: RunningDoor, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Several ingress processes write definitions at once: one wins, everybody knows which, and compaction changes nothing."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from flows.core.resources import config_key
 from flows.wire.compacted import CompactedTopic
 from flows.wire.exclusive import Overtaken, Turn
 from flows.wire.kafka import client_config
-from tests.kit.door import RunningDoor, running_door
+from tests.kit.door import RunningDoor, running_door, until
 from tests.kit.settings import settings_for
 from tests.kit.topics import topic_reader
 
@@ -36,22 +35,14 @@ def register(door: RunningDoor, name: str, mark: str) -> tuple[int, str]:
     return answer.status_code, mark
 
 
-def described(door: RunningDoor, name: str) -> str | None:
-    shown: str | None = door.http.get(f"{ROUTE}/{name}").json().get("description")
-    return shown
+def shows(door: RunningDoor, name: str, description: str) -> bool:
+    """Tell whether an ingress has read as far: the one that wrote has when it answers, the other a moment later."""
+    found: str | None = door.http.get(f"{ROUTE}/{name}").json().get("description")
+    return found == description
 
 
-def secret_ids(door: RunningDoor, name: str) -> set[str]:
-    return {item["secret_id"] for item in door.http.get(f"{ROUTE}/{name}/secrets").json().get("items", ())}
-
-
-def eventually(look: Callable[[], object], wanted: object) -> bool:
-    """Wait until the other ingress has read as far: only the one that wrote has by the time it answers."""
-    until = time.monotonic() + 10
-    while look() != wanted:
-        assert time.monotonic() < until, look()
-        time.sleep(0.02)
-    return True
+def has_secrets(door: RunningDoor, name: str, ids: set[str]) -> bool:
+    return {item["secret_id"] for item in door.http.get(f"{ROUTE}/{name}/secrets").json().get("items", ())} == ids
 
 
 def test_of_two_that_register_the_same_id_one_wins(doors: list[RunningDoor]) -> None:
@@ -67,7 +58,7 @@ def test_of_two_that_register_the_same_id_one_wins(doors: list[RunningDoor]) -> 
         last = orjson.loads(on_log[config_key("webhook", name)])
         assert last["definition"]["description"] == winner, "the last record of a key is what compaction keeps"
         for door in doors:
-            assert eventually(partial(described, door, name), winner)
+            until(partial(shows, door, name, winner))
             assert door.send(name, secret=winner).status_code == 202
 
 
@@ -80,7 +71,7 @@ def test_changes_made_at_once_are_all_kept(doors: list[RunningDoor]) -> None:
     assert answers == [201] * 6
     first = doors[0].http.get(f"{ROUTE}/{name}/secrets").json()["items"][0]["secret_id"]
     for door in doors:
-        assert eventually(partial(secret_ids, door, name), {first, *(f"id{n}" for n in range(6))})
+        until(partial(has_secrets, door, name, {first, *(f"id{n}" for n in range(6))}))
 
 
 def test_a_turn_that_was_taken_over_writes_nothing(kafka: str, tmp_path: Path) -> None:

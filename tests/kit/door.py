@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -22,6 +22,7 @@ KEY: Final = "test-admin-key"
 SEALING_KEY: Final = "dGVzdC1zZWNyZXQta2V5LW9mLTMyLWJ5dGVzLWxvbmc="
 SECRET: Final = "whsec_test"
 START_S: Final = 60.0
+LOOK_S: Final = 0.05
 
 
 class RunningDoor:
@@ -51,11 +52,8 @@ class RunningDoor:
     def start(self) -> None:
         """Start it, or start it again."""
         self.process = process = self.launch()
-        until = time.monotonic() + START_S
-        while not self.is_ready():
-            assert process.poll() is None, self.log.read_text()
-            assert time.monotonic() < until, self.log.read_text()
-            time.sleep(0.05)
+        until(lambda: process.poll() is not None or self.is_ready(), timeout_s=START_S, why=self.log.read_text)
+        assert process.poll() is None, self.log.read_text()
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start a process and wait for nothing."""
@@ -66,6 +64,19 @@ class RunningDoor:
         """Ask it."""
         with contextlib.suppress(httpx2.TransportError):
             return self.stranger.get("/health/ready").status_code == 200
+        return False
+
+    def in_flight(self) -> int:
+        """Ask how many webhooks it has in hand."""
+        found: int = self.stranger.get("/metrics", headers={"accept": "application/json"}).json()["requests"]["in_flight"]
+        return found
+
+    def refuses(self) -> bool:
+        """Tell whether it takes no more connections."""
+        try:
+            self.connect(1).close()
+        except OSError:
+            return True
         return False
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -106,6 +117,24 @@ class RunningDoor:
     def connect(self, timeout: float = 30) -> socket.socket:
         """Open a connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+
+def until(true: Callable[[], object], *, timeout_s: float = 60.0, why: Callable[[], object] = str) -> None:
+    """Wait for what is to come; `why` says what stood in the way."""
+    end = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < end, why()
+        time.sleep(LOOK_S)
+
+
+def throughout(true: Callable[[], object], seconds: float) -> bool:
+    """Look again and again for some seconds; tell whether it always held."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not true():
+            return False
+        time.sleep(LOOK_S)
+    return True
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
