@@ -29,6 +29,7 @@ ROUTE: Final = "/integration/webhooks/{endpoint_id}"
 LARGE: Final = 256 * 1024
 """From here on a body is hashed in a thread: a millisecond in the loop is a millisecond for everybody."""
 UNKNOWN: Final = "-"
+ACCEPTED: Final = 202
 NOBODY: Final = Unauthorized("The endpoint is unknown, or the signature does not hold.")
 """One answer for both, so that nobody learns which endpoints there are."""
 
@@ -97,7 +98,7 @@ class Intake:
         self._patience = Patience(settings.webhook_body_timeout_ms / 1000)
         self.in_flight = 0
         """Requests in hand."""
-        self._answered = telemetry.child(signals.HTTP_REQUESTS, route=ROUTE, method="POST", status=202)
+        self._answered = telemetry.child(signals.HTTP_REQUESTS, route=ROUTE, method="POST", status=ACCEPTED)
         self._seconds = telemetry.child(signals.HTTP_SECONDS, route=ROUTE)
         self._accepted = telemetry.child(signals.WEBHOOKS_ACCEPTED)
         self._bytes = telemetry.child(signals.WEBHOOK_BYTES)
@@ -119,11 +120,11 @@ class Intake:
         except Turned as turned:
             self._count_rejected(endpoint_id, turned.reason)
             answer = of_error(turned.error, close=turned.close)
-            self._telemetry.count(signals.HTTP_REQUESTS, route=ROUTE, method="POST", status=answer.status)
         finally:
             self._budget.give_back(held)
             self.in_flight -= 1
             self._seconds.observe(monotonic() - started)
+        self._count_answer(answer)
         await respond(answer, send)
 
     def ask(self, endpoint_id: str, scope: Scope) -> Answer | None:
@@ -253,7 +254,12 @@ class Intake:
         tally.changed = True
         self._accepted.inc()
         self._bytes.inc(size)
-        self._answered.inc()
+
+    def _count_answer(self, answer: Answer) -> None:
+        if answer.status == ACCEPTED:
+            self._answered.inc()
+        else:
+            self._telemetry.count(signals.HTTP_REQUESTS, route=ROUTE, method="POST", status=answer.status)
 
     def _count_rejected(self, endpoint_id: str, reason: str) -> None:
         known = self._definitions.raw(endpoint_id) is not None
