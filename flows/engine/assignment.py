@@ -8,7 +8,7 @@ from typing import Final
 
 from flows.core import signals
 from flows.core.clock import Clock
-from flows.core.errors import Unavailable
+from flows.core.errors import Unavailable, WrongSetting
 from flows.core.settings import Settings
 from flows.engine.changelog import restore
 from flows.engine.flow import Flow
@@ -20,6 +20,7 @@ from flows.wire.rocks import Stores
 from flows.wire.telemetry import Telemetry
 
 LOG: Final = logging.getLogger(__name__)
+PAUSE_S: Final = 1.0
 
 
 class Assignment:
@@ -43,15 +44,31 @@ class Assignment:
         self._stores = Stores()
         self._coming: deque[int] = deque()
         self._holdings = 0
+        self._again_at = 0.0
 
     @property
     def restoring(self) -> bool:
         """Whether partitions stand still until they are restored."""
         return bool(self._coming)
 
+    @property
+    def can_advance(self) -> bool:
+        """Whether `advance` has something to do now, and not only after a pause."""
+        return bool(self._coming) and self._clock.monotonic() >= self._again_at
+
     def assigned(self, partitions: list[int]) -> None:
-        """Queue partitions for `advance`."""
+        """Queue partitions for `advance`.
+
+        Raises:
+            WrongSetting: partitions were added to the topic, and there is no state for them.
+
+        """
         self._note("assigned", partitions)
+        if max(partitions, default=0) >= self._settings.kafka_partitions:
+            raise WrongSetting(
+                f"Partitions were added to {self._flow.topic.name}, and the state of the flow {self._flow.name} is kept for {self._settings.kafka_partitions}. "
+                "Equal keys would no longer meet. Make the topic anew with its old count, or start a flow of another name on it."
+            )
         self._coming.extend(partitions)
         self.ready = not self._coming
 
@@ -68,11 +85,12 @@ class Assignment:
     def advance(self, inlet: Inlet, moved: Callable[[], None]) -> None:
         """Open and restore one partition and let it flow; blocks for as long as its changelog takes to read.
 
-        A broker that is away leaves the partition waiting; after a crash here the next start goes on where this one stopped.
+        A broker that is away, or a full disk, leaves the partition waiting; it is tried again after a second. After a
+        crash here the next start goes on where this one stopped.
 
         Args:
             inlet: resumes the partition.
-            moved: is called now and then, so that a long restore is not taken for a hang.
+            moved: is called now and then; what it raises ends the restore.
 
         Raises:
             Busy: another process holds the store.
@@ -80,7 +98,7 @@ class Assignment:
             StateDamaged: it could not be rebuilt.
 
         """
-        if not self._coming:
+        if not self.can_advance:
             return
         number = self._coming.popleft()
         try:
@@ -88,6 +106,7 @@ class Assignment:
         except Unavailable as error:
             LOG.warning("Partition %d waits: %s", number, error)
             self._coming.append(number)
+            self._again_at = self._clock.monotonic() + PAUSE_S
             return
         self.shares[number] = share
         for item in share.work.unfinished():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,20 @@ SWEEP_LIMIT: Final = 500
 MOST_FINISHED: Final = 1000
 
 
+class Stop:
+    """Asks a worker to drain; may be used from a signal handler and from any thread."""
+
+    asked = False
+
+    def ask(self, *_: object) -> None:
+        """Ask."""
+        self.asked = True
+
+
+class _Stopped(Exception):
+    """Leaves a restore that may take long: what it has read is kept, and read no further."""
+
+
 class Engine:
     """One worker of a flow: a group member, a transactional producer, the state of the partitions it holds. One thread."""
 
@@ -55,6 +70,7 @@ class Engine:
         clock: Clock,
         telemetry: Telemetry,
         after: Callable[[int], None] = nothing,
+        stop: Stop | None = None,
     ) -> None:
         """Make a worker; does not block.
 
@@ -66,6 +82,7 @@ class Engine:
             clock: tells the time.
             telemetry: counts.
             after: is called behind each numbered step of a checkpoint.
+            stop: asks it to drain.
 
         """
         self.settings, self.clock, self.telemetry = settings, clock, telemetry
@@ -84,7 +101,8 @@ class Engine:
         self.moved_at = clock.monotonic()
         """When the loop last moved, on the monotonic clock."""
         self._told_at = self._swept_at = self.moved_at
-        self._busy = self._stopping = self._drained = False
+        self._stop = stop or Stop()
+        self._busy = self._drained = False
 
     def source(self) -> Source:
         """Where batches come from; see `Runtime`."""
@@ -111,19 +129,20 @@ class Engine:
         return op.map(name, stream, run)
 
     def open(self) -> None:
-        """Take the slot over and read the definitions; blocks until the broker has answered.
+        """Take the slot over and read the definitions; blocks until the broker has answered, or it is asked to stop.
 
         Raises:
             Unavailable: the broker is away.
             Fatal: the broker refuses.
 
         """
-        self._outlet.take_over()
-        self._definitions.follow(self.settings)
+        self._outlet.take_over(lambda: self._stop.asked)
+        if not self._stop.asked:
+            self._definitions.follow(self.settings)
 
     def stop(self) -> None:
-        """Drain: the batch in hand is finished and committed, then the source ends. May be called from a signal handler."""
-        self._stopping = True
+        """Drain: the batch in hand is finished and committed, then the source ends."""
+        self._stop.ask()
 
     def close(self) -> None:
         """Let go of everything; commits nothing."""
@@ -133,11 +152,12 @@ class Engine:
 
     def _take(self) -> Batch | None:
         """Return the next batch, None when there is nothing to do. Blocks for a quarter of a second at most, but for a restore."""
-        self._moved()
         self._definitions.poll()
-        if self._stopping:
+        with suppress(_Stopped):
+            self._moved()
+            self.assignment.advance(self.inlet, self._moved)
+        if self._stop.asked:
             return self._last()
-        self.assignment.advance(self.inlet, self._moved)
         fresh = self._poll()
         now_ms = self.clock.now_ms()
         for share in self.assignment.shares.values():
@@ -178,7 +198,7 @@ class Engine:
 
     def _poll(self) -> Mapping[int, list[Message]]:
         limit, wait_s = self.settings.batch_records, self.settings.batch_wait_ms / 1000
-        if self.assignment.restoring:
+        if self.assignment.can_advance:
             polled = self.inlet.poll(limit, 0)
         elif self._busy:
             polled = self.inlet.poll(limit, wait_s)
@@ -248,4 +268,6 @@ class Engine:
 
     def _moved(self) -> None:
         self.moved_at = self.clock.monotonic()
+        if self._stop.asked:
+            raise _Stopped
         self._gauges.look(self.inlet, self.assignment.shares, self._lanes.running)

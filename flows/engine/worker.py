@@ -1,5 +1,6 @@
 """A worker process: one flow, one slot. Starts, runs until told to stop, and says in its exit code how it ended."""
 
+import faulthandler
 import gc
 import logging
 import os
@@ -19,7 +20,7 @@ from flows.core.clock import Clock, SystemClock
 from flows.core.errors import WrongSetting, XyraError
 from flows.core.settings import Settings
 from flows.engine.flow import Flow
-from flows.engine.runtime import Engine
+from flows.engine.runtime import Engine, Stop
 from flows.wire.kafka import ensure_topics, partition_count
 from flows.wire.lock import SlotLock
 from flows.wire.probe import Probe
@@ -49,6 +50,7 @@ def run(flow: Flow, settings: Settings, slot: int, *, port: int | None = None) -
         0: drained. 1: a step raised, which is a bug, or the broker was away. Otherwise the error's own (`flows.core.errors`).
 
     """
+    faulthandler.enable()  # a crash inside a client's C or Rust code then says where
     _log_to_stderr(settings, f"{flow.name}/{slot}")
     try:
         with ExitStack() as stack:
@@ -64,16 +66,17 @@ def run(flow: Flow, settings: Settings, slot: int, *, port: int | None = None) -
 
 
 def _run(flow: Flow, settings: Settings, slot: int, port: int | None, stack: ExitStack) -> None:
+    stop = Stop()
+    stack.enter_context(_signals(stop))
     lock = SlotLock(settings.data_dir / "state" / flow.name / f"slot-{slot}.lock", f"Slot {slot} of the flow {flow.name}")
     stack.callback(lock.release)
     prepare_topics(flow, settings)
     clock, telemetry = SystemClock(), Telemetry()
-    engine = Engine(flow, settings, slot, metadata.version("xyra-integration"), clock, telemetry)
+    engine = Engine(flow, settings, slot, metadata.version("xyra-integration"), clock, telemetry, stop=stop)
     stack.callback(engine.close)
     if port:
         probe = Probe(settings.http_host, port, telemetry, {"live": lambda: live(engine, clock), "ready": lambda: ready(engine)})
         stack.callback(probe.close)
-    stack.enter_context(_signals(engine))
     gc.freeze()
     gc.set_threshold(GARBAGE, 10, 10)
     drive(flow, engine)
@@ -122,9 +125,9 @@ def ready(engine: Engine) -> Mapping[str, object] | None:
 
 
 @contextmanager
-def _signals(engine: Engine) -> Iterator[None]:
+def _signals(stop: Stop) -> Iterator[None]:
     """Let SIGTERM and SIGINT drain; Bytewax would die of the first and raise in the middle of a step on the second."""
-    kept = {number: signal.signal(number, lambda *_: engine.stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    kept = {number: signal.signal(number, stop.ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

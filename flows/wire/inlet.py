@@ -12,7 +12,7 @@ from confluent_kafka import Message as KafkaMessage
 from flows.core.errors import Fatal, Fenced, Unavailable
 from flows.core.settings import Settings
 from flows.wire.kafka import client_config
-from flows.wire.messages import Message, bounded, once, readable
+from flows.wire.messages import Message, bounded, readable
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Inlet:
         self._failure: BaseException | None = None
         self._held: list[KafkaMessage] = []
         self._rebalanced = False
+        self._closing = False
         self._consumer = Consumer(
             client_config(
                 settings,
@@ -154,6 +155,7 @@ class Inlet:
 
     def close(self) -> None:
         """Leave the client; commits nothing, and the owner is told that its partitions are revoked. Blocks for seconds at most."""
+        self._closing = True
         self._consumer.close()
 
     def _consume(self, limit: int, wait_s: float, idle_s: float) -> list[KafkaMessage]:
@@ -168,7 +170,9 @@ class Inlet:
             messages = [message for message in messages if not self._is_error(message)]
         if self._failure is not None:
             raise self._failure
-        return once(messages) if self._rebalanced else messages
+        if self._rebalanced:
+            return []  # all of it was read before everything was revoked; nobody committed it, so its owner reads it again
+        return messages
 
     def _is_error(self, message: KafkaMessage) -> bool:
         error = message.error()
@@ -192,6 +196,9 @@ class Inlet:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         with _Kept(self):
             self._rebalanced = True
+            if self._closing:
+                consumer.unassign()  # came too late; to pause anything now would wait for ever
+                return
             consumer.assign(partitions)
             consumer.pause(partitions)
             self._owner.assigned([partition.partition for partition in partitions])

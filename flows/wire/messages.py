@@ -1,4 +1,4 @@
-"""Messages as the client gives them, made safe to work on: read once, bounded in bytes, headers that can be asked for."""
+"""Messages as the client gives them, made safe to work on: bounded in bytes, with headers that can be asked for."""
 
 from collections.abc import Iterable
 from itertools import accumulate, islice
@@ -69,18 +69,6 @@ def bounded(messages: list[KafkaMessage]) -> tuple[list[KafkaMessage], list[Kafk
     ends = accumulate(map(len, messages))
     count = max(1, sum(1 for end in ends if end <= MOST_BYTES))
     return messages[:count], messages[count:]
-
-
-def once(messages: list[KafkaMessage]) -> list[KafkaMessage]:
-    """Leave out what was read before a rebalance and read again behind it; the client does so itself, but all depends on it."""
-    last: dict[int, int] = {}
-    kept = []
-    for message in messages:
-        partition, offset = message.partition() or 0, message.offset() or 0
-        if offset > last.get(partition, -1):
-            last[partition] = offset
-            kept.append(message)
-    return kept
 
 
 def readable(messages: list[Message]) -> list[Message]:

@@ -1,6 +1,8 @@
 """The way out: one transactional producer. Every write of a worker goes through one of its transactions, or does not happen."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import faulthandler
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -17,7 +19,12 @@ TRANSACTION_MS: Final = 30_000
 LINGER_MS: Final = 2
 QUEUE_KIB: Final = 192 * 1024
 FULL_WAIT_S: Final = 0.05
+STDERR: Final = 2
+ANSWER_S: Final = 20.0
+"""How long the broker may take to answer a commit."""
 INIT_S: Final = 30.0
+INIT_SLICE_S: Final = 1.0
+"""A signal is heeded between two of these."""
 
 
 class Outlet:
@@ -47,21 +54,26 @@ class Outlet:
         )
         self._positions: dict[int, int] = {}
 
-    def take_over(self) -> None:
-        """Abort what a predecessor of this slot left open, and shut it out; blocks for up to 30 s.
+    def take_over(self, enough: Callable[[], bool]) -> None:
+        """Abort what a predecessor of this slot left open, and shut it out; blocks for up to 30 s, or until `enough`.
 
         Raises:
             Unavailable: the broker is away.
             Fatal: the broker refuses.
 
         """
-        try:
-            self._producer.init_transactions(INIT_S)
-        except KafkaException as error:
-            reason = error.args[0]
-            if reason.retriable() or reason.code() == KafkaError._TIMED_OUT:  # noqa: SLF001  the client's public name for it
-                raise Unavailable(f"Kafka at {self._servers} does not answer ({reason.str()}). See that it runs (`xyra status`).") from error
-            self._fail(error)
+        until = monotonic() + INIT_S
+        while not enough():
+            try:
+                self._producer.init_transactions(INIT_SLICE_S)
+            except KafkaException as error:
+                reason = error.args[0]
+                if not reason.retriable() and reason.code() != KafkaError._TIMED_OUT:  # noqa: SLF001  the client's public name for it
+                    self._fail(error)
+                if monotonic() >= until:
+                    raise Unavailable(f"Kafka at {self._servers} does not answer ({reason.str()}). See that it runs (`xyra status`).") from error
+            else:
+                return
 
     def begin(self) -> None:
         """Begin a transaction; raises as `commit` does."""
@@ -127,12 +139,18 @@ class Outlet:
             Fatal: anything else; nothing of the transaction counts.
 
         """
+        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        # Where the broker went away and came back, the client may wait here for ever, whatever time-out it is given (librdkafka issues 5456, 5511).
+        # Nothing is committed yet, so ending the process is safe; the one that is started in its stead goes on at once.
+        faulthandler.dump_traceback_later(ANSWER_S, exit=True, file=STDERR)
         try:
-            self._producer.send_offsets_to_transaction([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()], membership)
+            self._producer.send_offsets_to_transaction(places, membership, ANSWER_S)
         except KafkaException as error:
             self._fail(error)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         try:
-            self._producer.commit_transaction()
+            self._producer.commit_transaction(ANSWER_S)
         except KafkaException as error:
             reason = error.args[0]
             if not reason.txn_requires_abort() and reason.code() not in FENCED:

@@ -196,3 +196,27 @@ def test_a_result_is_worked_on_once_even_if_the_worker_dies_over_it(kafka: str, 
 
     made.run(flow, until=counted)
     assert counts == [b"1"]
+
+
+def test_what_has_expired_is_deleted_also_while_nothing_comes(kafka: str, tmp_path: Path) -> None:
+    clock = ManualClock()
+    made = bench(kafka, tmp_path, clock=clock)
+
+    def remember(batch: Batch) -> None:
+        for record in batch.records:
+            batch.state(record.partition).put(record.key or b"", b"v", expires_at_ms=batch.now_ms + MINUTE_MS)
+
+    flow = made.flow(remember)
+    made.send(*((b"k%d" % n, b"v") for n in range(20)))
+    made.run(flow)
+    clock.advance(MINUTE_MS)
+
+    def swept(engine: Engine) -> bool:
+        clock.advance(10)
+        return engine.assignment.ready and len(tombstones()) == 20
+
+    def tombstones() -> list[bytes | None]:
+        return [read.key for read in made.read(flow.changelog.name) if read.value is None]
+
+    made.run(flow, until=swept)
+    assert sorted(tombstones()) == sorted(b"uk%d" % n for n in range(20))  # type: ignore[type-var]  # keys are there

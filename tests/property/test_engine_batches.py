@@ -22,7 +22,7 @@ from flows.engine.flow import Flow
 from flows.engine.portion import place, record_of
 from flows.engine.share import Share
 from flows.engine.tally import Tally, changes
-from flows.wire.messages import Message, bounded, once
+from flows.wire.messages import Message, bounded
 from tests.kit.state import opened
 
 VERDICTS: tuple[Verdict | None, ...] = (None, None, Drop("duplicate"), Drop("filtered"), Bury((Reason("bad", ""),)), Retry(5000, Reason("away", "")))
@@ -65,16 +65,6 @@ def test_the_offset_to_commit_is_the_one_behind_the_last_taken(share_of: Callabl
             accepted += [found.offset() for found in share.accept([message(0, offset) for offset in taken[begin:end]])]
             assert share.position == max(committed, *(offset + 1 for offset in taken[:end]))
     assert accepted == [offset for offset in taken if offset >= committed]
-
-
-@UNTIMED
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=40))
-def test_what_is_read_again_after_a_rebalance_comes_once(read: list[tuple[int, int]]) -> None:
-    kept = [(found.partition(), found.offset()) for found in once([cast("ClientMessage", message(*where)) for where in read])]
-    for partition in range(3):
-        own = [offset or 0 for number, offset in kept if number == partition]
-        assert own == sorted(set(own))
-        assert set(own) <= {offset for number, offset in read if number == partition}
 
 
 @UNTIMED
