@@ -13,7 +13,7 @@ from deploy.local.ports import free_port
 from deploy.local.training import await_kafka, ensure_aot_cache
 from flows.core.errors import Unavailable
 
-START_TIMEOUT_S: Final = 60.0
+START_TIMEOUT_S: Final = 180.0
 STOP_TIMEOUT_S: Final = 20.0
 
 
@@ -42,7 +42,7 @@ class RunningBroker:
         """Start it and wait until it answers.
 
         Raises:
-            Unavailable: it ended, or was not up within a minute; the text carries the end of its log.
+            Unavailable: it ended, or was not up within three minutes; the text carries the end of its log.
 
         """
         kafka.prepare(self.broker, lambda _: None)
