@@ -1,0 +1,88 @@
+"""The command line without a cluster: help, settings, what is wrong with them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli.ledger import Row
+from deploy.cli.main import app
+from deploy.cli.output import printable
+from deploy.cli.screen import commands
+from deploy.local.place import decide
+from flows.core.errors import WrongSetting
+
+COMMANDS = ["up", "down", "status", "worker", "ledger", "settings", "topics list", "topics make", "topics read"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself_with_an_example(command: str) -> None:
+    shown = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert shown.exit_code == 0
+    assert "Example" in shown.stdout
+    assert f"xyra {command}" in shown.stdout
+
+
+def test_the_exit_codes_are_written_down() -> None:
+    assert "Exit codes: 0 done" in CliRunner().invoke(app, ["--help"]).stdout
+
+
+def test_a_wrong_option_is_usage() -> None:
+    assert CliRunner().invoke(app, ["status", "--nonsense"]).exit_code == 2
+
+
+def test_settings_show_where_a_value_comes_from_and_no_secret(tmp_path: Path) -> None:
+    environ = {"INTEGRATION_ADMIN_KEY": "do-not-show", "INTEGRATION_HTTP_PORT": "8123", "INTEGRATION_HTP_PORT": "1"}
+    shown = CliRunner(env=environ).invoke(app, ["settings", "--json", "--data-dir", str(tmp_path)])
+    found = json.loads(shown.stdout)
+    rows = {row["variable"]: row for row in found["settings"]}
+    assert found["unknown"] == ["INTEGRATION_HTP_PORT"]
+    assert (rows["INTEGRATION_HTTP_PORT"]["value"], rows["INTEGRATION_HTTP_PORT"]["from"]) == ("8123", "environment")
+    assert (rows["INTEGRATION_KAFKA_BOOTSTRAP_SERVERS"]["value"], rows["INTEGRATION_KAFKA_BOOTSTRAP_SERVERS"]["from"]) == ("127.0.0.1:9092", "local stack")
+    assert (rows["INTEGRATION_DATA_DIR"]["value"], rows["INTEGRATION_DATA_DIR"]["from"]) == (str(tmp_path), "option")
+    assert rows["INTEGRATION_RATE_LIMIT_DEFAULT"]["value"] == rows["INTEGRATION_RATE_LIMIT_DEFAULT"]["default"]
+    assert rows["INTEGRATION_ADMIN_KEY"]["value"] == "(set)"
+    assert "do-not-show" not in shown.output
+    assert "do-not-show" not in CliRunner(env=environ).invoke(app, ["settings"]).output
+
+
+def test_nothing_runs_on_an_empty_directory(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["status", "--json", "--data-dir", str(tmp_path)])
+    assert found.exit_code == 1
+    assert json.loads(found.stdout)["state"] == "stopped"
+    assert "Nothing runs" in CliRunner().invoke(app, ["down", "--data-dir", str(tmp_path)]).stdout
+
+
+def test_an_unknown_flow_is_named_with_those_there_are(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["worker", "nope", "--data-dir", str(tmp_path)])
+    assert isinstance(done.exception, WrongSetting)
+    assert "webhooks" in str(done.exception)
+
+
+def test_the_commands_on_the_screen_fit_the_place(tmp_path: Path) -> None:
+    everywhere = {"INTEGRATION_HTTP_HOST": "0.0.0.0", "INTEGRATION_HTTP_PORT": "8123"}  # noqa: S104  nobody listens here
+    register, send, read = commands(decide(everywhere, str(tmp_path / "a b")).settings)
+    assert "http://127.0.0.1:8123/integration/webhooks/register" in register
+    assert f"$(cat '{tmp_path}/a b/admin.key')" in register
+    assert "http://127.0.0.1:8123/integration/webhooks/demo" in send
+    assert read.endswith(f"--data-dir '{tmp_path}/a b'")
+    kept_elsewhere = commands(decide({"INTEGRATION_ADMIN_KEY": "secret"}).settings)
+    assert "$INTEGRATION_ADMIN_KEY" in kept_elsewhere[0]
+    assert "secret\n" not in "\n".join(kept_elsewhere)
+    assert "--data-dir" not in kept_elsewhere[2]
+
+
+@pytest.mark.parametrize(
+    ("out", "counted", "balanced"),
+    [(3, None, True), (3, 10, True), (3, 11, False), (3, 9, False), (2, None, False), (4, 10, False)],
+)
+def test_a_row_of_the_ledger_balances_or_not(out: int, counted: int | None, balanced: bool) -> None:
+    row = Row("webhooks", 0, 10, out, {"duplicate": 4}, {"schema": 2}, 1, 10, 10, counted)
+    assert row.balanced is balanced
+    assert row.as_dict()["in"] == 10
+
+
+def test_what_a_terminal_would_act_on_is_escaped() -> None:
+    assert printable(b"a\x1b[31m\n\xff\xc3\xa9") == "a\\x1b[31m\\n\\xff\u00e9"
+    assert printable(None) == "-"
