@@ -2,11 +2,13 @@
 
 import hashlib
 import socket
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from connectors.testing import ManualClock
+from deploy.flows import FLOWS, SOURCES, group
 from deploy.local import exits, jars, logs, place, ports
 from deploy.local.backoff import LONGEST_S, STABLE_S, Backoff
 from deploy.local.cache import replacing, user_cache
@@ -114,6 +116,12 @@ def test_children_are_told_what_was_decided(tmp_path: Path) -> None:
 
 def test_each_worker_has_a_port_of_its_own() -> None:
     assert worker_ports(load({"INTEGRATION_WORKERS": "2"}), ["a", "b"]) == {("a", 0): 9100, ("a", 1): 9101, ("b", 0): 9102, ("b", 1): 9103}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_table_of_flows_says_what_the_flows_say(name: str) -> None:
+    flow = import_module(FLOWS[name]).FLOW
+    assert (flow.name, flow.topic, flow.group) == (name, SOURCES[name], group(name))
 
 
 @pytest.mark.parametrize(
