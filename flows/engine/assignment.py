@@ -116,6 +116,9 @@ class Assignment:
 
     def _open(self, number: int, inlet: Inlet, moved: Callable[[], None]) -> Share:
         position = inlet.committed(number)  # first: it waits for open transactions, so that the changelog is final as well
+        start = inlet.start(number)
+        if 0 <= position < start:
+            LOG.error("Offsets %d to %d of %s/%d were deleted before they were read: they are lost.", position, start - 1, inlet.topic, number)
         begun = self._clock.monotonic()
         state = PartitionState.open(self._directory, number, self._stores, self._clock, self._rebuilt)
         try:

@@ -136,6 +136,19 @@ class Inlet:
             raise Unavailable(f"Kafka at {self._servers} does not say where {self.topic}/{partition} stands ({found.error.str()}).")
         return max(found.offset, NOT_COMMITTED)  # the client has its own negative number for none
 
+    def start(self, partition: int) -> int:
+        """Ask for the first offset that is still there; blocks for up to 10 s.
+
+        Raises:
+            Unavailable: no answer.
+
+        """
+        try:
+            offsets = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=ANSWER_S)
+        except KafkaException as error:
+            raise Unavailable(f"Kafka at {self._servers} does not say where {self.topic}/{partition} begins ({error.args[0].str()}).") from error
+        return offsets[0]
+
     def resume(self, partition: int) -> None:
         """Let a partition flow that was assigned."""
         self._consumer.resume([TopicPartition(self.topic, partition)])

@@ -10,6 +10,8 @@ from threading import Event, Thread
 
 import orjson
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from flows.core.clock import SystemClock
 from flows.core.errors import Busy
@@ -162,3 +164,18 @@ def test_the_probe_tells_the_loop_from_the_broker(kafka: str, tmp_path: Path) ->
         "/health/": 404,
     }
     assert orjson.loads(answers["/health/live"][1]) == {"status": "ok"}
+
+
+def test_records_that_were_deleted_before_they_were_read_are_spoken_of(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = bench(kafka, tmp_path)
+    flow = made.flow(counting(made.target))
+    made.send((b"k", b"1"), (b"k", b"2"))
+    made.run(flow)
+    (partition,) = made.ends
+    made.send((b"k", b"3"), (b"k", b"4"))
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for deleted in admin.delete_records([TopicPartition(made.name, partition, 3)]).values():
+        deleted.result(20)
+    made.run(flow)
+    assert f"Offsets 2 to 2 of {made.name}/{partition} were deleted before they were read" in caplog.text
+    assert [orjson.loads(read.value or b"")["n"] for read in made.read()] == [1, 2, 3]
