@@ -63,7 +63,7 @@ def show(settings: Settings, stack: StackRecord, key: str | None, seconds: float
     own = identify(stack.supervisor.pid)
     memory = sum(memory_bytes(process)[1] for process in [*running, *filter(None, [find(own) if own else None])])
     facts = {
-        "HTTP": f"{base_url(settings)}   (API: {base_url(settings)}/docs)",
+        "HTTP": f"{base_url(settings)}   (API: {base_url(settings)}/openapi.json)",
         "Kafka": settings.kafka_bootstrap_servers,
         "Valkey": f"{settings.redis_host}:{settings.redis_port}",
         "Data": f"{shown(settings.data_dir)}   (logs in {shown(settings.data_dir / 'logs')})",
