@@ -86,16 +86,6 @@ class Progress:
         self._consumer.close()
 
 
-def log_size(bootstrap: str, topic: str) -> int:
-    """Return how many offsets lie on `topic`, transaction markers among them."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-size", "log_level": QUIET})
-    try:
-        marks = (consumer.get_watermark_offsets(TopicPartition(topic, i), timeout=10) for i in range(PARTITIONS))
-        return sum(high - low for low, high in marks)
-    finally:
-        consumer.close()
-
-
 def read_end(bootstrap: str, topic: str) -> Consumer:
     """Return a read_committed consumer that stands at the end of `topic`."""
     consumer = Consumer(
