@@ -13,6 +13,7 @@ from flows.core.errors import Fatal, Fenced, Unavailable
 from flows.core.settings import Settings
 from flows.wire.kafka import client_config
 from flows.wire.messages import Message, bounded, readable
+from flows.wire.replay import extent_of
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ FENCED: Final = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError.P
 
 
 class Owner(Protocol):
-    """Who is told which partitions come and go; called inside `poll` and `close`, on their thread."""
+    """Who is told which partitions come and go; called inside `poll`, on its thread."""
 
     def assigned(self, partitions: list[int]) -> None:
         """These are ours from now on; they stand still until `resume`."""
@@ -70,12 +71,12 @@ class Inlet:
         self.topic = topic
         self.broker_away = False
         """Whether no broker can be reached now, as far as the client knows."""
+        self._settings = settings
         self._servers = settings.kafka_bootstrap_servers
         self._owner = owner
         self._failure: BaseException | None = None
         self._held: list[KafkaMessage] = []
         self._rebalanced = False
-        self._closing = False
         self._consumer = Consumer(
             client_config(
                 settings,
@@ -143,11 +144,7 @@ class Inlet:
             Unavailable: no answer.
 
         """
-        try:
-            offsets = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=ANSWER_S)
-        except KafkaException as error:
-            raise Unavailable(f"Kafka at {self._servers} does not say where {self.topic}/{partition} begins ({error.args[0].str()}).") from error
-        return offsets[0]
+        return extent_of(self._settings, self.topic, partition).start
 
     def resume(self, partition: int) -> None:
         """Let a partition flow that was assigned."""
@@ -167,9 +164,12 @@ class Inlet:
         return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
-        """Leave the client; commits nothing, and the owner is told that its partitions are revoked. Blocks for seconds at most."""
-        self._closing = True
-        self._consumer.close()
+        """Let go of the client, which commits nothing and tells the owner nothing; the object is of no more use.
+
+        Closing the client would be no better: a member with a fixed id does not leave its group then either, and with an
+        assignment still on its way the client waits for itself, for ever (seen with 2.16).
+        """
+        del self._consumer
 
     def _consume(self, limit: int, wait_s: float, idle_s: float) -> list[KafkaMessage]:
         self._rebalanced = False
@@ -209,9 +209,6 @@ class Inlet:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         with _Kept(self):
             self._rebalanced = True
-            if self._closing:
-                consumer.unassign()  # came too late; to pause anything now would wait for ever
-                return
             consumer.assign(partitions)
             consumer.pause(partitions)
             self._owner.assigned([partition.partition for partition in partitions])

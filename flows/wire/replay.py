@@ -35,6 +35,29 @@ class Portion(NamedTuple):
     position: int
 
 
+def extent_of(settings: Settings, topic: str, partition: int) -> Extent:
+    """Ask the broker which offsets a partition has, on a connection of its own: on a consumer's the question waits behind a fetch.
+
+    Blocks for 10 s at most.
+
+    Raises:
+        Unavailable: it does not answer.
+
+    """
+    place = TopicPartition(topic, partition)
+    config = client_config(settings)
+    del config["allow.auto.create.topics"]
+    admin = AdminClient(config)
+    try:
+        admin.list_topics(topic, timeout=ASK_S)  # with the partition's leader known, the next questions go out at once, not now and then after three seconds
+        # The consumer would stop at the first open transaction; the end that counts lies behind it.
+        asked = [admin.list_offsets({place: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED) for spec in _ENDS]
+        start, end = (futures[place].result(ASK_S).offset for futures in asked)
+    except (KafkaException, TimeoutError) as error:
+        raise Unavailable(f"Which offsets {topic}/{partition} has could not be read: {error!r}. See that Kafka runs; the next start tries again.") from error
+    return Extent(start, end)
+
+
 class Replay:
     """A reader of one partition; belongs to no group and commits nothing."""
 
@@ -65,17 +88,7 @@ class Replay:
             Unavailable: it does not answer.
 
         """
-        place = TopicPartition(self._topic, self._partition)
-        config = client_config(self._settings)
-        del config["allow.auto.create.topics"]
-        admin = AdminClient(config)
-        try:
-            # The consumer would stop at the first open transaction; the end that counts lies behind it.
-            asked = [admin.list_offsets({place: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED) for spec in _ENDS]
-            start, end = (futures[place].result(ASK_S).offset for futures in asked)
-        except (KafkaException, TimeoutError) as error:
-            raise Unavailable(f"Which offsets {self._where} has could not be read: {error!r}. See that Kafka runs; the next start tries again.") from error
-        return Extent(start, end)
+        return extent_of(self._settings, self._topic, self._partition)
 
     def portions(self, start: int, end: int) -> Iterator[Portion]:
         """Give what was committed from `start` to at least `end`, waiting for transactions that are still open.
