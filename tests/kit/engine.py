@@ -1,5 +1,6 @@
 """Workers in this process, on a real Kafka: they run until all that was sent is committed, or something raises."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from uuid import uuid4
 import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
-from confluent_kafka import Producer
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # the package re-exports them without saying so
 
 from connectors.testing import ManualClock
 from flows.core import topics
@@ -49,20 +51,34 @@ def counting(target: str) -> Step:
     return count
 
 
-def faults(read: Iterable[Read], expected: Mapping[str, int]) -> dict[str, Any]:
+def faults(read: Iterable[Read], expected: Mapping[str, int]) -> list[str]:
     """Compare what `counting` wrote with how many records each key had; empty when nothing is lost, doubled, out of order or miscounted."""
-    places: list[tuple[int, int]] = []
+    places = Counter[tuple[int, int]]()
     counts: dict[str, list[int]] = {}
     for record in read:
         found = orjson.loads(record.value or b"")
-        places.append(tuple(found["at"]))
+        places[tuple(found["at"])] += 1
         counts.setdefault(found["k"], []).append(found["n"])
-    wrong: dict[str, Any] = {key: counts.get(key, []) for key, n in expected.items() if counts.get(key, []) != list(range(1, n + 1))}
-    if len(set(places)) != len(places):
-        wrong["doubled"] = len(places) - len(set(places))
-    if strange := counts.keys() - expected.keys():
-        wrong["strange"] = sorted(strange)
-    return wrong
+    wrong = [f"{key}: {n} records, counted {counts.get(key, [])}" for key, n in expected.items() if counts.get(key, []) != list(range(1, n + 1))]
+    wrong += [f"doubled: {place}" for place, n in places.items() if n > 1]
+    return wrong + [f"nobody sent {key}" for key in sorted(counts.keys() - expected.keys())]
+
+
+def settle(kafka: str, topic: str) -> None:
+    """Wait until no transaction is open on a topic: a commit is answered a moment before its records can be read."""
+    admin, waited = AdminClient({"bootstrap.servers": kafka}), Event()
+    places = [TopicPartition(topic, number) for number in admin.list_topics(topic, timeout=20).topics[topic].partitions]
+
+    def ends(level: IsolationLevel) -> dict[int, int]:
+        found = admin.list_offsets({place: OffsetSpec.latest() for place in places}, isolation_level=level)  # type: ignore[no-untyped-call]  # carries no types
+        return {place.partition: future.result(20).offset for place, future in found.items()}
+
+    for _ in range(2000):
+        committed = ends(IsolationLevel.READ_COMMITTED)
+        if committed == ends(IsolationLevel.READ_UNCOMMITTED):
+            return
+        waited.wait(LOOK_S)
+    raise AssertionError(f"a transaction is still open on {topic}")
 
 
 @dataclass
@@ -130,7 +146,9 @@ class Bench:
 
     def read(self, topic: str | None = None) -> list[Read]:
         """Return what is committed on the target, or on another topic."""
-        return topic_reader(self.settings.kafka_bootstrap_servers, topic or self.target)
+        topic = topic or self.target
+        settle(self.settings.kafka_bootstrap_servers, topic)
+        return topic_reader(self.settings.kafka_bootstrap_servers, topic)
 
     def dead(self) -> list[Read]:
         """Return this flow's dead letters."""
