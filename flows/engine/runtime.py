@@ -98,9 +98,7 @@ class Engine:
         self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
         self._gauges = Gauges(flow.name, telemetry, clock)
         self._traces: Traces | None = None
-        self.moved_at = clock.monotonic()
-        """When the loop last moved, on the monotonic clock."""
-        self._told_at = self._swept_at = self.moved_at
+        self.moved_at = self._told_at = self._swept_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
         self._stop = stop or Stop()
         self._busy = self._drained = False
 

@@ -77,27 +77,28 @@ class Inlet:
         self._failure: BaseException | None = None
         self._held: list[KafkaMessage] = []
         self._rebalanced = False
-        self._consumer = Consumer(
-            client_config(
-                settings,
-                group_id=group,
-                group_instance_id=f"{group}-{slot}",
-                partition_assignment_strategy="range",
-                session_timeout_ms=SESSION_MS,
-                heartbeat_interval_ms=HEARTBEAT_MS,
-                max_poll_interval_ms=POLL_LIMIT_MS,
-                auto_offset_reset="earliest",
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                queued_min_messages=PREFETCH,
-                queued_max_messages_kbytes=PREFETCH_KIB,
-                fetch_queue_backoff_ms=FETCH_BACKOFF_MS,
-                error_cb=self._on_error,
-                statistics_interval_ms=STATS_MS,
-                stats_cb=self._on_stats,
-            )
-        )
+        self._consumer = Consumer(self._config(settings, group, slot))
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def _config(self, settings: Settings, group: str, slot: int) -> dict[str, Any]:
+        return client_config(
+            settings,
+            group_id=group,
+            group_instance_id=f"{group}-{slot}",
+            partition_assignment_strategy="range",
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            max_poll_interval_ms=POLL_LIMIT_MS,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            queued_min_messages=PREFETCH,
+            queued_max_messages_kbytes=PREFETCH_KIB,
+            fetch_queue_backoff_ms=FETCH_BACKOFF_MS,
+            error_cb=self._on_error,
+            statistics_interval_ms=STATS_MS,
+            stats_cb=self._on_stats,
+        )
 
     def poll(self, limit: int, wait_s: float, idle_s: float = 0.0) -> dict[int, list[Message]]:
         """Return messages by partition, each partition's in order and once; partitions come and go in here and nowhere else.
