@@ -53,8 +53,7 @@ def foreground(environ: Mapping[str, str], data_dir: str, *, quiet: bool) -> Non
                 await asyncio.to_thread(screen.show, settings, stack, key.text if key.made else None, progress.seconds)
 
         supervisor = Supervisor(place, environ, SystemClock(), progress.say)
-        topics = all_topics()
-        asyncio.run(supervisor.run(wanted, lambda: ensure_topics(settings, topics), on_ready))
+        asyncio.run(supervisor.run(wanted, lambda: ensure_topics(settings, all_topics()), on_ready))
         progress.say("Stopped")
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from confluent_kafka import Producer
+
 from deploy.local import kafka, valkey
 from deploy.local.java import Java
 from deploy.local.place import Place
 from deploy.local.ports import Wanted
-from deploy.local.training import await_kafka
+from deploy.local.training import await_answer, await_kafka, first_producer
 from flows.core.settings import Settings
 
 PROBE_TIMEOUT_S: Final = 1.0
@@ -67,6 +69,7 @@ class LocalKafka:
         self._here = here
         self._say = say
         self._unproven = False
+        self._asker: Producer | None = None
 
     def command(self) -> list[str]:
         """Prepare the data directory and return the command line; may block for a second."""
@@ -78,8 +81,12 @@ class LocalKafka:
 
     def ready(self) -> bool:
         """Tell whether it answers with metadata; blocks for a second at most."""
-        answered = await_kafka(self._here.bootstrap, PROBE_TIMEOUT_S)
-        self._unproven = self._unproven and not answered
+        if not self._unproven:
+            self._asker = None
+            return await_kafka(self._here.bootstrap, PROBE_TIMEOUT_S)
+        self._asker = self._asker or first_producer(self._here.bootstrap)  # kept a while after the answer: it has more to ask
+        answered = await_answer(self._asker, PROBE_TIMEOUT_S)
+        self._unproven = not answered
         return answered
 
 

@@ -57,11 +57,23 @@ def _train(broker: kafka.Broker, output: Path) -> None:
 
 def await_kafka(bootstrap: str, timeout_s: float, alive: Callable[[], bool] = lambda: True) -> bool:
     """Wait until a broker answers with metadata; False when `alive` turned false or time ran out first."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+    return await_answer(AdminClient({"bootstrap.servers": bootstrap, **QUIET}), timeout_s, alive)
+
+
+def first_producer(bootstrap: str) -> Producer:
+    """Return a client that asks for a producer id as soon as it can, in the background.
+
+    A broker that has just started sends the first one who asks away, and that one comes back after a second; better us than the ingress.
+    """
+    return Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, **QUIET})
+
+
+def await_answer(client: AdminClient | Producer, timeout_s: float, alive: Callable[[], bool] = lambda: True) -> bool:
+    """As `await_kafka`, with a client of the caller's."""
     end = time.monotonic() + timeout_s
     while alive() and time.monotonic() < end:
         try:
-            if admin.list_topics(timeout=0.5).brokers:
+            if client.list_topics(timeout=0.5).brokers:
                 return True
         except KafkaException:
             continue  # not yet; it has waited for the half second
