@@ -1,6 +1,5 @@
 """The way in: one member of a consumer group on one topic."""
 
-import logging
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any, Final, Protocol, cast
@@ -11,11 +10,12 @@ from confluent_kafka import Message as KafkaMessage
 
 from flows.core.errors import Fatal, Fenced, Unavailable
 from flows.core.settings import Settings
+from flows.wire.calm import calm_logger
 from flows.wire.kafka import client_config
 from flows.wire.messages import Message, bounded, readable
 from flows.wire.replay import extent_of
 
-LOG: Final = logging.getLogger(__name__)
+LOG: Final = calm_logger(__name__)
 
 SESSION_MS: Final = 10_000
 """A dead worker that is not started again gives its partitions away after this."""

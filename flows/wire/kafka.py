@@ -1,6 +1,5 @@
 """Kafka clients and topics: the one place that knows how a client is configured and how a topic is made."""
 
-import logging
 from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Final
@@ -11,6 +10,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from flows.core.errors import Unavailable, WrongSetting
 from flows.core.settings import Settings
 from flows.core.topics import Topic
+from flows.wire.calm import calm_logger
 
 PARTITIONER: Final = "murmur2_random"
 """For every producer: the partitioner of Kafka's own clients, so that equal keys meet whoever wrote them."""
@@ -33,7 +33,7 @@ def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
     shared: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "client.id": "xyra",
-        "logger": logging.getLogger("xyra.kafka"),
+        "logger": calm_logger("xyra.kafka"),
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,  # a broker that comes back is found within a second, one that is away is not hammered
         "socket.keepalive.enable": True,
