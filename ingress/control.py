@@ -1,14 +1,15 @@
 """The control plane: FastAPI, its routes under two prefixes, and problem documents for whatever goes wrong."""
 
 import logging
+from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from flows.core.errors import FieldError, InvalidFields, XyraError
-from ingress import problems
+from flows.core.errors import FieldError, InvalidFields, MethodNotAllowed, XyraError
+from ingress import methods, problems
 from ingress.door import Door
 from ingress.openapi import describe
 from ingress.routes import operations, probe, secrets, webhooks
@@ -65,9 +66,14 @@ def _field(found: dict[str, object], body: object) -> FieldError:
     return FieldError("/" + "/".join(str(part) for part in location), str(found["type"]), sentence)
 
 
-async def _bare(_: Request, error: Exception) -> Response:
+async def _bare(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        path = getattr(request.scope.get("route"), "path", "")
+        found = methods.allowed(request.app.openapi()["paths"], path, request.path_params.get("endpoint_id", ""))
+        if found:  # the framework knows of the first route it met, not of the others on the same path
+            return _response(problems.of_error(MethodNotAllowed(methods.sentence(found)), {"allow": ", ".join(found)}))
     return _response(problems.of_status(error.status_code, str(error.detail), error.headers))
 
 

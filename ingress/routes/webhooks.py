@@ -53,7 +53,7 @@ async def register(definition: WebhookDefinition, door: TheDoor) -> WebhookAnswe
 @router.api_route("/register", methods=["GET", "HEAD", "PUT", "DELETE"], include_in_schema=False)
 async def only_post() -> None:
     """Keep `register` from being taken for an endpoint's id."""
-    raise HTTPException(405, "An endpoint is registered with POST.", {"Allow": "POST"})
+    raise HTTPException(405)
 
 
 @router.get("", summary="List webhook endpoints")
