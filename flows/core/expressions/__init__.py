@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import cel
 import orjson
 
 from flows.core.expressions import closures, tokens
+from flows.core.expressions.library import cel
 from flows.core.expressions.scope import Evaluator, FailedError, MissingError, Scope, UnsureError
 from flows.core.foreign import guarded
 
