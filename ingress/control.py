@@ -8,8 +8,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from flows.core.errors import FieldError, InvalidFields, MethodNotAllowed, XyraError
-from ingress import methods, problems
+from flows.core.errors import InvalidFields, MethodNotAllowed, XyraError
+from ingress import fields, methods, problems
 from ingress.door import Door
 from ingress.openapi import describe
 from ingress.routes import operations, probe, secrets, webhooks
@@ -27,7 +27,7 @@ def control_plane(door: Door) -> FastAPI:
 
 def routes() -> FastAPI:
     """Return the routes alone: enough for the OpenAPI document, and nothing can be asked of them."""
-    app = FastAPI(title="Xyra Integration", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title="Xyra Integration", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, strict_content_type=False)
     for prefix in PREFIXES:
         for group in (webhooks.router, secrets.router, probe.router, operations.router):
             app.include_router(group, prefix=prefix)
@@ -50,20 +50,13 @@ async def _ours(_: Request, error: Exception) -> Response:
     return _response(problems.of_error(error))
 
 
-async def _not_valid(_: Request, error: Exception) -> Response:
+async def _not_valid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    wrong = tuple(_field(found, error.body) for found in error.errors())
+    body_field = getattr(request.scope.get("route"), "body_field", None)
+    wanted = body_field.field_info.annotation if body_field is not None else None
+    wrong = fields.errors_of(error.errors(), error.body, wanted)
     return _response(problems.of_error(InvalidFields("The request has fields that are not valid.", errors=wrong)))
-
-
-def _field(found: dict[str, object], body: object) -> FieldError:
-    """Name a field: by its pointer in the body, or by its name in the query. Never shows the value, which may be a secret."""
-    location = found["loc"] if isinstance(found["loc"], tuple) else ()
-    sentence = str(found["msg"]).removeprefix("Value error, ")
-    if location[:1] == ("body",):
-        return FieldError(problems.pointer(location[1:], body), str(found["type"]), sentence)
-    return FieldError("/" + "/".join(str(part) for part in location), str(found["type"]), sentence)
 
 
 async def _bare(request: Request, error: Exception) -> Response:

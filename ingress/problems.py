@@ -48,11 +48,11 @@ def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None
     return problem(status, phrase.lower().replace(" ", "_").replace("-", "_"), phrase, detail, headers=headers)
 
 
-def pointer(location: Sequence[str | int], body: object) -> str:
+def pointer(location: Sequence[str | int], body: object, *, absent: bool = False) -> str:
     """Return the JSON pointer (RFC 6901) of a validation error in `body`.
 
     A validator's location also names the branches of a union it has tried; those are no part of the body and are left out.
-    The last part may be absent from the body: that is what a missing field is.
+    With `absent`, the last part need not be in the body: that is what a missing field is.
     """
     parts: list[str] = []
     here = body
@@ -61,7 +61,7 @@ def pointer(location: Sequence[str | int], body: object) -> str:
             here = here[part]
         elif isinstance(here, list) and part in range(len(here)):
             here = here[int(part)]
-        elif not (isinstance(here, dict) and n == len(location) - 1 and isinstance(part, str) and not part.startswith("[")):
+        elif not (absent and isinstance(here, dict) and n == len(location) - 1):
             continue
         parts.append(str(part).replace("~", "~0").replace("/", "~1"))
     return "".join("/" + part for part in parts)

@@ -1,0 +1,90 @@
+"""What is said of a field that is not valid: our sentence for each kind of error the validator knows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel
+
+from flows.core.errors import FieldError
+from ingress import problems
+
+OBJECT: Final = ("not_an_object", "give a JSON object")
+LIST: Final = ("not_a_list", "give a list")
+TEXT: Final = ("not_text", "give text")
+WHOLE: Final = ("not_a_whole_number", "give a whole number")
+BOOLEAN: Final = ("not_a_boolean", "give true or false")
+SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
+    "missing": ("missing", "give this field"),
+    "model_type": OBJECT,
+    "model_attributes_type": OBJECT,
+    "dict_type": OBJECT,
+    "mapping_type": OBJECT,
+    "tuple_type": LIST,
+    "list_type": LIST,
+    "string_type": TEXT,
+    "int_type": WHOLE,
+    "int_parsing": WHOLE,
+    "int_from_float": WHOLE,
+    "int_parsing_size": ("too_large", "give a smaller number"),
+    "bool_type": BOOLEAN,
+    "bool_parsing": BOOLEAN,
+    "literal_error": ("not_one_of", "give {expected}"),
+    "string_pattern_mismatch": ("wrong_form", "give text of the form {pattern}"),
+    "string_too_short": ("too_short", "give at least {min_length} character(s)"),
+    "string_too_long": ("too_long", "give at most {max_length} characters"),
+    "too_short": ("too_short", "give at least {min_length}"),
+    "too_long": ("too_long", "give at most {max_length}"),
+    "greater_than": ("too_small", "give more than {gt}"),
+    "greater_than_equal": ("too_small", "give at least {ge}"),
+    "less_than": ("too_large", "give less than {lt}"),
+    "less_than_equal": ("too_large", "give at most {le}"),
+}
+"""The validator's type of error to our code and sentence; `{}` takes what it says of the limit, never of the value, which may be a secret."""
+JSON_WORDS: Final = {"True": "true", "False": "false", "None": "null"}
+
+
+def errors_of(found: Iterable[Mapping[str, Any]], body: object, wanted: Any) -> tuple[FieldError, ...]:
+    """Name each wrong field: by its pointer in the body, else by its place and name.
+
+    Args:
+        found: what the validator says.
+        body: what was read; None where there was nothing.
+        wanted: what the body should have been, a type; its names are offered for one that is not known.
+
+    """
+    return tuple(dict.fromkeys(_error(one, body, wanted) for one in found))
+
+
+def _error(found: Mapping[str, Any], body: object, wanted: Any) -> FieldError:
+    kind, location = str(found["type"]), tuple(found["loc"])
+    in_body = location[:1] == ("body",)
+    if location == ("body",) and kind == "missing":
+        return FieldError("", "missing", "the body is empty: give a JSON object")
+    if location == ("body",) and SENTENCES.get(kind) == OBJECT:
+        return FieldError("", OBJECT[0], "the body must be a JSON object")
+    pointer = problems.pointer(location[1:], body, absent=kind == "missing") if in_body else "/" + "/".join(str(part) for part in location)
+    if kind == "extra_forbidden":
+        return FieldError(pointer, "unknown_field", _unknown(location[1:] if in_body else location[-1:], wanted if in_body else None))
+    code, sentence = SENTENCES.get(kind, (kind, str(found["msg"]).removeprefix("Value error, ")))
+    limits = {name: JSON_WORDS.get(str(limit), limit) for name, limit in found.get("ctx", {}).items()} if kind in SENTENCES else {}
+    return FieldError(pointer, code, sentence.format_map(limits) if limits else sentence)
+
+
+def _unknown(location: Sequence[str | int], wanted: Any) -> str:
+    """Say that there is no such field, and which one may be meant where it is known what stands there."""
+    model = _model(wanted)
+    for part in location[:-1]:
+        model = _model(_names(model).get(str(part)))
+    name = str(location[-1])[:64]
+    near = get_close_matches(name, _names(model), n=1)
+    return f"there is no field {name}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _names(model: type[BaseModel] | None) -> dict[str, Any]:
+    return {} if model is None else {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _model(kind: Any) -> type[BaseModel] | None:
+    """Return the model a type is, or the first of its branches."""
+    return next((one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel)), None)

@@ -1,0 +1,59 @@
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from ingress.control import routes
+
+REGISTER = "/integration/webhooks/register"
+NAMED: dict[str, Any] = {"endpoint_id": "shop", "secret": "s"}
+
+
+@pytest.fixture(scope="module")
+def app() -> FastAPI:
+    app = routes()
+    app.state.door = None  # a body that is not valid is refused before the door is asked for anything
+    return app
+
+
+def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: str = REGISTER) -> list[tuple[str, str, str]]:
+    async def asked() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://door.invalid") as client:
+            return await client.post(path, content=content, json=json)
+
+    answer = asyncio.run(asked())
+    assert answer.status_code == 422, answer.text
+    return [(error["pointer"], error["code"], error["detail"]) for error in answer.json()["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"events": "order"}, [("/events", "not_a_list", "give a list")]),
+        ({"dedupe": True}, [("/dedupe", "not_an_object", "give a JSON object"), ("/dedupe", "not_one_of", "give false")]),
+        ({"evnts": []}, [("/evnts", "unknown_field", "there is no field evnts; did you mean events?")]),
+        ({"shema": {}}, [("/shema", "unknown_field", "there is no field shema; did you mean schema?")]),
+        ({"zzz": {}}, [("/zzz", "unknown_field", "there is no field zzz")]),
+        ({"retry_config": {"max_attempt": 1}}, [("/retry_config/max_attempt", "unknown_field", "there is no field max_attempt; did you mean max_attempts?")]),
+        ({"retry_config": {"max_attempts": 0}}, [("/retry_config/max_attempts", "too_small", "give at least 1")]),
+        ({"filter": ""}, [("/filter", "too_short", "give at least 1 character(s)")]),
+        ({"preset": "a", "verification": {}}, [("", "value_error", "give either preset or verification, not both")]),
+    ],
+)
+def test_a_wrong_field_is_told_in_our_words(app: FastAPI, given: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
+    assert wrong(app, json=NAMED | given) == expected
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"null", b"3", b'"x"'])
+def test_a_body_that_is_no_object(app: FastAPI, raw: bytes) -> None:
+    assert wrong(app, raw) == [("", "not_an_object", "the body must be a JSON object")]
+
+
+def test_an_empty_body(app: FastAPI) -> None:
+    assert wrong(app, b"") == [("", "missing", "the body is empty: give a JSON object")]
+
+
+def test_a_wrong_secret_is_not_shown(app: FastAPI) -> None:
+    assert wrong(app, json=NAMED | {"secret": "s" * 5000}) == [("/secret", "too_long", "give at most 4096")]
