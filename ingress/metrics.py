@@ -12,6 +12,7 @@ from ingress.intake import UNKNOWN
 from ingress.status import INGRESS, Counts
 
 OUTCOMES: Final = ("in", "out", "waiting")
+OPEN_PATHS: Final = ("/health", "/metrics")
 
 
 def flow_readings(door: Door) -> Iterable[Reading]:
@@ -38,15 +39,12 @@ def flow_readings(door: Door) -> Iterable[Reading]:
 def as_json(door: Door) -> dict[str, Any]:
     """Return the metrics and performance data in plain words, and every sample by its Prometheus name."""
     samples = door.telemetry.as_json()
-    requests = [(str(s["labels"]["status"]), float(s["value"])) for s in _of(samples, signals.HTTP_REQUESTS.name)]
-    total = sum(n for _, n in requests)
-    failed = sum(n for status, n in requests if status >= "500")
+    requests = _of(samples, signals.HTTP_REQUESTS.name)
     return {
         "requests": {
-            "total": total,
-            "by_status": _added(requests),
-            "success_rate": None if not total else round(1 - failed / total, 6),
-            "failure_rate": None if not total else round(failed / total, 6),
+            "total": sum(float(s["value"]) for s in requests),
+            "by_status": _added((str(s["labels"]["status"]), float(s["value"])) for s in requests),
+            **rates(requests),
             "response_seconds": _durations(samples, signals.HTTP_SECONDS.name, "route"),
             "in_flight": door.intake.in_flight,
         },
@@ -62,6 +60,14 @@ def as_json(door: Door) -> dict[str, Any]:
         "system": _system(),
         "samples": samples,
     }
+
+
+def rates(requests: Iterable[dict[str, Any]]) -> dict[str, float | None]:
+    """Return which part of the requests was answered and which failed (5xx); probes and scrapes, whose 503 is an answer, are left out."""
+    asked = [s for s in requests if not str(s["labels"]["route"]).removeprefix("/v1").startswith(OPEN_PATHS)]
+    total = sum(float(s["value"]) for s in asked)
+    failed = sum(float(s["value"]) for s in asked if str(s["labels"]["status"]) >= "500")
+    return {"success_rate": round(1 - failed / total, 6) if total else None, "failure_rate": round(failed / total, 6) if total else None}
 
 
 def _flows(door: Door) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from ingress.metrics import OPEN_PATHS
 from ingress.problems import MEDIA_TYPE
 from ingress.routes.answers import Accepted, ProblemAnswer
 
@@ -24,7 +25,6 @@ MEANING: Final = {
     "503": "A part this depends on is away; the same call works later.",
 }
 BODY: Final = ("400", "408", "413", "415", "422")
-OPEN_PATHS: Final = ("/health", "/metrics")
 RECEIVE: Final = "/integration/webhooks/{endpoint_id}"
 
 
