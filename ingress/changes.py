@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flows.core import presets
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
-from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement
+from flows.core.resources import SecretText, StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement
 from flows.core.rules import check_definition
 from flows.core.verification import Verification
 from ingress.registrar import Decide
@@ -19,23 +19,29 @@ Seal = Callable[[str, str, str], str]
 """Seals a secret: endpoint id, secret id, plain text."""
 
 
-def register(definition: WebhookDefinition, seal: Seal, now_ms: int) -> Decide:
+class Registration(WebhookDefinition):
+    """A new webhook endpoint: its sender must be able to prove itself."""
+
+    secret: SecretText
+    """What the sender signs with or shows (its secret, its token, its user:password), or its public key; sealed before it is stored, never given back."""
+
+
+def register(definition: Registration, seal: Seal, now_ms: int) -> Decide:
     """Make a new endpoint.
 
     Raises:
-        InvalidFields: the definition cannot be run, or its secret is missing or unfit; every reason at once.
+        InvalidFields: the definition cannot be run, or its secret is unfit; every reason at once.
 
     """
-    verification = checked(definition)
-    if definition.secret is None:
-        raise InvalidFields("A sender must be able to prove itself.", errors=(FieldError("/secret", "missing", _wanted(verification)),))
+    checked(definition)
     first = new_secret(definition.endpoint_id, definition.secret.get_secret_value(), None, seal, now_ms)
 
     def decide(current: StoredWebhook | None) -> StoredWebhook:
         if current is not None:
             again = "PUT replaces it" if current.status == "active" else "it was deactivated, and PUT makes it active again"
             raise Conflict(f"There is an endpoint {definition.endpoint_id} already; {again}.")
-        public = definition.model_copy(update={"secret": None})
+        fields = {name: getattr(definition, name) for name in WebhookFields.model_fields}
+        public = WebhookDefinition.model_construct(endpoint_id=definition.endpoint_id, secret=None, **fields)
         return StoredWebhook(definition=public, secrets=(first,), created_at_ms=now_ms, updated_at_ms=now_ms)
 
     return decide
@@ -118,7 +124,7 @@ def new_secret(endpoint_id: str, plain: str, secret_id: str | None, seal: Seal, 
     return StoredSecret(secret_id=name, sealed=seal(endpoint_id, name, plain), created_at_ms=now_ms, expires_at_ms=expires_at_ms)
 
 
-def checked(definition: WebhookReplacement | WebhookDefinition) -> Verification:
+def checked(definition: WebhookReplacement | Registration) -> Verification:
     """Return how a definition's sender proves itself, all of the definition having been judged.
 
     Raises:
@@ -138,18 +144,6 @@ def checked(definition: WebhookReplacement | WebhookDefinition) -> Verification:
     if errors:
         raise InvalidFields("The definition has fields that are not valid.", errors=tuple(errors))
     return verification
-
-
-def _wanted(verification: Verification) -> str:
-    match verification.algorithm:
-        case "basic":
-            return "give the user:password that the sender will show"
-        case "token":
-            return "give the token that the sender will show"
-        case algorithm if algorithm.startswith("hmac"):
-            return "give the secret that the sender signs with"
-        case _:
-            return "give the sender's public key"
 
 
 def _there(endpoint_id: str, current: StoredWebhook | None) -> StoredWebhook:

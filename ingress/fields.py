@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from flows.core.errors import FieldError
 from ingress import problems
@@ -15,7 +16,6 @@ TEXT: Final = ("not_text", "give text")
 WHOLE: Final = ("not_a_whole_number", "give a whole number")
 BOOLEAN: Final = ("not_a_boolean", "give true or false")
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
-    "missing": ("missing", "give this field"),
     "model_type": OBJECT,
     "model_attributes_type": OBJECT,
     "dict_type": OBJECT,
@@ -64,25 +64,35 @@ def _error(found: Mapping[str, Any], body: object, wanted: Any) -> FieldError:
     if location == ("body",) and SENTENCES.get(kind) == OBJECT:
         return FieldError("", OBJECT[0], "the body must be a JSON object")
     pointer = problems.pointer(location[1:], body, absent=kind == "missing") if in_body else "/" + "/".join(str(part) for part in location)
-    if kind == "extra_forbidden":
-        return FieldError(pointer, "unknown_field", _unknown(location[1:] if in_body else location[-1:], wanted if in_body else None))
+    if kind in {"extra_forbidden", "missing"}:
+        siblings, name = _siblings(location[1:], wanted) if in_body else {}, str(location[-1])[:64]
+        return FieldError(pointer, *(_missing(name, siblings) if kind == "missing" else _unknown(name, siblings)))
     code, sentence = SENTENCES.get(kind, (kind, str(found["msg"]).removeprefix("Value error, ")))
     limits = {name: JSON_WORDS.get(str(limit), limit) for name, limit in found.get("ctx", {}).items()} if kind in SENTENCES else {}
     return FieldError(pointer, code, sentence.format_map(limits) if limits else sentence)
 
 
-def _unknown(location: Sequence[str | int], wanted: Any) -> str:
-    """Say that there is no such field, and which one may be meant where it is known what stands there."""
-    model = _model(wanted)
+def _missing(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:
+    what = siblings[name].description if name in siblings else None
+    return "missing", "give this field" + (f": {what}" if what else "")
+
+
+def _unknown(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:
+    near = get_close_matches(name, siblings, n=1)
+    return "unknown_field", f"there is no field {name}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _siblings(location: Sequence[str | int], wanted: Any) -> Mapping[str, FieldInfo]:
+    """Return the fields there are where a location leads to; none where that is not known."""
+    fields = _fields(wanted)
     for part in location[:-1]:
-        model = _model(_names(model).get(str(part)))
-    name = str(location[-1])[:64]
-    near = get_close_matches(name, _names(model), n=1)
-    return f"there is no field {name}" + (f"; did you mean {near[0]}?" if near else "")
+        fields = _fields(fields[str(part)].annotation) if str(part) in fields else {}
+    return fields
 
 
-def _names(model: type[BaseModel] | None) -> dict[str, Any]:
-    return {} if model is None else {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+def _fields(kind: Any) -> Mapping[str, FieldInfo]:
+    model = _model(kind)
+    return {} if model is None else {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model(kind: Any) -> type[BaseModel] | None:

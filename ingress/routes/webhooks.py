@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from flows.core.errors import NotFound, Unavailable
-from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, WebhookReplacement
+from flows.core.resources import StoredSecret, StoredWebhook, WebhookReplacement
 from ingress import changes
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
@@ -44,7 +44,7 @@ def known(door: Door, endpoint_id: str) -> StoredWebhook:
 
 
 @router.post("/register", status_code=201, summary="Register a webhook endpoint")
-async def register(definition: WebhookDefinition, door: TheDoor) -> WebhookAnswer:
+async def register(definition: changes.Registration, door: TheDoor) -> WebhookAnswer:
     """Make an endpoint. It receives from the moment this is answered, here and on every other ingress that has read as far."""
     decide = changes.register(definition, door.seal, door.clock.now_ms())
     return WebhookAnswer.of(door, await door.registrar.change(definition.endpoint_id, decide))

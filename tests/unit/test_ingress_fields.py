@@ -57,3 +57,9 @@ def test_an_empty_body(app: FastAPI) -> None:
 
 def test_a_wrong_secret_is_not_shown(app: FastAPI) -> None:
     assert wrong(app, json=NAMED | {"secret": "s" * 5000}) == [("/secret", "too_long", "give at most 4096")]
+
+
+def test_all_that_a_registration_lacks_is_told_at_once(app: FastAPI) -> None:
+    found = wrong(app, json={})
+    assert sorted((pointer, code) for pointer, code, _ in found) == [("/endpoint_id", "missing"), ("/secret", "missing")]
+    assert all(detail.startswith("give this field: ") for *_, detail in found)
