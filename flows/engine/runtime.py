@@ -98,7 +98,7 @@ class Engine:
         self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
         self._gauges = Gauges(flow.name, telemetry, clock)
         self._traces: Traces | None = None
-        self.moved_at = self._told_at = self._swept_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
+        self.moved_at = self._told_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
         self._stop = stop or Stop()
         self._busy = self._drained = False
 
@@ -195,13 +195,14 @@ class Engine:
         return self._batch(Taken({}), self.clock.now_ms())
 
     def _poll(self) -> Mapping[int, list[Message]]:
-        limit, wait_s = self.settings.batch_records, self.settings.batch_wait_ms / 1000
+        limit = self.settings.batch_records
         if self.assignment.can_advance:
             polled = self.inlet.poll(limit, 0)
-        elif self._busy:
-            polled = self.inlet.poll(limit, wait_s)
+        elif self._busy:  # a batch also fills while the one before it is committed
+            polled = self.inlet.poll(limit, max(0.0, self._polled_at + self.settings.batch_wait_ms / 1000 - self.clock.monotonic()))
         else:
-            polled = self.inlet.poll(limit, wait_s, self._idle_s())
+            polled = self.inlet.poll(limit, 0, self._idle_s())
+        self._polled_at = self.clock.monotonic()
         fresh = {}
         for number, messages in polled.items():
             share = self.assignment.shares.get(number)

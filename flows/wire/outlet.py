@@ -17,6 +17,9 @@ from flows.wire.kafka import PARTITIONER, client_config
 TRANSACTION_MS: Final = 30_000
 """A transaction that is open for longer is aborted by the broker; readers wait no longer than this for a worker that died and is not started again."""
 LINGER_MS: Final = 2
+RETRY_MS: Final = 5
+RETRY_MOST_MS: Final = 200
+"""A broker still closing the last transaction turns the next one away for milliseconds; the client's own 100 ms would be most of a record's way."""
 QUEUE_KIB: Final = 192 * 1024
 FULL_WAIT_S: Final = 0.05
 STDERR: Final = 2
@@ -45,6 +48,8 @@ class Outlet:
                 transactional_id=transactional_id,
                 transaction_timeout_ms=TRANSACTION_MS,
                 linger_ms=LINGER_MS,
+                retry_backoff_ms=RETRY_MS,
+                retry_backoff_max_ms=RETRY_MOST_MS,
                 compression_type="lz4",
                 partitioner=PARTITIONER,
                 message_max_bytes=KEPT_BYTES + MIB,

@@ -55,7 +55,8 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Read until stopped."""
         while not self._enough.is_set():
-            for message in self._consumer.consume(500, 0.05):
+            # One call for 500 would wait until they are there, and measure itself.
+            for message in self._consumer.consume(1, 0.05) + self._consumer.consume(500, 0):
                 now = time.time()
                 if message.error():
                     continue
