@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from flows.core.expressions import closures, tokens
-from flows.core.expressions.library import cel
+from flows.core.expressions.library import Program, compile_source
 from flows.core.expressions.scope import Evaluator, FailedError, MissingError, Scope, UnsureError
 from flows.core.foreign import guarded
 
@@ -41,7 +41,7 @@ class Expression:
         read = tokens.tokenize(source)
         self._shape = shape = tokens.measure(read)
         self.source = source
-        self._program = guarded(lambda: cel.compile(source), _syntax)
+        self._program = guarded(lambda: compile_source(source), _syntax)
         self._names = frozenset(self._program.variables()) & VARIABLES
         _known(self._program, shape.variables)
         _patterns(read)
@@ -97,7 +97,7 @@ def _syntax(detail: str) -> Exception:
     return ValueError(f"is not CEL: {place[2]} (character {place[1]})" if place else f"is not CEL: {detail}")
 
 
-def _known(program: cel.Program, bound: frozenset[str]) -> None:
+def _known(program: Program, bound: frozenset[str]) -> None:
     if strange := sorted(set(program.variables()) - VARIABLES - bound):
         raise ValueError(f"names {strange[0]!r}, which is no variable; there are {', '.join(sorted(VARIABLES))}")
     named = [name for name in program.functions() if name.isidentifier()]
@@ -125,7 +125,7 @@ def _literal(text: str) -> Any:
 
 def _alone(source: str, failure: Callable[[str], Exception]) -> Any:
     """Let the library evaluate an expression that reads no variables."""
-    return guarded(lambda: cel.compile(source).execute({}), failure)
+    return guarded(lambda: compile_source(source).execute({}), failure)
 
 
 def _longest(value: Any) -> int:

@@ -11,4 +11,5 @@ import cel  # noqa: E402  the line above is what this module is for
 if ours:
     del sys.modules["cel.cli"]  # whoever wants the command line still gets it
 
-__all__ = ["cel"]
+Program = cel.Program
+compile_source = cel.compile
