@@ -170,7 +170,7 @@ def presets_table() -> str:
 
 
 def _figure(result: dict[str, Any]) -> tuple[str, str, str, str]:
-    ours, peer, unit = result["ours"]["median"], result.get("peer"), result["unit"]
+    ours, peer, unit = result["ours"]["max" if result["on"] == "worst" else "median"], result.get("peer"), result["unit"]
     against = f"{peer['name']}: {peer['median']:,g} {unit}; **{result['ratio']:g} x**" if peer else ""
     bar = f"{result['sense']} {result['bar']:g} {'x' if peer else unit}" + ("" if result["holds"] else ", **not reached**")
     return result["what"], f"{ours:,g} {unit}", against, bar
