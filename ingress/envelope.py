@@ -1,13 +1,12 @@
 """From a verified request to the record that stands for it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from flows.core import ids, pointer, record
+from flows.core.clock import rfc3339
 from flows.core.resources import Dedupe, OrderingKey, WebhookFields
 from flows.wire.produce import Headers
 
@@ -75,16 +74,6 @@ def identify(places: Places, found: str | None, headers: Mapping[bytes, bytes], 
         return Identity(sender_id, ids.content_id(body).encode())
     raw = key.encode("utf-8", "surrogatepass")
     return Identity(sender_id, raw if len(raw) <= MOST_KEY else ids.content_id(raw).encode())
-
-
-def rfc3339(ms: int) -> str:
-    """Write milliseconds since the epoch as RFC 3339 in UTC, with milliseconds."""
-    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
-
-
-@lru_cache(maxsize=16)  # what comes in one second shares its text
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def http_header(scope: Mapping[str, Any], hidden: frozenset[bytes]) -> bytes:

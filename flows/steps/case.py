@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
 from flows.core import ids
+from flows.core.clock import rfc3339
 from flows.core.expressions import Scope
 from flows.core.pointer import ABSENT
 from flows.core.record import CE_ID, CE_TIME, CE_TYPE, HTTP, Record
@@ -17,7 +17,6 @@ from flows.engine.batch import Batch
 MAX_TEXT: Final = 512
 """Longest id or event type that is believed, in characters."""
 _UNREAD: Final = object()
-_YEAR_9999_MS: Final = 253_402_300_799_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +160,3 @@ def text(raw: bytes | None) -> str | None:
         return raw.decode()
     except UnicodeDecodeError:
         return None
-
-
-def rfc3339(ms: int) -> str:
-    """Write milliseconds since the epoch as RFC 3339 in UTC; what lies outside of the years 1970 to 9999 is moved to their edge."""
-    seconds = min(max(ms, 0), _YEAR_9999_MS) / 1000
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

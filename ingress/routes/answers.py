@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.core.clock import rfc3339
 from flows.core.resources import StoredWebhook, WebhookFields
 from ingress.door import Door
-from ingress.envelope import rfc3339
 
 RECEIVE_PATH = "/integration/webhooks/"
 

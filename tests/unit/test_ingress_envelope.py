@@ -2,8 +2,9 @@ import orjson
 import pytest
 
 from flows.core import ids
+from flows.core.clock import rfc3339
 from flows.core.resources import WebhookFields
-from ingress.envelope import CREDENTIALS, MOST_KEY, Identity, Places, http_header, identify, rfc3339
+from ingress.envelope import CREDENTIALS, MOST_KEY, Identity, Places, http_header, identify
 
 BODY = b'{"id": "evt_1", "n": 7, "user": {"id": "u"}, "yes": true, "half": 0.5}'
 
