@@ -20,9 +20,9 @@ from deploy.local.record import StackRecord
 from deploy.local.supervisor import Supervisor
 from flows.core.clock import SystemClock
 from flows.core.errors import Fatal, WrongSetting, XyraError
-from flows.core.settings import unknown
+from flows.core.settings import Settings, unknown
 from flows.wire.kafka import ensure_topics
-from flows.wire.vault import admin_key
+from flows.wire.vault import Kept, Vault, admin_key
 
 DETACHED_LOG: Final = "up"
 PATIENCE_S: Final = 10.0
@@ -43,8 +43,8 @@ def foreground(environ: Mapping[str, str], data_dir: str, *, quiet: bool) -> Non
     for name in unknown(environ):
         complain(f"{name} is set and is no setting of this version; `xyra settings` lists them.")
     with record.exclusive(prepared(settings.data_dir)):
+        key = keys(settings)
         heal(settings.data_dir, progress)
-        key = admin_key(settings)
         wanted = parts(place, list(FLOWS), broker.runtime(environ, progress.say) if place.local_kafka else None, progress.say)
         ports.check(want for part in wanted for want in part.wants)
 
@@ -73,6 +73,17 @@ def prepared(data_dir: Path) -> Path:
     return data_dir
 
 
+def keys(settings: Settings) -> Kept:
+    """Return the admin key, after seeing that the secret key can be read as well: the ingress would only say so once Kafka runs.
+
+    Raises:
+        WrongSetting: one of them cannot be used; the text names it.
+
+    """
+    Vault.load(settings)
+    return admin_key(settings)
+
+
 def heal(data_dir: Path, progress: Progress) -> None:
     """Stop what a supervisor that was killed left running; the caller holds the data directory."""
     found = record.read(data_dir)
@@ -92,7 +103,7 @@ def detached(environ: Mapping[str, str], data_dir: str) -> None:
     place = decide(environ, data_dir)
     settings = place.settings
     prepared(settings.data_dir)
-    key = admin_key(settings)
+    key = keys(settings)
     log = log_path(settings, DETACHED_LOG)
     command = [sys.executable, "-P", "-m", "deploy.cli.main", "up", "--quiet", "--data-dir", str(settings.data_dir)]
     with log.open("wb") as out:

@@ -72,12 +72,20 @@ def admin_key(settings: Settings) -> Kept:
     """Return the admin key: the setting's, else the one kept as `admin.key` in the data directory, made on first use.
 
     Raises:
-        WrongSetting: as in `load_or_make_key`.
+        WrongSetting: as in `load_or_make_key`, or no request could show the key, since a header cannot carry it.
 
     """
-    if settings.admin_key:
-        return Kept(settings.admin_key, made=False)
-    return load_or_make_key(settings.data_dir / "admin.key", lambda: "xyra_admin_" + "".join(secrets.choice(ALPHABET) for _ in range(ADMIN_KEY_LENGTH)))
+    path = settings.data_dir / "admin.key"
+    kept = Kept(settings.admin_key, made=False) if settings.admin_key else load_or_make_key(path, _new_admin_key)
+    if not kept.text.isprintable() or kept.text != kept.text.strip():
+        place = "INTEGRATION_ADMIN_KEY" if settings.admin_key else f"The key in {path}"
+        msg = f"{place} holds blanks at an end, a line break or other characters that no header carries, so no request could show it. Take letters and digits."
+        raise WrongSetting(msg)
+    return kept
+
+
+def _new_admin_key() -> str:
+    return "xyra_admin_" + "".join(secrets.choice(ALPHABET) for _ in range(ADMIN_KEY_LENGTH))
 
 
 class Vault:

@@ -60,6 +60,15 @@ def test_a_key_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         Vault.load(load({"INTEGRATION_SECRET_KEY": "c2hvcnQ="}))
 
 
+@pytest.mark.parametrize("key", [" key", "key\n", "   ", "ke\ty", "k\udcffy", "k\x7fy"])
+def test_an_admin_key_that_no_header_carries_is_refused(key: str, tmp_path: Path) -> None:
+    with pytest.raises(WrongSetting, match=r"^INTEGRATION_ADMIN_KEY holds"):
+        admin_key(load({"INTEGRATION_ADMIN_KEY": key}))
+    (tmp_path / "admin.key").write_text("a\x01b")
+    with pytest.raises(WrongSetting, match=r"^The key in .*admin\.key holds"):
+        admin_key(load({}, data_dir=str(tmp_path)))
+
+
 def test_a_process_keeps_its_name_and_shares_it_with_nobody(tmp_path: Path) -> None:
     first, second = Instance(tmp_path, "ingress"), Instance(tmp_path, "ingress")
     assert first.name != second.name
