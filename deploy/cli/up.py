@@ -20,7 +20,7 @@ from deploy.local.record import StackRecord
 from deploy.local.supervisor import Supervisor
 from flows.core.clock import SystemClock
 from flows.core.errors import Fatal, WrongSetting, XyraError
-from flows.core.settings import Settings, unknown
+from flows.core.settings import PREFIX, Settings, unknown
 from flows.wire.kafka import ensure_topics
 from flows.wire.vault import Kept, Vault, admin_key
 
@@ -40,6 +40,7 @@ def foreground(environ: Mapping[str, str], data_dir: str, *, quiet: bool) -> Non
     place = decide(environ, data_dir)
     check_installed(place)
     settings = place.settings
+    ports.check_host(settings.http_host, PREFIX + "HTTP_HOST")
     for name in unknown(environ):
         complain(f"{name} is set and is no setting of this version; `xyra settings` lists them.")
     with record.exclusive(prepared(settings.data_dir)):
@@ -102,6 +103,7 @@ def detached(environ: Mapping[str, str], data_dir: str) -> None:
     progress = Progress()
     place = decide(environ, data_dir)
     settings = place.settings
+    ports.check_host(settings.http_host, PREFIX + "HTTP_HOST")
     prepared(settings.data_dir)
     key = keys(settings)
     log = log_path(settings, DETACHED_LOG)

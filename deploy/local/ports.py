@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from flows.core.errors import Busy
+from flows.core.errors import Busy, WrongSetting
 
 LOWEST: Final = 20_000
 HIGHEST: Final = 32_000
@@ -25,14 +25,21 @@ class Wanted(NamedTuple):
 
 def is_free(host: str, port: int) -> bool:
     """Tell whether somebody could listen on `port` now; connections still closing do not count."""
+    return _refusal(host, port) is None
+
+
+def _refusal(host: str, port: int) -> OSError | None:
+    """Return why nobody could listen there; None when somebody could."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((host.strip("[]"), port))
-        except OSError:
-            return False
-    return True
+    except OSError as error:
+        return error
+    except UnicodeError:  # a name that no resolver takes, such as one with two dots in a row
+        return socket.gaierror(socket.EAI_NONAME, "no such name")
+    return None
 
 
 def free_port(span: int = 1) -> int:
@@ -55,6 +62,21 @@ def holder(port: int) -> str:
                 process = psutil.Process(connection.pid)
                 return f"{process.name()} (process {connection.pid}: {' '.join(process.cmdline())[:100]})"
     return "another user's process"
+
+
+def check_host(host: str, setting: str) -> None:
+    """See that a part can listen on `host`, whatever the port.
+
+    Raises:
+        WrongSetting: it is not an address of this machine; the text names the setting.
+
+    """
+    error = _refusal(host, 0)  # 0: any port that is free
+    if error:
+        raise WrongSetting(
+            f"{setting} is {host!r}, which is not an address of this machine: {error.strerror}. "
+            "Set it to one, such as 127.0.0.1 for this machine alone or 0.0.0.0 for every network it is in."
+        )
 
 
 def check(wanted: Iterable[Wanted]) -> None:

@@ -1,6 +1,7 @@
 """The pure parts of the local stack: waiting, ports, locked jars, what the environment decides, exit codes, logs."""
 
 import hashlib
+import re
 import socket
 from importlib import import_module
 from pathlib import Path
@@ -50,6 +51,18 @@ def test_a_busy_port_is_named_with_its_holder_and_its_setting() -> None:
         with pytest.raises(Busy, match=rf"Port {port} for Kafka is held by .*process \d+.*set INTEGRATION_LOCAL_KAFKA_PORT"):
             ports.check([ports.Wanted("127.0.0.1", port, "Kafka", "INTEGRATION_LOCAL_KAFKA_PORT")])
     ports.check([ports.Wanted("127.0.0.1", port, "Kafka", "INTEGRATION_LOCAL_KAFKA_PORT")])
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "2001:db8::7", "[2001:db8::7]", "no-such-host.invalid", "two..dots"])
+def test_a_host_that_is_not_this_machine_is_not_a_busy_port(host: str) -> None:
+    with pytest.raises(WrongSetting, match=rf"^INTEGRATION_HTTP_HOST is '{re.escape(host)}', which is not an address of this machine: \S.*127\.0\.0\.1"):
+        ports.check_host(host, "INTEGRATION_HTTP_HOST")
+    assert not ports.is_free(host, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104  for a moment, on any port
+def test_a_host_that_is_this_machine_is_one(host: str) -> None:
+    ports.check_host(host, "INTEGRATION_HTTP_HOST")
 
 
 def test_free_ports_are_free_and_together() -> None:
