@@ -50,20 +50,20 @@ def up(
 def down(data_dir: DataDir = "") -> None:
     """Stop the stack of this data directory, in order; also what a supervisor that was killed left behind."""
     from deploy.cli.up import down as stop
-    from deploy.local.place import decide
+    from deploy.local.place import decide, nothing_runs
 
     where = decide(os.environ, data_dir).settings.data_dir
     count = stop(where)
-    typer.echo(f"Stopped {count} processes." if count else f"Nothing runs on {where}.")
+    typer.echo(f"Stopped {count} processes." if count else nothing_runs(where))
 
 
 @app.command(epilog=f"Examples: `xyra status` · `xyra status --json`. {EXIT_CODES} 1 here: it does not run, or not all of it is ready.")
 def status(data_dir: DataDir = "", json: Json = False) -> None:
     """Show every process, its memory, the URLs, and how far each flow is behind."""
     from deploy.cli.status import report, show
-    from deploy.local.place import running
+    from deploy.local.place import told
 
-    found = report(running(os.environ, data_dir))
+    found = report(told(os.environ, data_dir))
     if json:
         output.as_json(found)
     else:
@@ -84,7 +84,7 @@ def worker(
     raise typer.Exit(work(os.environ, flow, slot, port, data_dir))
 
 
-@app.command(epilog=f"Examples: `xyra ledger` · `xyra ledger --scan --json`. {EXIT_CODES} 1 here: something is not balanced.")
+@app.command(epilog=f"Examples: `xyra ledger` · `xyra ledger --scan --json`. {EXIT_CODES} 1 here: something is not balanced, or no stack runs there.")
 def ledger(
     scan: Annotated[bool, typer.Option("--scan", help="Also count the log itself and compare; reads the whole source topic.")] = False,
     data_dir: DataDir = "",

@@ -1,6 +1,7 @@
 """`xyra status`."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +11,7 @@ from deploy.cli.positions import positions
 from deploy.cli.screen import base_url
 from deploy.flows import FLOWS
 from deploy.local import record
+from deploy.local.place import nothing_runs
 from deploy.local.processes import Identity, find, memory_bytes
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings
@@ -72,7 +74,7 @@ def _lags(settings: Settings) -> list[dict[str, Any]]:
 def show(found: dict[str, Any]) -> None:
     """Print it for a person."""
     if found["state"] == "stopped":
-        typer.echo(f"Nothing runs on {found['data_dir']}.")
+        typer.echo(nothing_runs(Path(found["data_dir"])))
         if found["left_behind"]:
             typer.echo(f"Left behind by a supervisor that was killed: {', '.join(found['left_behind'])}. `xyra down` stops them, `xyra up` as well.")
         return

@@ -1,12 +1,13 @@
 """Which Kafka, which Valkey, which data directory: what the environment sets, and what follows where it sets nothing."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.local import kafka, record, valkey
-from flows.core.errors import WrongSetting
+from flows.core.errors import Unavailable, WrongSetting
 from flows.core.settings import PREFIX, Settings, load
 
 KAFKA = PREFIX + "KAFKA_BOOTSTRAP_SERVERS"
@@ -72,7 +73,29 @@ def check_installed(place: Place) -> None:
 
 
 def running(environ: Mapping[str, str], data_dir: str = "") -> Settings:
-    """Read the settings for every other command: where nothing is set, the stack that runs on this data directory tells.
+    """Read the settings for a command that asks the cluster: the one that is set, else that of the stack on this data directory.
+
+    Raises:
+        Unavailable: no cluster is set and no stack runs there; whatever listens on the default port is another's.
+        WrongSetting: as `flows.core.settings.load` says.
+
+    """
+    settings = told(environ, data_dir)
+    found = record.read(settings.data_dir)
+    if environ.get(KAFKA) or (found and found.lives()):
+        return settings
+    start = f"Start it with `xyra up --data-dir {shlex.quote(shown(settings.data_dir))}`"
+    mend = start if found else "Name the directory of a stack that runs with --data-dir or INTEGRATION_DATA_DIR"
+    raise Unavailable(f"{nothing_runs(settings.data_dir)} {mend}, or set {KAFKA} to the cluster you mean.")
+
+
+def nothing_runs(data_dir: Path) -> str:
+    """Return the sentence for a data directory on which no stack runs."""
+    return f"Nothing runs on {data_dir}{'' if record.read(data_dir) else ', and no stack has left data there'}."
+
+
+def told(environ: Mapping[str, str], data_dir: str = "") -> Settings:
+    """Read the settings as the stack that runs on this data directory tells them where nothing is set; the defaults where none runs.
 
     Raises:
         WrongSetting: as `flows.core.settings.load` says.
@@ -82,8 +105,8 @@ def running(environ: Mapping[str, str], data_dir: str = "") -> Settings:
     found = record.read(here.data_dir)
     if not found or not found.lives():
         return here
-    told = {name: text for name, text in found.settings.items() if name in TOLD and not environ.get(PREFIX + name.upper())}
-    return replace(load(environ, data_dir=str(here.data_dir), **told), data_dir=here.data_dir)
+    over = {name: text for name, text in found.settings.items() if name in TOLD and not environ.get(PREFIX + name.upper())}
+    return replace(load(environ, data_dir=str(here.data_dir), **over), data_dir=here.data_dir)
 
 
 def shown(path: Path) -> str:

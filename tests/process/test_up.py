@@ -68,6 +68,15 @@ def test_status_tells_every_process_and_an_idle_stack_is_small(stack: Stack) -> 
     assert "payment" not in stack.xyra("status").stdout
 
 
+def test_another_directory_does_not_mean_this_stack(stack: Stack) -> None:
+    """Its ports are the ones that the environment names, so only the directory tells them apart."""
+    for command in (["ledger"], ["topics", "list"]):
+        asked = stack.xyra(*command, "--data-dir", "elsewhere")
+        assert (asked.returncode, asked.stdout) == (1, "")
+        assert f"Nothing runs on {stack.home / 'elsewhere'}" in asked.stderr
+        assert stack.xyra(*command).returncode == 0
+
+
 def test_a_data_directory_has_one_supervisor(stack: Stack) -> None:
     second = stack.xyra("up")
     assert second.returncode == 3

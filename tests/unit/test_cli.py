@@ -10,8 +10,10 @@ from deploy.cli.ledger import Row
 from deploy.cli.main import app
 from deploy.cli.output import printable
 from deploy.cli.screen import commands
-from deploy.local.place import decide
-from flows.core.errors import WrongSetting
+from deploy.local import record
+from deploy.local.place import KAFKA, decide, running
+from deploy.local.processes import Identity
+from flows.core.errors import Unavailable, WrongSetting
 
 COMMANDS = ["up", "down", "status", "worker", "ledger", "settings", "topics list", "topics make", "topics read"]
 
@@ -51,7 +53,32 @@ def test_nothing_runs_on_an_empty_directory(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["status", "--json", "--data-dir", str(tmp_path)])
     assert found.exit_code == 1
     assert json.loads(found.stdout)["state"] == "stopped"
-    assert "Nothing runs" in CliRunner().invoke(app, ["down", "--data-dir", str(tmp_path)]).stdout
+    for command in ("status", "down"):
+        shown = CliRunner().invoke(app, [command, "--data-dir", str(tmp_path)]).stdout
+        assert shown == f"Nothing runs on {tmp_path}, and no stack has left data there.\n"
+
+
+ASKING = ["ledger", "worker webhooks", "topics list", "topics make", "topics read xyra.events"]
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_a_directory_without_a_stack_never_means_another_stack(tmp_path: Path, command: str) -> None:
+    for data in (tmp_path, tmp_path / "missing"):
+        done = CliRunner(env={KAFKA: ""}).invoke(app, [*command.split(), "--data-dir", str(data)])
+        assert isinstance(done.exception, Unavailable), done.output
+        assert done.exception.exit_code == 1
+        assert done.exception.detail.startswith(f"Nothing runs on {data}, and no stack has left data there. Name the directory")
+        assert f"or set {KAFKA}" in done.exception.detail
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_directory_whose_stack_was_stopped_says_how_to_start_it(tmp_path: Path) -> None:
+    record.path(tmp_path).parent.mkdir()
+    record.write(tmp_path, record.StackRecord(Identity(1, 0.0, ("gone",)), "stopped", {}))
+    with pytest.raises(Unavailable, match=rf"^Nothing runs on {tmp_path}\. Start it with `xyra up --data-dir {tmp_path}`, or set {KAFKA}"):
+        running({}, str(tmp_path))
+    assert running({KAFKA: "example:9092"}, str(tmp_path)).kafka_bootstrap_servers == "example:9092"
+    assert CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)]).stdout == f"Nothing runs on {tmp_path}.\n"
 
 
 def test_an_unknown_flow_is_named_with_those_there_are(tmp_path: Path) -> None:
