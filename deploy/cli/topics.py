@@ -2,8 +2,8 @@
 
 import base64
 import os
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import orjson
@@ -19,6 +19,8 @@ from flows.core.topics import TOPICS, Topic, changelog
 from flows.wire.kafka import client_config, ensure_topics, partition_count, wanted_partitions
 
 TIMEOUT_S = 10.0
+OTHER: Final = {"kept": "as it was made", "writer": "flows, or you", "readers": "you", "meaning": "Named by a definition, or yours."}
+"""What is known of a topic that is on the cluster and is none of this version's."""
 topics_app = typer.Typer(help="List, make and read the topics.", no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 DataDir = Annotated[str, typer.Option("--data-dir", metavar="DIR", help="The stack's data directory, over INTEGRATION_DATA_DIR.", show_default=".xyra")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -31,12 +33,20 @@ def all_topics() -> list[Topic]:
 
 @topics_app.command("list", epilog="Example: `xyra topics list --json`")
 def list_(data_dir: DataDir = "", json: Json = False) -> None:
-    """Show every topic: what stands on it, its partitions on the cluster, how long it is kept."""
-    settings = running(os.environ, data_dir)
-    rows = [
+    """Show every topic: what stands on it, its partitions on the cluster, how long it is kept; then the cluster's other ones."""
+    rows = listed(_on_cluster(running(os.environ, data_dir)))
+    if json:
+        as_json(rows)
+    else:
+        table(list(rows[0]), [["missing" if cell is None else cell for cell in row.values()] for row in rows])
+
+
+def listed(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return a row for each topic of this version, then for each other one of `counts` (partitions by name) that is not Kafka's own."""
+    rows: list[dict[str, Any]] = [
         {
             "topic": topic.name,
-            "partitions": partition_count(settings, topic.name),
+            "partitions": counts.get(topic.name),
             "kept": "compacted" if topic.compacted else f"{topic.retention_ms // 86_400_000} days",
             "writer": topic.writer,
             "readers": topic.readers,
@@ -44,10 +54,19 @@ def list_(data_dir: DataDir = "", json: Json = False) -> None:
         }
         for topic in all_topics()
     ]
-    if json:
-        as_json(rows)
-    else:
-        table(list(rows[0]), [["missing" if cell is None else cell for cell in row.values()] for row in rows])
+    others = sorted(name for name in counts.keys() - {row["topic"] for row in rows} if not name.startswith("__"))
+    return rows + [{"topic": name, "partitions": counts[name]} | OTHER for name in others]
+
+
+def _on_cluster(settings: Settings) -> dict[str, int]:
+    consumer = Consumer(client_config(settings, group_id=f"xyra-list-{uuid4()}"))
+    try:
+        found = consumer.list_topics(timeout=TIMEOUT_S).topics
+    except KafkaException as error:
+        raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not tell its topics: {error.args[0].str()}. See that it runs.") from error
+    finally:
+        consumer.close()
+    return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
 
 
 @topics_app.command("make", epilog="Example: `INTEGRATION_KAFKA_PARTITIONS=32 xyra topics make`")
@@ -89,7 +108,7 @@ def committed(settings: Settings, topic: str, *, from_beginning: bool, to_end: b
     """
     count = partition_count(settings, topic)
     if count is None:
-        raise NotFound(f"There is no topic {topic} on {settings.kafka_bootstrap_servers}. `xyra topics list` shows those of this version.")
+        raise NotFound(f"There is no topic {topic} on {settings.kafka_bootstrap_servers}. `xyra topics list` shows those there are.")
     options = {"enable_auto_commit": False, "isolation_level": "read_committed", "enable_partition_eof": True, "fetch_wait_max_ms": 50}
     consumer = Consumer(client_config(settings, group_id=f"xyra-read-{uuid4()}", **options))
     try:

@@ -10,6 +10,7 @@ from deploy.cli.ledger import Row
 from deploy.cli.main import app
 from deploy.cli.output import printable
 from deploy.cli.screen import commands
+from deploy.cli.topics import all_topics, listed
 from deploy.local import record
 from deploy.local.place import KAFKA, decide, running
 from deploy.local.processes import Identity
@@ -98,6 +99,15 @@ def test_the_commands_on_the_screen_fit_the_place(tmp_path: Path) -> None:
     assert "$INTEGRATION_ADMIN_KEY" in kept_elsewhere[0]
     assert "secret\n" not in "\n".join(kept_elsewhere)
     assert "--data-dir" not in kept_elsewhere[2]
+
+
+def test_the_list_of_topics_has_this_version_s_and_the_cluster_s_other_ones() -> None:
+    ours = [topic.name for topic in all_topics()]
+    rows = listed({"paid": 3, "__consumer_offsets": 50, ours[0]: 8, "audit": 1})
+    assert [row["topic"] for row in rows] == [*ours, "audit", "paid"]
+    assert [row["partitions"] for row in rows] == [8, *[None] * (len(ours) - 1), 1, 3]
+    assert rows[-1]["meaning"] == "Named by a definition, or yours."
+    assert len({tuple(row) for row in rows}) == 1
 
 
 @pytest.mark.parametrize(
