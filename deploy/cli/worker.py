@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from deploy.flows import FLOWS
-from deploy.local.place import running
+from deploy.local.place import told
 from deploy.local.training import await_kafka
 from flows.core.errors import WrongSetting
 
@@ -26,7 +26,7 @@ def work(environ: Mapping[str, str], flow: str, slot: int, port: int, data_dir: 
     """
     if flow not in FLOWS:
         raise WrongSetting(f"There is no flow {flow!r}. There is: {', '.join(FLOWS)}.")
-    settings = running(environ, data_dir)
+    settings = told(environ, data_dir)
     from flows.engine.worker import run
 
     loaded: Flow = import_module(FLOWS[flow]).FLOW

@@ -11,6 +11,7 @@ from flows.core.errors import Unavailable, WrongSetting
 from flows.core.settings import PREFIX, Settings, load
 
 KAFKA = PREFIX + "KAFKA_BOOTSTRAP_SERVERS"
+DATA_DIR = PREFIX + "DATA_DIR"
 REDIS = PREFIX + "REDIS_HOST"
 TOLD = ("kafka_bootstrap_servers", "redis_host", "redis_port", "http_host", "http_port", "worker_port", "workers", "local_kafka_port", "kafka_partitions")
 """Settings that a running stack tells to commands in other terminals."""
@@ -73,16 +74,16 @@ def check_installed(place: Place) -> None:
 
 
 def running(environ: Mapping[str, str], data_dir: str = "") -> Settings:
-    """Read the settings for a command that asks the cluster: the one that is set, else that of the stack on this data directory.
+    """Read the settings for a command that asks the cluster: the one that is set, else that of the stack on this data directory, else the default address.
 
     Raises:
-        Unavailable: no cluster is set and no stack runs there; whatever listens on the default port is another's.
+        Unavailable: a directory is named, no stack runs there and no cluster is set; whatever listens on the default port is another's.
         WrongSetting: as `flows.core.settings.load` says.
 
     """
     settings = told(environ, data_dir)
     found = record.read(settings.data_dir)
-    if environ.get(KAFKA) or (found and found.lives()):
+    if environ.get(KAFKA) or (found and found.lives()) or not (data_dir or environ.get(DATA_DIR)):
         return settings
     start = f"Start it with `xyra up --data-dir {shlex.quote(shown(settings.data_dir))}`"
     mend = start if found else "Name the directory of a stack that runs with --data-dir or INTEGRATION_DATA_DIR"

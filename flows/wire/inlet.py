@@ -23,7 +23,7 @@ HEARTBEAT_MS: Final = 1000
 """Also how long the others take to notice a rebalance."""
 POLL_LIMIT_MS: Final = 600_000
 """A batch, or the restore of one partition, may take this long before the group goes on without this worker."""
-PREFETCH: Final = 20_000
+PREFETCH: Final = 40_000
 PREFETCH_KIB: Final = 64 * 1024
 """What lies ready in the client: a few batches, and bounded in bytes."""
 FETCH_BACKOFF_MS: Final = 5

@@ -6,7 +6,7 @@
 import functools
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -59,12 +59,12 @@ def vector(preset: str) -> Vector:
 def with_header(request: Request, name: str, *values: bytes) -> Request:
     """Return the request with a header's lines replaced by these."""
     raw = name.lower().encode()
-    return replace(request, headers=[pair for pair in request.headers if pair[0] != raw] + [(raw, value) for value in values])
+    return request._replace(headers=[pair for pair in request.headers if pair[0] != raw] + [(raw, value) for value in values])
 
 
 def with_body(request: Request, body: bytes) -> Request:
     """Return the request with another body."""
-    return replace(request, body=body)
+    return request._replace(body=body)
 
 
 def request_of(signed: Signed, method: str = "POST") -> Request:

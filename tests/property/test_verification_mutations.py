@@ -72,7 +72,7 @@ def test_every_bit_flip_of_a_signed_url_is_refused(preset: str) -> None:
     for changed in flips(url):
         if not changed.isascii() or (escapes and changed.upper() == url.upper()):
             continue
-        assert isinstance(given.verdict(replace(given.request, url=changed.decode())), Rejected), changed
+        assert isinstance(given.verdict(given.request._replace(url=changed.decode())), Rejected), changed
 
 
 def signed(preset: str, body: bytes) -> Vector:

@@ -59,7 +59,7 @@ def test_nothing_runs_on_an_empty_directory(tmp_path: Path) -> None:
         assert shown == f"Nothing runs on {tmp_path}, and no stack has left data there.\n"
 
 
-ASKING = ["ledger", "worker webhooks", "topics list", "topics make", "topics read xyra.events"]
+ASKING = ["ledger", "topics list", "topics make", "topics read xyra.events"]
 
 
 @pytest.mark.parametrize("command", ASKING)
@@ -79,6 +79,7 @@ def test_a_directory_whose_stack_was_stopped_says_how_to_start_it(tmp_path: Path
     with pytest.raises(Unavailable, match=rf"^Nothing runs on {tmp_path}\. Start it with `xyra up --data-dir {tmp_path}`, or set {KAFKA}"):
         running({}, str(tmp_path))
     assert running({KAFKA: "example:9092"}, str(tmp_path)).kafka_bootstrap_servers == "example:9092"
+    assert running({}).kafka_bootstrap_servers  # no directory is named: the default address stands
     assert CliRunner().invoke(app, ["status", "--data-dir", str(tmp_path)]).stdout == f"Nothing runs on {tmp_path}.\n"
 
 

@@ -211,7 +211,7 @@ def test_twilio_json_is_covered_by_the_hash_in_the_url() -> None:
     signature = base64.b64encode(digest("12345", url.encode(), "sha1"))
     given = replace(vector("twilio"), request=Request("POST", url, [(b"x-twilio-signature", signature)], body))
     assert isinstance(given.verdict(), Verified)
-    assert given.verdict(replace(given.request, body=other)) == Rejected("body_hash_mismatch")
+    assert given.verdict(given.request._replace(body=other)) == Rejected("body_hash_mismatch")
     bare = base64.b64encode(digest("12345", URL.encode(), "sha1"))  # what signs the URL alone
     assert given.verdict(Request("POST", URL, [(b"x-twilio-signature", bare)], body)) == Rejected("signature_mismatch")
 
@@ -230,7 +230,7 @@ def test_twilio_signs_with_or_without_the_port(signed: str, seen: str) -> None:
 def test_no_url_is_too_odd(url: str) -> None:
     for preset in ("twilio", "square", "hubspot"):
         given = vector(preset)
-        assert isinstance(given.verdict(replace(given.request, url=url)), Rejected)
+        assert isinstance(given.verdict(given.request._replace(url=url)), Rejected)
 
 
 @pytest.mark.parametrize("body", [b"a&" * 1000, b"%41" * 100_000])
@@ -244,7 +244,7 @@ def test_without_live_secrets_nothing_holds() -> None:
     assert given.verdict(secrets=[]) == Rejected("secret_missing")
     assert vector("svix").verdict(secrets=["whsec_!"]) == Rejected("secret_malformed")
     svix = vector("svix")
-    assert svix.verdict(secrets=["whsec_!", svix.secret]) == replace(svix.expected, secret_id="s2")
+    assert svix.verdict(secrets=["whsec_!", svix.secret]) == svix.expected._replace(secret_id="s2")
 
 
 @pytest.mark.parametrize(
