@@ -1,6 +1,5 @@
 """Every preset against a request its sender signed: accepted as it is, refused once anything about it is wrong."""
 
-
 import pytest
 
 from flows.core import presets
