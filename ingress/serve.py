@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import signal
@@ -14,7 +15,7 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from flows.core.clock import SystemClock
-from flows.core.errors import Busy, XyraError
+from flows.core.errors import Busy, WrongSetting, XyraError
 from flows.core.settings import Settings
 from ingress import problems
 from ingress.app import create_app
@@ -118,7 +119,7 @@ def run(settings: Settings) -> int:
 
     Raises:
         Busy: the port is held by another process.
-        WrongSetting: a key cannot be read.
+        WrongSetting: a key cannot be read, or the host is not this machine's.
         XyraError: the process could not go on; its `exit_code` says how it ends.
 
     """
@@ -163,6 +164,8 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind((settings.http_host.strip("[]"), settings.http_port))
     except OSError as error:
         listener.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise WrongSetting(f"INTEGRATION_HTTP_HOST is {settings.http_host!r}, which is not an address of this machine: {error.strerror}.") from error
         place = f"{settings.http_host}:{settings.http_port}"
         raise Busy(f"The ingress cannot listen on {place}: {error.strerror}. Choose another INTEGRATION_HTTP_HOST or INTEGRATION_HTTP_PORT.") from error
     return listener
