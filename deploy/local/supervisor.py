@@ -102,17 +102,14 @@ class Supervisor:
         self._stopping.set()
 
     async def _start(self, between: Callable[[], object]) -> None:
-        self._launch("stores", "workers")  # a worker loads its code while the stores come up, and waits for them by itself
+        # All at once: workers and door load their code while the stores come up, and wait for them by themselves.
+        self._keepers = {child.part.name: asyncio.create_task(self._keep(child)) for child in self._children}
         await self._all_ready("stores")
         await asyncio.to_thread(between)
-        self._launch("door")
         await self._all_ready("workers", "door")
 
     def _of(self, *stages: Stage) -> list[Child]:
         return [child for child in self._children if child.part.stage in stages]
-
-    def _launch(self, *stages: Stage) -> None:
-        self._keepers |= {child.part.name: asyncio.create_task(self._keep(child)) for child in self._of(*stages)}
 
     async def _all_ready(self, *stages: Stage) -> None:
         for child in self._of(*stages):
