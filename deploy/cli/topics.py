@@ -16,7 +16,7 @@ from deploy.local.place import running
 from flows.core.errors import NotFound, Unavailable
 from flows.core.settings import Settings
 from flows.core.topics import TOPICS, Topic, changelog
-from flows.wire.kafka import client_config, ensure_topics, partition_count, wanted_partitions
+from flows.wire.kafka import client_config, ensure_topics, partition_count, partition_counts, wanted_partitions
 
 TIMEOUT_S = 10.0
 OTHER: Final = {"kept": "as it was made", "writer": "flows, or you", "readers": "you", "meaning": "Named by a definition, or yours."}
@@ -34,7 +34,7 @@ def all_topics() -> list[Topic]:
 @topics_app.command("list", epilog="Example: `xyra topics list --json`")
 def list_(data_dir: DataDir = "", json: Json = False) -> None:
     """Show every topic: what stands on it, its partitions on the cluster, how long it is kept; then the cluster's other ones."""
-    rows = listed(_on_cluster(running(os.environ, data_dir)))
+    rows = listed(partition_counts(running(os.environ, data_dir)))
     if json:
         as_json(rows)
     else:
@@ -56,17 +56,6 @@ def listed(counts: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
     others = sorted(name for name in counts.keys() - {row["topic"] for row in rows} if not name.startswith("__"))
     return rows + [{"topic": name, "partitions": counts[name]} | OTHER for name in others]
-
-
-def _on_cluster(settings: Settings) -> dict[str, int]:
-    consumer = Consumer(client_config(settings, group_id=f"xyra-list-{uuid4()}"))
-    try:
-        found = consumer.list_topics(timeout=TIMEOUT_S).topics
-    except KafkaException as error:
-        raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not tell its topics: {error.args[0].str()}. See that it runs.") from error
-    finally:
-        consumer.close()
-    return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
 
 
 @topics_app.command("make", epilog="Example: `INTEGRATION_KAFKA_PARTITIONS=32 xyra topics make`")

@@ -77,7 +77,19 @@ def partition_count(settings: Settings, name: str) -> int | None:
         Unavailable: the cluster does not answer.
 
     """
-    return _counts(_admin(settings), settings).get(name)
+    return partition_counts(settings).get(name)
+
+
+def partition_counts(settings: Settings) -> dict[str, int]:
+    """Return how many partitions each topic of the cluster has, Kafka's own among them.
+
+    Blocks for 10 s at most.
+
+    Raises:
+        Unavailable: the cluster does not answer.
+
+    """
+    return _counts(_admin(settings), settings)
 
 
 def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> list[str]:
