@@ -164,8 +164,8 @@ class Settings:
     )
     workers: int = _setting("1", _whole(1, 64), "Worker processes that `xyra up` starts for each flow.")
     worker_port: int = _setting("9100", PORT, "First port for the workers' own `/metrics` and `/health`; each slot takes the next one.")
-    batch_records: int = _setting("10000", _whole(1, 100_000), "Most records a worker takes in one transaction.")
-    batch_wait_ms: int = _setting("20", _whole(1, 1000), "How long a worker waits for a batch to fill.")
+    batch_records: int = _setting("25000", _whole(1, 100_000), "Most records a worker takes in one transaction.")
+    batch_wait_ms: int = _setting("15", _whole(1, 1000), "How long a worker waits for a batch to fill.")
     dedupe_window_seconds: int = _setting("604800", _whole(1, 7_776_000), "How long a webhook's id is remembered where its definition says nothing.")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "Least severe log line that is written.")
 

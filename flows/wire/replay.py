@@ -12,6 +12,8 @@ from flows.core.settings import Settings
 from flows.wire.kafka import client_config
 
 PORTION: Final = 5000
+FETCH_BACKOFF_MS: Final = 5
+"""How soon more is fetched once the client's queue was full; its own second would be most of a restore."""
 POLL_S: Final = 0.5
 ASK_S: Final = 10.0
 
@@ -76,6 +78,7 @@ class Replay:
                 isolation_level="read_committed",
                 auto_offset_reset="error",
                 fetch_wait_max_ms=50,
+                fetch_queue_backoff_ms=FETCH_BACKOFF_MS,
                 queued_min_messages=100_000,
                 queued_max_messages_kbytes=32_768,
             )
@@ -99,6 +102,7 @@ class Replay:
             Unavailable: nothing new came for `stall_s`, or the broker refused.
 
         """
+        self._find_leader()
         self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
         position, moved = start, time.monotonic()
         while position < end:
@@ -111,6 +115,13 @@ class Replay:
                     f"Reading {self._where} stands still at offset {position:,} of {end:,} since {self._stall_s:g} s: "
                     "a transaction is still open there, or the broker is away. See the broker's log; the next start tries again."
                 )
+
+    def _find_leader(self) -> None:
+        """Have the partition's leader known before it is assigned: the client would look for it once a second, and most often just too early."""
+        try:
+            self._consumer.list_topics(self._topic, timeout=ASK_S)
+        except KafkaException as error:
+            raise Unavailable(f"Who leads {self._where} could not be asked: {error.args[0].str()}. See that Kafka runs; the next start tries again.") from error
 
     def _messages(self) -> list[Message]:
         """Wait for one message and take what came with it; `consume` alone would wait until a portion is full."""
