@@ -1,6 +1,7 @@
 """TCP ports: which are free, and who holds one that is not."""
 
 import contextlib
+import errno
 import socket
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -83,11 +84,16 @@ def check(wanted: Iterable[Wanted]) -> None:
     """See that every port is free.
 
     Raises:
-        Busy: one or more are not; the text names the part, the port, who holds it and the setting.
+        Busy: one or more are not; the text names the part, the port, why it cannot be had and the setting.
 
     """
-    busy = [
-        f"Port {w.port} for {w.part} is held by {holder(w.port)}: stop that, or set {w.setting} to another port" for w in wanted if not is_free(w.host, w.port)
-    ]
+    busy = [why_not(w, error) for w in wanted if (error := _refusal(w.host, w.port)) is not None]
     if busy:
         raise Busy(". ".join(busy) + ".")
+
+
+def why_not(wanted: Wanted, error: OSError) -> str:
+    """Say why a part cannot have its port, and what to do."""
+    if error.errno == errno.EACCES:
+        return f"Port {wanted.port} for {wanted.part} is one that only root may listen on: set {wanted.setting} to one from 1024 up"
+    return f"Port {wanted.port} for {wanted.part} is held by {holder(wanted.port)}: stop that, or set {wanted.setting} to another port"

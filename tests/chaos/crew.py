@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ class Member:
 
     name: str
     command: Sequence[str]
+    env: Mapping[str, str]
     process: subprocess.Popen[bytes]
     again_at: float = 0.0
     """When it is to be started again, monotonic; 0 while it runs."""
@@ -45,21 +46,22 @@ class Crew:
             INTEGRATION_HTTP_PORT=str(self.port),
             INTEGRATION_ADMIN_KEY=ADMIN_KEY,
             INTEGRATION_KAFKA_PARTITIONS=str(partitions),
-            INTEGRATION_BATCH_RECORDS="500",  # so that a kill finds a transaction open more often
         )
         self.members: dict[str, Member] = {}
         self._add("ingress", [sys.executable, "-m", "ingress"])
         first = free_port(workers)
+        # One worker takes the large batches of the default, the others small ones, so that a kill finds a transaction open more often.
         for slot in range(workers):
             command = [sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", str(slot), "--port", str(first + slot)]
-            self._add(f"worker-{slot}", command)
+            self._add(f"worker-{slot}", command, {"INTEGRATION_BATCH_RECORDS": "500"} if slot else {})
 
     def workers(self) -> list[str]:
         """Return the names of the workers."""
         return [name for name in self.members if name != "ingress"]
 
-    def _add(self, name: str, command: Sequence[str]) -> None:
-        self.members[name] = Member(name, command, start(command, self._log(name), self._env))
+    def _add(self, name: str, command: Sequence[str], own: Mapping[str, str] | None = None) -> None:
+        env = {**self._env, **(own or {})}
+        self.members[name] = Member(name, command, env, start(command, self._log(name), env))
 
     def _log(self, name: str) -> Path:
         return self._home / f"{name}.log"
@@ -93,7 +95,7 @@ class Crew:
         self._restart(member)
 
     def _restart(self, member: Member) -> None:
-        member.process, member.again_at = start(member.command, self._log(member.name), self._env), 0.0
+        member.process, member.again_at = start(member.command, self._log(member.name), member.env), 0.0
 
     def stop(self) -> None:
         """Ask every process to leave, the ingress first; each must do so in order. Nothing is left to do the second time."""

@@ -1,5 +1,6 @@
 """The pure parts of the local stack: waiting, ports, locked jars, what the environment decides, exit codes, logs."""
 
+import errno
 import hashlib
 import re
 import socket
@@ -51,6 +52,11 @@ def test_a_busy_port_is_named_with_its_holder_and_its_setting() -> None:
         with pytest.raises(Busy, match=rf"Port {port} for Kafka is held by .*process \d+.*set INTEGRATION_LOCAL_KAFKA_PORT"):
             ports.check([ports.Wanted("127.0.0.1", port, "Kafka", "INTEGRATION_LOCAL_KAFKA_PORT")])
     ports.check([ports.Wanted("127.0.0.1", port, "Kafka", "INTEGRATION_LOCAL_KAFKA_PORT")])
+
+
+def test_a_port_that_only_root_may_have_is_not_called_held() -> None:
+    sentence = ports.why_not(ports.Wanted("127.0.0.1", 80, "the ingress", "INTEGRATION_HTTP_PORT"), PermissionError(errno.EACCES, "Permission denied"))
+    assert sentence == "Port 80 for the ingress is one that only root may listen on: set INTEGRATION_HTTP_PORT to one from 1024 up"
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "2001:db8::7", "[2001:db8::7]", "no-such-host.invalid", "two..dots"])
