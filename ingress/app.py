@@ -14,7 +14,8 @@ from ingress.auth import KeyCheck
 from ingress.body import Receive
 from ingress.control import control_plane
 from ingress.door import Door
-from ingress.intake import ROUTE, Scope
+from ingress.intake import ROUTE
+from ingress.judgement import Scope
 from ingress.metrics import flow_readings
 
 WEBHOOKS: Final = "/integration/webhooks/"

@@ -5,49 +5,31 @@ needs is in memory; nothing here blocks or asks anybody but the broker.
 """
 
 import asyncio
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from flows.core import ids, record, signals, topics
+from flows.core import record, signals, topics
 from flows.core.clock import Clock
-from flows.core.errors import Gone, Refused, TooLarge, Unauthorized, Unavailable, XyraError
+from flows.core.errors import Refused, TooLarge, Unavailable
 from flows.core.settings import Settings
-from flows.wire.produce import Delivery, LoopProducer
+from flows.wire.produce import Delivery, Headers, LoopProducer, Outcome
 from flows.wire.telemetry import Telemetry
-from ingress.answers import Answer, Send, accepted, of_challenge, of_error, respond
+from ingress.answers import Answer, Send, of_challenge, of_error, respond
 from ingress.body import Budget, Disconnected, Patience, Receive, inflate, read_body
-from ingress.envelope import attributes, http_header, identify
+from ingress.judgement import NOBODY, Arrival, Scope, Turned, judge, not_written, url_of
 from ingress.tallies import Tallies
 from ingress.verification import Rejected, Request, Verified, decoy_verify
 from ingress.view import Definitions, Endpoint
-
-Scope = MutableMapping[str, Any]
 
 ROUTE: Final = "/integration/webhooks/{endpoint_id}"
 LARGE: Final = 256 * 1024
 """From here on a body is hashed in a thread: a millisecond in the loop is a millisecond for everybody."""
 UNKNOWN: Final = "-"
 ACCEPTED: Final = 202
-NOBODY: Final = Unauthorized("The endpoint is unknown, or the signature does not hold.")
-"""One answer for both, so that nobody learns which endpoints there are."""
-
-
 PLAIN: Final = frozenset({b"", b"identity"})
-DEFAULT_TYPE: Final = b"application/octet-stream"
 VOUCHED: Final = Verified("", None, None, None)
-
-
-class Turned(Exception):
-    """A webhook is turned away: why, for the metrics, and what its sender is told."""
-
-    def __init__(self, reason: str, error: XyraError, *, close: bool = False) -> None:
-        """Take the reason's code, the error to answer with, and whether the connection is of no more use."""
-        super().__init__(reason)
-        self.reason = reason
-        self.error = error
-        self.close = close
 
 
 class Landed(NamedTuple):
@@ -118,14 +100,48 @@ class Intake:
             self._count_rejected(endpoint_id, "disconnected")
             return
         except Turned as turned:
-            self._count_rejected(endpoint_id, turned.reason)
-            answer = of_error(turned.error, close=turned.close)
+            answer = self._turned(endpoint_id, turned)
         finally:
-            self._budget.give_back(held)
-            self.in_flight -= 1
-            self._seconds.observe(monotonic() - started)
+            self._let_go(held, started)
         self._count_answer(answer)
         await respond(answer, send)
+
+    def takes_whole(self, size: int) -> bool:
+        """Tell whether `take` is for a body of that size, in bytes."""
+        return size < LARGE and size <= self._limit
+
+    def take(self, endpoint_id: str, scope: Scope, body: bytes, answer: Callable[[Answer], None]) -> None:
+        """Take a POST that has come whole and is not packed, as nearly all have: what `receive` does, without a task for each.
+
+        `answer` is called once, at once or when the broker has answered, and must not raise.
+        """
+        started = monotonic()
+        self.in_flight += 1
+        held = 0
+
+        def done(found: Answer) -> None:
+            self._let_go(held, started)
+            self._count_answer(found)
+            answer(found)
+
+        def written(outcome: Outcome) -> None:
+            done(self._written(arrival) if isinstance(outcome, Delivery) else self._turned(endpoint_id, not_written(outcome)))
+
+        try:
+            self._admit()
+            self._hold(len(body))
+            held = len(body)
+            judged = self._judge_whole(endpoint_id, scope, body)
+            if isinstance(judged, Answer):
+                done(judged)
+                return
+            arrival = judged
+            self._post(arrival, written)
+        except Turned as turned:
+            done(self._turned(endpoint_id, turned))
+        except BaseException:
+            self._let_go(held, started)
+            raise
 
     def ask(self, endpoint_id: str, scope: Scope) -> Answer | None:
         """Answer a GET or HEAD with which a sender asks whether the endpoint is its own; None: it asks nothing that is answered here."""
@@ -135,7 +151,7 @@ class Intake:
             return None
         if endpoint is None or endpoint.stored.status != "active" or "GET" not in endpoint.asks:
             return None
-        request = Request(scope["method"], self._url(scope, dict(scope["headers"])), scope["headers"], b"")
+        request = self._request(scope, dict(scope["headers"]), b"")
         asked = endpoint.scheme.challenge(request, endpoint.live(self._clock.now_ms()))
         return None if asked is None else of_challenge(asked)
 
@@ -153,30 +169,58 @@ class Intake:
         except Refused as error:
             raise Turned(error.code, error, close=True) from error  # what is left of the body would be read as the next request
 
+    def _hold(self, size: int) -> None:
+        try:
+            self._budget.take(size)
+        except Unavailable as error:
+            raise Turned("overload", error) from error
+
+    def _let_go(self, held: int, started: float) -> None:
+        self._budget.give_back(held)
+        self.in_flight -= 1
+        self._seconds.observe(monotonic() - started)
+
     async def _handle(self, endpoint_id: str, scope: Scope, headers: dict[bytes, bytes], wire: bytes, probe: Probe | None) -> Answer:
         now_ms = self._clock.now_ms()
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         body = wire if encoding in PLAIN else await self._inflated(wire, encoding.decode("latin-1"))
-        request = Request(scope["method"], self._url(scope, headers), scope["headers"], wire)
+        request = self._request(scope, headers, wire)
         endpoint = self._endpoint(endpoint_id)
         if endpoint is None:
             await self._pretend(request, body)
             raise Turned("unknown_endpoint", NOBODY)
         verdict = VOUCHED if probe is not None and probe.trust else await self._verify(endpoint, request, body, now_ms)
-        if endpoint.stored.status == "active" and "POST" in endpoint.asks and probe is None:
-            asked = endpoint.scheme.challenge(request, endpoint.live(now_ms), verdict)
-            if asked is not None:
-                return of_challenge(asked)
-        if isinstance(verdict, Rejected):
-            raise Turned(verdict.reason, NOBODY)
-        if endpoint.stored.status != "active":  # told only to whom the endpoint knows: to anybody else it looks like one that never was
-            raise Turned("inactive", Gone(f"The endpoint {endpoint_id} was deactivated; nothing was taken."))
-        event_id = ids.event_id(now_ms)
-        delivery = await self._produce(endpoint, scope, headers, body, verdict, event_id, now_ms, probe)
+        judged = judge(endpoint, scope, headers, request, body, verdict, now_ms, test=probe is not None)
+        if isinstance(judged, Answer):
+            return judged
+        try:
+            delivery = await self._producer.send(topics.WEBHOOKS.name, judged.key, judged.body, self._fields(judged))
+        except (TooLarge, Unavailable) as error:
+            raise not_written(error) from error
         if probe is not None:
-            probe.landed.append(Landed(event_id, delivery, verdict.secret_id))
-        self._count_accepted(endpoint, verdict.secret_id, len(body), now_ms)
-        return accepted(event_id, endpoint.scheme.verification.success_status)
+            probe.landed.append(Landed(judged.event_id, delivery, judged.secret_id))
+        return self._written(judged)
+
+    def _judge_whole(self, endpoint_id: str, scope: Scope, body: bytes) -> Answer | Arrival:
+        now_ms, headers = self._clock.now_ms(), dict(scope["headers"])
+        request = self._request(scope, headers, body)
+        endpoint = self._endpoint(endpoint_id)
+        if endpoint is None:
+            decoy_verify(request)
+            raise Turned("unknown_endpoint", NOBODY)
+        return judge(endpoint, scope, headers, request, body, endpoint.scheme.verify(request, endpoint.live(now_ms), now_ms), now_ms)
+
+    def _post(self, arrival: Arrival, written: Callable[[Outcome], None]) -> None:
+        try:
+            self._producer.post(topics.WEBHOOKS.name, arrival.key, arrival.body, self._fields(arrival), written)
+        except Unavailable as error:
+            raise not_written(error) from error
+
+    def _fields(self, arrival: Arrival) -> Headers:
+        return [*arrival.fields, (record.CONFIG_OFFSET, self._definitions.offset_text)]
+
+    def _request(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Request:
+        return Request(scope["method"], url_of(scope, headers, self._settings.http_public_url), scope["headers"], body)
 
     def _endpoint(self, endpoint_id: str) -> Endpoint | None:
         try:
@@ -210,50 +254,21 @@ class Intake:
         if body is not request.body:
             await asyncio.to_thread(decoy_verify, Request(request.method, request.url, request.headers, body))
 
-    async def _produce(
-        self, endpoint: Endpoint, scope: Scope, headers: dict[bytes, bytes], body: bytes, verified: Verified, event_id: str, now_ms: int, probe: Probe | None
-    ) -> Delivery:
-        sender_id, key = identify(endpoint.places, verified.sender_id, headers, body)
-        content_type = headers.get(b"content-type", DEFAULT_TYPE).decode("latin-1")
-        fields = attributes(endpoint.stored.definition.endpoint_id, event_id, now_ms, content_type)
-        fields += [
-            (record.CONFIG_OFFSET, self._definitions.offset_text),
-            (record.KEY_ID, verified.secret_id),
-            (record.HTTP, http_header(scope, endpoint.hidden)),
-        ]
-        if verified.event_type:
-            fields.append((record.CE_TYPE, verified.event_type))
-        if sender_id:
-            fields.append((record.SENDER_ID, sender_id))
-        if probe is not None:
-            fields += [(record.TEST, "1"), (record.TRACE, "1")]
-        try:
-            return await self._producer.send(topics.WEBHOOKS.name, key, body, fields)
-        except TooLarge as error:
-            raise Turned("too_large_for_broker", error) from error
-        except Unavailable as error:
-            raise Turned("unavailable", error) from error
-
-    def _url(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
-        """Return the URL as the sender saw it; a lie in the proxy's headers breaks the signature and nothing else."""
-        base = self._settings.http_public_url
-        if not base:
-            host = headers.get(b"x-forwarded-host") or headers.get(b"host", b"")
-            proto = headers.get(b"x-forwarded-proto", scope["scheme"].encode())
-            base = f"{proto.decode('latin-1')}://{host.decode('latin-1')}"
-        query = scope["query_string"]
-        path = scope["raw_path"].decode("latin-1")
-        return f"{base}{path}?{query.decode('latin-1')}" if query else base + path
-
-    def _count_accepted(self, endpoint: Endpoint, secret_id: str, size: int, now_ms: int) -> None:
-        tally = endpoint.tally
+    def _written(self, arrival: Arrival) -> Answer:
+        """Count a webhook that is on the log, and say so."""
+        tally = arrival.endpoint.tally
         tally.received += 1
         tally.accepted += 1
-        tally.last_received_ms = now_ms
-        tally.keys[secret_id] = now_ms
+        tally.last_received_ms = arrival.now_ms
+        tally.keys[arrival.secret_id] = arrival.now_ms
         tally.changed = True
         self._accepted.inc()
-        self._bytes.inc(size)
+        self._bytes.inc(len(arrival.body))
+        return arrival.accepted()
+
+    def _turned(self, endpoint_id: str, turned: Turned) -> Answer:
+        self._count_rejected(endpoint_id, turned.reason)
+        return of_error(turned.error, close=turned.close)
 
     def _count_answer(self, answer: Answer) -> None:
         if answer.status == ACCEPTED:

@@ -12,85 +12,20 @@ from typing import Any, Final
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from flows.core.clock import SystemClock
 from flows.core.errors import Busy, WrongSetting, XyraError
 from flows.core.settings import Settings
-from ingress import problems
 from ingress.app import create_app
+from ingress.protocol import DoorProtocol
 
 LOG: Final = logging.getLogger("xyra.ingress")
 DRAIN_S: Final = 1
 """How long requests in hand may go on after the signal; flushing what they produced takes up to a second more."""
-HEAD_S: Final = 10.0
-"""How long a sender may take over a request's head."""
-MOST_HEAD: Final = 64 * 1024
 KEEP_ALIVE_S: Final = 30
 BACKLOG: Final = 2048
 GC_AFTER: Final = 20_000
 """Young objects that start a collection: a few thousand belong to the requests in hand, and would be walked through in vain."""
-
-
-class DoorProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 with bounds on the head of a request, in bytes and in time, and problem documents for what is no HTTP."""
-
-    _head_bytes = 0
-    _in_head = True
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it the same way
-        """Begin to wait for a first request."""
-        super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_S, self._late)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head that has not come whole; past the bound the connection ends."""
-        super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD:
-                self._end(431, f"The head of the request is larger than {MOST_HEAD:,} bytes.")
-            elif self._head_timer is None:
-                self._head_timer = self.loop.call_later(HEAD_S, self._late)
-
-    def on_message_begin(self) -> None:
-        """Begin a request's head."""
-        self._in_head = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """End a request's head; most come whole, in one piece, and have cost nothing here."""
-        self._in_head, self._head_bytes = False, 0
-        if self._head_timer is not None:
-            self._stop_timer()
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's sentence; ours is a problem document
-        """Say that it was no HTTP."""
-        self._end(400, "The request is not valid HTTP/1.1.")
-
-    def _late(self) -> None:
-        if not self.transport.is_closing():
-            self._end(408, f"The head of the request was not complete after {HEAD_S:g} s.")
-
-    def _end(self, status: int, detail: str) -> None:
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:  # an answer under way is not to be mixed with another
-            answer = problems.of_status(status, detail, {"connection": "close"})
-            lines = [f"HTTP/1.1 {answer.status} ", *(f"\r\n{name}: {value}" for name, value in answer.headers), "\r\n\r\n"]
-            self.transport.write("".join(lines).encode("latin-1") + answer.body)
-        self.transport.close()
-
-    def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
 
 class Server(uvicorn.Server):

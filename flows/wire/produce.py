@@ -1,9 +1,8 @@
-"""A producer that one event loop owns: send gives a future, and delivery reports are taken in the loop itself."""
+"""A producer that one event loop owns: what becomes of a record is told in the loop itself, by a call or a future."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -33,12 +32,37 @@ class Delivery(NamedTuple):
     offset: int
 
 
+Outcome = Delivery | TooLarge | Unavailable
+"""What became of a record: where it stands, or why it was not acknowledged."""
+
+
+class _Waiting:
+    """A record on its way: told of its end once, by whichever comes first, its report or its time."""
+
+    __slots__ = ("_producer", "_tell", "over", "sent")
+
+    def __init__(self, producer: "LoopProducer", tell: Callable[[Outcome], None], sent: float) -> None:
+        """Take whom to tell, and the time it was sent."""
+        self._producer, self._tell, self.sent = producer, tell, sent
+        self.over = False
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell, unless that was done."""
+        if not self.over:
+            self.over = True
+            self._tell(outcome)
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        """Take the client's delivery report."""
+        self.end(self._producer.outcome(error, message, self.sent))
+
+
 class LoopProducer:
     """An idempotent producer with `acks=all` for one event loop; no thread is switched to for a message.
 
-    A future that failed for time-out may still stand for a record that lands: an acknowledgement can be lost, a
-    record cannot be called back. Whoever sends again therefore sends the same id again. A crash here loses what was
-    not acknowledged, and nobody was told that it had been.
+    A record whose time was over may land all the same: an acknowledgement can be lost, a record cannot be called back.
+    Whoever sends again therefore sends the same id again. A crash here loses what was not acknowledged, and nobody was told
+    that it had been.
     """
 
     def __init__(self, settings: Settings, clock: Clock, observe_ack: Callable[[float], None]) -> None:
@@ -54,7 +78,7 @@ class LoopProducer:
         self._monotonic = clock.monotonic
         self._observe_ack = observe_ack
         self._timeout_s = settings.webhook_ack_timeout_ms / 1000
-        self._pending: deque[tuple[float, asyncio.Future[Delivery]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._producer = self._made()
         self.last_ack: float | None = None
@@ -76,26 +100,40 @@ class LoopProducer:
             )
         )
 
-    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> "asyncio.Future[Delivery]":
-        """Hand a record to the client and return a future of where it stands; does not block.
+    def post(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None, tell: Callable[[Outcome], None]) -> None:
+        """Hand a record to the client; does not block.
 
-        The future fails with `Unavailable` when no acknowledgement came in `webhook_ack_timeout_ms` (the record may
-        land all the same), and with `TooLarge` when the broker takes no record of that size.
+        `tell` is called once, later and in the loop, and must not raise: with where the record stands; with `Unavailable` when no
+        acknowledgement came in `webhook_ack_timeout_ms` (it may land all the same); with `TooLarge` when the broker takes none of that size.
 
         Raises:
-            Unavailable: the queue to the broker is full; the record was not taken.
+            Unavailable: the queue to the broker is full; the record was not taken, and `tell` is not called.
 
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Delivery] = loop.create_future()
         now = self._monotonic()
+        waiting = _Waiting(self, tell, now)
         try:
-            self._producer.produce(topic, value, key, headers=headers, on_delivery=partial(self._report, future, now))
+            self._producer.produce(topic, value, key, headers=headers, on_delivery=waiting.report)
         except (BufferError, KafkaException) as error:
             raise Unavailable(f"Kafka at {self._settings.kafka_bootstrap_servers} takes nothing more now ({error}).", retry_after_s=1) from error
-        self._pending.append((now + self._timeout_s, future))
+        self._waiting.append(waiting)
         if self._timer is None:
+            loop = asyncio.get_running_loop()
             self._timer = loop.call_later(POLL_S, self._pump, loop)
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> "asyncio.Future[Delivery]":
+        """Do the same and return a future of where the record stands, which fails with what `post` would tell; raises as `post` does."""
+        future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Outcome) -> None:
+            if future.done():
+                return  # nobody waits any more
+            if isinstance(outcome, Delivery):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
+
+        self.post(topic, key, value, headers, settle)
         return future
 
     def serve(self) -> None:
@@ -119,25 +157,23 @@ class LoopProducer:
 
     def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         self._producer.poll(0)
-        pending, now = self._pending, self._monotonic()
+        waiting, overdue = self._waiting, self._monotonic() - self._timeout_s
         # All wait equally long, so the oldest is first: looking at the head is enough.
-        while pending and (pending[0][1].done() or pending[0][0] <= now):
-            future = pending.popleft()[1]
-            if not future.done():
-                future.set_exception(self._late())
-        self._timer = loop.call_later(POLL_S, self._pump, loop) if pending else None
+        while waiting and (waiting[0].over or waiting[0].sent <= overdue):
+            found = waiting.popleft()
+            if not found.over:
+                found.end(self._late())
+        self._timer = loop.call_later(POLL_S, self._pump, loop) if waiting else None
 
-    def _report(self, future: "asyncio.Future[Delivery]", sent: float, error: KafkaError | None, message: Message) -> None:
+    def outcome(self, error: KafkaError | None, message: Message, sent: float) -> Outcome:
+        """Say what a delivery report means; for `_Waiting`."""
         if error is None:
             self.last_ack = now = self._monotonic()
             self._observe_ack(now - sent)
-            if not future.done():
-                future.set_result(Delivery(message.partition() or 0, message.offset() or 0))
-            return
+            return Delivery(message.partition() or 0, message.offset() or 0)
         if error.fatal():
             self._producer = self._made()  # an idempotent producer that has lost its place is of no more use; what it held has failed
-        if not future.done():
-            future.set_exception(self._error(error))
+        return self._error(error)
 
     def _late(self) -> Unavailable:
         text = f"Kafka at {self._settings.kafka_bootstrap_servers} did not acknowledge within {self._timeout_s:g} s; send it again, with the same id."

@@ -1,0 +1,180 @@
+"""One connection: uvicorn's HTTP/1.1, bounded before a request has even begun, with a short way for webhooks that come whole.
+
+Nearly every webhook comes in one read: a head, a body of a kilobyte. Such a one is taken right here, and the broker's
+acknowledgement writes its answer, in one piece; no task is made for it and no ASGI message passed. Everything else, and
+everything that is unclear, goes uvicorn's way to the app. Both ways end in `Intake`, which decides in one place.
+"""
+
+import asyncio
+import logging
+from typing import Any, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from ingress import problems
+from ingress.answers import Answer, of_problem
+from ingress.app import Ingress, hot_endpoint
+from ingress.judgement import Scope
+
+LOG: Final = logging.getLogger("xyra.ingress")
+HEAD_S: Final = 10.0
+"""How long a sender may take over a request's head."""
+MOST_HEAD: Final = 64 * 1024
+ASKING: Final = frozenset({b"content-encoding", b"expect", b"upgrade"})
+"""Headers of a request that needs more than being taken: to be unpacked, answered first, or spoken to otherwise."""
+
+
+class Exchange:
+    """A webhook taken the short way, and its answer to come; in uvicorn's eyes the connection's present request and response."""
+
+    def __init__(self, protocol: "DoorProtocol", keep_alive: bool) -> None:  # noqa: FBT001  as its twin in uvicorn
+        """Take the connection, and whether it stays open."""
+        self._protocol = protocol
+        self.keep_alive = keep_alive
+        self.response_complete = False
+        self.disconnected = False
+        self.message_event = self
+
+    def set(self) -> None:
+        """Hear that the connection is lost; the webhook goes on the log all the same."""
+
+    def answer(self, answer: Answer) -> None:
+        """Write the answer; nothing when there is nobody left to read it."""
+        if self.response_complete:
+            return
+        self.response_complete = True
+        if not self.disconnected:
+            self._protocol.write(answer, self.keep_alive)
+
+
+class DoorProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 with bounds on the head of a request, in bytes and in time, and problem documents for what is no HTTP."""
+
+    _head_bytes = 0
+    _in_head = True
+    _head_timer: asyncio.TimerHandle | None = None
+    _endpoint_id: str | None = None
+    """Whose webhook is being read that may go the short way; its body so far is in `_body`."""
+    _body: bytes = b""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        """Take what uvicorn hands every protocol."""
+        super().__init__(*args, **more)
+        self._intake = cast("Ingress", self.config.app).door.intake
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it the same way
+        """Begin to wait for a first request."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_S, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes of a head that has not come whole; past the bound the connection ends."""
+        super().data_received(data)
+        if self._endpoint_id is not None and not self.transport.is_closing():  # its body has not come whole
+            self._the_usual_way()
+        if self._in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD:
+                self._end(431, f"The head of the request is larger than {MOST_HEAD:,} bytes.")
+            elif self._head_timer is None:
+                self._head_timer = self.loop.call_later(HEAD_S, self._late)
+
+    def on_message_begin(self) -> None:
+        """Begin a request's head."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """End a request's head; most come whole, in one piece, and have cost nothing here."""
+        self._in_head, self._head_bytes = False, 0
+        if self._head_timer is not None:
+            self._stop_timer()
+        self._endpoint_id = self._webhook()
+        if self._endpoint_id is None:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        if self._endpoint_id is None:
+            super().on_body(body)
+        else:
+            self._body = self._body + body if self._body else body
+
+    def on_message_complete(self) -> None:
+        """End a request: a webhook that came whole is taken at once."""
+        if self._endpoint_id is None:
+            super().on_message_complete()
+        elif self._intake.takes_whole(len(self._body)):
+            self._take(self._endpoint_id)
+        else:
+            self._the_usual_way()
+            super().on_message_complete()
+
+    def _webhook(self) -> str | None:
+        """Return whose webhook begins, if it may go the short way: nothing is under way on the connection, and it asks for nothing special."""
+        cycle: RequestResponseCycle | None = self.cycle
+        busy = (cycle is not None and not cycle.response_complete) or self.flow.write_paused
+        if busy or self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1" or b"%" in self.url or b"#" in self.url:
+            return None
+        if not ASKING.isdisjoint(name for name, _ in self.headers):
+            return None
+        raw_path, _, query = self.url.partition(b"?")
+        path = raw_path.decode("latin-1")
+        endpoint_id = hot_endpoint(path)
+        if endpoint_id is not None:
+            cast("Scope", self.scope).update(method="POST", path=path, raw_path=raw_path, query_string=query)
+        return endpoint_id
+
+    def _take(self, endpoint_id: str) -> None:
+        body, self._body, self._endpoint_id = self._body, b"", None
+        exchange = Exchange(self, self.parser.should_keep_alive())
+        self.cycle = cast("RequestResponseCycle", exchange)
+        try:
+            self._intake.take(endpoint_id, cast("Scope", self.scope), body, exchange.answer)
+        except Exception:  # whatever it is, it is ours, and concerns this request alone
+            LOG.exception("A webhook could not be taken.")
+            exchange.answer(of_problem(problems.of_status(500, "The ingress failed on this request; its log says where.")))
+
+    def _the_usual_way(self) -> None:
+        """Hand what has been read of a webhook to uvicorn, as if it had had it from the start."""
+        body, self._body, self._endpoint_id = self._body, b"", None
+        super().on_headers_complete()
+        if body:
+            super().on_body(body)
+
+    def write(self, answer: Answer, keep_alive: bool) -> None:  # noqa: FBT001  as uvicorn's own
+        """Write a whole answer, and go on to the next request."""
+        parts = [STATUS_LINE[answer.status]]
+        for name, value in (*self.server_state.default_headers, *answer.headers):
+            parts += (name, b": ", value, b"\r\n")
+        parts += (b"\r\n", answer.body) if keep_alive else (b"connection: close\r\n\r\n", answer.body)
+        self.transport.write(b"".join(parts))
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's sentence; ours is a problem document
+        """Say that it was no HTTP."""
+        self._end(400, "The request is not valid HTTP/1.1.")
+
+    def _late(self) -> None:
+        if not self.transport.is_closing():
+            self._end(408, f"The head of the request was not complete after {HEAD_S:g} s.")
+
+    def _end(self, status: int, detail: str) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:  # an answer under way is not to be mixed with another
+            answer = problems.of_status(status, detail, {"connection": "close"})
+            lines = [f"HTTP/1.1 {answer.status} ", *(f"\r\n{name}: {value}" for name, value in answer.headers), "\r\n\r\n"]
+            self.transport.write("".join(lines).encode("latin-1") + answer.body)
+        self.transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
