@@ -52,10 +52,16 @@ class DoorProtocol(HttpToolsProtocol):
 
     _head_bytes = 0
     _in_head = True
+    _head_began = False
+    """Whether it began in the present read, which may hold whole requests before it."""
     _head_timer: asyncio.TimerHandle | None = None
     _endpoint_id: str | None = None
     """Whose webhook is being read that may go the short way; its body so far is in `_body`."""
     _body: bytes = b""
+    _at_work: RequestResponseCycle | None = None
+    """The request whose answer is next, which is not the last one that came where several were sent at once."""
+    _resting_since = 0.0
+    _rest_timer: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, **more: Any) -> None:
         """Take what uvicorn hands every protocol."""
@@ -68,17 +74,28 @@ class DoorProtocol(HttpToolsProtocol):
         self._head_timer = self.loop.call_later(HEAD_S, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop waiting, and tell every request in hand that nobody is there any more: uvicorn tells the last one."""
         self._stop_timer()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+        for cycle in (self._at_work, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         super().connection_lost(exc)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._at_work = cycle
+        super()._start_asgi_task(cycle, app)
+
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head that has not come whole; past the bound the connection ends."""
+        """Count the bytes of a head that has not come whole, from the read after its first on; past the bound the connection ends."""
+        self._head_began = False
         super().data_received(data)
         if self._endpoint_id is not None and not self.transport.is_closing():  # its body has not come whole
             self._the_usual_way()
         if self._in_head and not self.transport.is_closing():
-            self._head_bytes += len(data)
+            self._head_bytes += 0 if self._head_began else len(data)
             if self._head_bytes > MOST_HEAD:
                 self._end(431, f"The head of the request is larger than {MOST_HEAD:,} bytes.")
             elif self._head_timer is None:
@@ -86,7 +103,7 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request's head."""
-        self._in_head = True
+        self._in_head = self._head_began = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -133,7 +150,7 @@ class DoorProtocol(HttpToolsProtocol):
     def _take(self, endpoint_id: str) -> None:
         body, self._body, self._endpoint_id = self._body, b"", None
         exchange = Exchange(self, self.parser.should_keep_alive())
-        self.cycle = cast("RequestResponseCycle", exchange)
+        self.cycle = self._at_work = cast("RequestResponseCycle", exchange)
         try:
             self._intake.take(endpoint_id, cast("Scope", self.scope), body, exchange.answer)
         except Exception:  # whatever it is, it is ours, and concerns this request alone
@@ -156,7 +173,28 @@ class DoorProtocol(HttpToolsProtocol):
         self.transport.write(b"".join(parts))
         if not keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        elif self.pipeline:
+            self.on_response_complete()  # which begins the next one
+        else:
+            self.server_state.total_requests += 1
+            self._rest()
+
+    def _rest(self) -> None:
+        """Wait for a next request; one timer looks after a connection however many come, where uvicorn takes one for each."""
+        self._resting_since = self.loop.time()
+        if self._rest_timer is None:
+            self._rest_timer = self.loop.call_later(self.timeout_keep_alive, self._rested)
+
+    def _rested(self) -> None:
+        self._rest_timer = None
+        cycle: RequestResponseCycle | None = self.cycle
+        if self.transport.is_closing() or self.timeout_keep_alive_task is not None or (cycle is not None and not cycle.response_complete):
+            return  # gone, watched by uvicorn, or busy: what comes to rest next sets the timer again
+        left = self._resting_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._rest_timer = self.loop.call_later(left, self._rested)
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's sentence; ours is a problem document
         """Say that it was no HTTP."""

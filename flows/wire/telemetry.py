@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Final, Protocol, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flows.core.signals import Signal
+from flows.wire.counter import Counter
 from flows.wire.histogram import Histogram
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,7 +38,7 @@ Reading = tuple[Signal, dict[str, str], float]
 class Telemetry:
     """The metrics of one process: those it uses, each from its first use on, and the process's own (CPU, memory, open files).
 
-    Never blocks, never raises for a value; safe from any thread. All of it is gone with the process.
+    Never blocks, never raises for a value. A series is counted in one thread and may be read in any. All of it is gone with the process.
     """
 
     def __init__(self) -> None:
@@ -106,9 +107,8 @@ class _Mirror(Collector):
 
 
 def _metric(signal: Signal, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-    if signal.kind == "histogram":
-        histogram = Histogram(signal)
-        registry.register(histogram)
-        return histogram
-    kind = Counter if signal.kind == "counter" else Gauge
-    return kind(signal.name, signal.meaning, signal.labels, registry=registry)
+    if signal.kind == "gauge":
+        return Gauge(signal.name, signal.meaning, signal.labels, registry=registry)
+    made = Histogram(signal) if signal.kind == "histogram" else Counter(signal)
+    registry.register(made)
+    return made
