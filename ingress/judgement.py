@@ -84,6 +84,10 @@ def judge(
         raise Turned(verdict.reason, NOBODY)
     if not active:  # told only to whom the endpoint knows: to anybody else it looks like one that never was
         raise Turned("inactive", Gone(f"The endpoint {endpoint.stored.definition.endpoint_id} was deactivated; nothing was taken."))
+    return _arrival(endpoint, scope, headers, body, verdict, now_ms, test)
+
+
+def _arrival(endpoint: Endpoint, scope: Scope, headers: Mapping[bytes, bytes], body: bytes, verdict: Verified, now_ms: int, test: bool) -> Arrival:  # noqa: FBT001  as `judge` has it
     event_id = ids.event_id(now_ms)
     sender_id, key = identify(endpoint.places, verdict.sender_id, headers, body)
     content_type = headers.get(b"content-type", DEFAULT_TYPE).decode("latin-1")

