@@ -17,7 +17,7 @@ from flows.core.verification import Verification, template_parts
 from ingress.verification.challenges import Asked, Challenger
 from ingress.verification.keys import Hmac, Judge, PublicKey, judge_of, read_secret
 from ingress.verification.message import MAX_SIGNATURES, ChallengeAnswer, Refusal, Rejected, Request, Secret, Signed, Unsigned, Verified
-from ingress.verification.reading import Incoming, Place, decode, digits, first_text, url_bytes
+from ingress.verification.reading import Incoming, Place, decode, first_text, instant_ms, url_bytes
 from ingress.verification.signing import Message, sign
 
 _PORTS: Final = {"https": 443, "http": 80}
@@ -156,10 +156,9 @@ class Scheme:
         if self._timestamp is None or stamp is None:
             return None, None
         written = self._timestamp.one(incoming, "timestamp_missing", "timestamp_malformed")
-        number = digits(written)
-        if number is None:
+        timestamp_ms = instant_ms(written, stamp.unit)
+        if timestamp_ms is None:
             raise Refusal("timestamp_malformed")
-        timestamp_ms = number * 1000 if stamp.unit == "s" else number
         if timestamp_ms < now_ms - stamp.window_seconds * 1000:
             raise Refusal("timestamp_old")
         if timestamp_ms > now_ms + stamp.window_seconds * 1000:

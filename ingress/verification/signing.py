@@ -11,7 +11,7 @@ import orjson
 from flows.core.verification import PUBLIC_KEY, SHARED, Location, Signature, Verification
 from ingress.verification.keys import Hmac, PublicKey, basic_value, judge_of
 from ingress.verification.message import Refusal, Request, Secret, Signed, Unsigned
-from ingress.verification.reading import ABSENT, Incoming, Place, encode, pairs, pointer_steps
+from ingress.verification.reading import ABSENT, Incoming, Place, encode, pairs, pointer_steps, written_instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _describe(draft: _Draft, places: tuple[Location, ...], text: str | None) -> 
 
 def _date(draft: _Draft, verification: Verification, now_ms: int) -> None:
     if verification.timestamp is not None:
-        draft.put(verification.timestamp, str(now_ms if verification.timestamp.unit == "ms" else now_ms // 1000))
+        draft.put(verification.timestamp, written_instant(now_ms, verification.timestamp.unit))
     for location in verification.fields.values():
         draft.put(location, random.token_hex(25))
 
