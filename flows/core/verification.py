@@ -249,6 +249,8 @@ class Preset(Model):
     documentation: Annotated[str, StringConstraints(pattern=r"^https://")]
     event_types: tuple[str, ...] = ()
     """Some of the kinds of event it sends."""
+    several_signatures: bool = False
+    """While a secret is rotated it sends a signature for each."""
     verification: Verification
     sample: Sample
 

@@ -46,7 +46,10 @@ def verdict(preset: str, headers: dict[str, str], body: bytes, secret: str, now_
 
 LIBRARIES: dict[str, tuple[type[standardwebhooks.Webhook | svix.Webhook], type[Exception], str]] = {
     "standard_webhooks": (standardwebhooks.Webhook, standardwebhooks.WebhookVerificationError, "webhook"),
+    "openai": (standardwebhooks.Webhook, standardwebhooks.WebhookVerificationError, "webhook"),
     "svix": (svix.Webhook, svix.WebhookVerificationError, "svix"),
+    "clerk": (svix.Webhook, svix.WebhookVerificationError, "svix"),
+    "resend": (svix.Webhook, svix.WebhookVerificationError, "svix"),
 }
 
 
