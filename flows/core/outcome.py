@@ -50,23 +50,25 @@ UNEXPECTED_STATUS: Final = Outcome("unexpected_status", "any other status", "ret
 TIMED_OUT: Final = Outcome(
     "timed_out", "no answer in time", "retried", True, "The target did not answer within `timeout_seconds`; it may have the request nevertheless."
 )
-DNS_FAILED: Final = Outcome("dns_failed", "the name has no address", "retried", True, "The target's name could not be resolved.")
+DNS_FAILED: Final = Outcome("dns_failed", "a name that is not resolved", "retried", True, "The target's name could not be resolved; nothing was sent.")
 ADDRESS_NOT_ALLOWED: Final = Outcome(
-    "address_not_allowed", "the name has an address that is not global", "retried", True,
+    "address_not_allowed", "an address that is not public", "retried", True,
     "The target's name leads into a network that is not public, so nothing was sent; names are mended, so it is tried again.",
 )  # fmt: skip
-URL_NOT_ALLOWED: Final = Outcome(
-    "url_not_allowed", "a scheme, port or host that is never called", "buried", False, "This URL is not called. Mend `url`, then replay."
-)
+URL_INVALID: Final = Outcome("url_invalid", "a URL that is never called", "buried", False, "This URL is not called. Mend `url`, then replay.")
+PORT_NOT_ALLOWED: Final = Outcome("port_not_allowed", "a port that is never called", "buried", False, "This port is not called. Mend `url`, then replay.")
+REQUEST_INVALID: Final = Outcome("request_invalid", "a request that cannot be sent", "buried", False, "A header of this request cannot be sent.")
 CONNECT_FAILED: Final = Outcome("connect_failed", "no connection", "retried", True, "The target took no connection; nothing was sent.")
 TLS_FAILED: Final = Outcome(
     "tls_failed", "no trusted TLS connection", "retried", True, "The target's certificate is not valid, or it speaks no TLS; nothing was sent."
 )
-CONNECTION_LOST: Final = Outcome(
-    "connection_lost", "closed before the answer", "retried", True, "The target closed the connection; it may have the request nevertheless."
+CLOSED: Final = Outcome(
+    "closed", "a connection closed before the answer", "retried", True, "The target closed the connection; it may have the request nevertheless."
 )
-ANSWER_MALFORMED: Final = Outcome("answer_malformed", "an answer that is no HTTP", "retried", True, "The target's answer could not be read as HTTP.")
-ANSWER_TOO_LARGE: Final = Outcome("answer_too_large", "an answer over the limit", "retried", True, "The target's answer is larger than is read.")
+BAD_ANSWER: Final = Outcome("bad_answer", "an answer that is no HTTP", "retried", True, "The target's answer could not be read; it may have the request.")
+ANSWER_HEAD_TOO_LARGE: Final = Outcome(
+    "answer_head_too_large", "an answer with too many headers", "retried", True, "The target's answer has more headers than are read; it may have the request."
+)
 UNKNOWN_ERROR: Final = Outcome("unknown_error", "any other error", "retried", True, "The call failed for a reason that is not known.")
 
 ATTEMPTS_SPENT: Final = Outcome("attempts_spent", "the last attempt failed", "buried", False, "All attempts were made. Mend the target, then replay.")
@@ -79,8 +81,8 @@ BY_CLASS: Final = {2: DELIVERED, 3: REDIRECTED, 4: REFUSED, 5: TARGET_FAILED}
 ERRORS: Final = {
     row.code: row
     for row in (
-        *(TIMED_OUT, DNS_FAILED, ADDRESS_NOT_ALLOWED, URL_NOT_ALLOWED, CONNECT_FAILED, TLS_FAILED),
-        *(CONNECTION_LOST, ANSWER_MALFORMED, ANSWER_TOO_LARGE, UNKNOWN_ERROR),
+        *(TIMED_OUT, DNS_FAILED, ADDRESS_NOT_ALLOWED, URL_INVALID, PORT_NOT_ALLOWED, REQUEST_INVALID),
+        *(CONNECT_FAILED, TLS_FAILED, CLOSED, BAD_ANSWER, ANSWER_HEAD_TOO_LARGE, UNKNOWN_ERROR),
     )
 }
 """Ways in which there is no answer, by the code that the caller of the target gives."""
