@@ -22,8 +22,15 @@ class RetryConfig(Model):
 
     max_attempts: int = Field(default=3, ge=1, le=100)
     """The first one counted in."""
-    retry_delays: tuple[Annotated[int, Field(ge=0, le=2_592_000)], ...] = Field(default=(60, 300, 900), min_length=1, max_length=100)
-    """Seconds; the last one repeats while there are attempts left."""
+    retry_delays: tuple[Annotated[int, Field(ge=0, le=2_592_000)], ...] = Field(default=(60, 300, 900), max_length=100)
+    """Seconds, at least one of them; the last one repeats while there are attempts left."""
+
+    @field_validator("retry_delays")
+    @classmethod
+    def _some(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value:  # said here, since pydantic counts a delay that is wrong as none
+            raise ValueError("give at least one delay, in seconds")
+        return value
 
 
 class Delivery(Model):
