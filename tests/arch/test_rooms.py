@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows.core": {"orjson", "pydantic"},
     "flows.core.expressions": {"cel", "orjson"},
     "flows.core.schemas": {"jsonschema_rs", "orjson"},
-    "flows.wire": {"confluent_kafka", "cryptography", "orjson", "prometheus_client", "rocksdict", "zstandard"},
+    "flows.wire": {"confluent_kafka", "cryptography", "httptools", "orjson", "prometheus_client", "rocksdict", "zstandard"},
     "flows.engine": {"bytewax", "orjson"},
     "flows.steps": {"orjson"},
     "ingress": {"cryptography", "fastapi", "orjson", "psutil", "pydantic", "starlette", "zstandard"},
