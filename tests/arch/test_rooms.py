@@ -48,6 +48,12 @@ def test_a_room_imports_from_outside_only_what_is_its_own(path: Path) -> None:
     assert not strange
 
 
+@pytest.mark.parametrize("path", python("flows", "ingress", "connectors"), ids=name)
+def test_nothing_calls_out_but_by_egress(path: Path) -> None:
+    others = {"ftplib", "http.client", "imaplib", "poplib", "smtplib", "urllib.request", "xmlrpc.client"}
+    assert not [f"{name(path)}:{line} imports {module}" for line, module in imports(path) if module in others]
+
+
 def test_no_import_cycles() -> None:
     """Two modules that only name each other's types, for the checker, do not need each other to run."""
     graph = grimp.build_graph(*ROOMS, cache_dir=None, exclude_type_checking_imports=True)
