@@ -31,7 +31,7 @@ async def test_the_deadline_is_for_the_whole_call(talk: Talk) -> None:
             found = await failure(client, post(seen.url, deadline_s=SOON_S))
             took = time.monotonic() - begin
     assert (found.code, found.sent) == ("timed_out", True)
-    assert SOON_S <= took < SOON_S + 1
+    assert SOON_S - 0.01 <= took < SOON_S + 1  # a loop may round to a millisecond
     assert f"127.0.0.1:{seen.port} had answered to the last byte" in found.detail
 
 
