@@ -39,7 +39,16 @@ def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: st
         ({"retry_config": {"max_attempt": 1}}, [("/retry_config/max_attempt", "unknown_field", "there is no field max_attempt; did you mean max_attempts?")]),
         ({"retry_config": {"max_attempts": 0}}, [("/retry_config/max_attempts", "too_small", "give at least 1")]),
         ({"filter": ""}, [("/filter", "too_short", "give at least 1 character(s)")]),
-        ({"preset": "a", "verification": {}}, [("", "value_error", "give either preset or verification, not both")]),
+        (
+            {"preset": "a", "verification": {}},
+            [
+                (
+                    "",
+                    "value_error",
+                    'give either preset or verification, not both; to change a part of a preset, name it inside: {"verification": {"preset": ..., ...}}',
+                )
+            ],
+        ),
     ],
 )
 def test_a_wrong_field_is_told_in_our_words(app: FastAPI, given: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
