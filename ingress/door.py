@@ -28,6 +28,8 @@ LOG: Final = logging.getLogger("xyra.ingress")
 TICK_S: Final = 1.0
 BEAT_S: Final = 2.0
 """After so long without an acknowledgement the ingress asks for one itself: readiness is known, not hoped for."""
+LOOKS: Final = 200
+"""Endpoints whose secrets are opened each second until all have been; some 20 ms."""
 AGAIN_S: Final = 1.0
 FLUSH_S: Final = 1.0
 OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS)
@@ -140,6 +142,7 @@ class Door:
             self.last_tick = self.clock.monotonic()
             self.producer.serve()
             self.status.tick()
+            self.definitions.look(LOOKS)
             if self.status_topic is not None and self.status_topic.ready:
                 if not self._restored:
                     self.tallies.restore(self.status, self.instance)

@@ -11,7 +11,7 @@ READY_S: Final = BEAT_S + 4.0
 """An acknowledgement older than this means that the broker does not answer: one is asked for every `BEAT_S` seconds."""
 SEEN_S: Final = 60.0
 
-State = Literal["ok", "away", "starting", "quiet"]
+State = Literal["ok", "away", "starting", "quiet", "degraded"]
 
 
 class Part(NamedTuple):
@@ -39,7 +39,7 @@ def parts(door: Door) -> dict[str, Part]:
     broker: State = "starting" if age is None else "ok" if age < READY_S else "away"
     found = {
         "broker": Part(broker, {"bootstrap_servers": door.settings.kafka_bootstrap_servers, "seconds_since_acknowledgement": _rounded(age)}, needed=True),
-        "definitions": _followed(door.config_topic, {"webhooks": len(door.definitions)}, needed=True),
+        "definitions": _definitions(door),
         "status": _followed(door.status_topic, {}, needed=False),
     }
     for flow, seen in sorted(door.status.seen.items()):
@@ -47,6 +47,14 @@ def parts(door: Door) -> dict[str, Part]:
             quiet = now - seen
             found[f"flow {flow}"] = Part("ok" if quiet < SEEN_S else "quiet", {"seconds_since_seen": _rounded(quiet)}, needed=False)
     return found
+
+
+def _definitions(door: Door) -> Part:
+    part, unusable = _followed(door.config_topic, {"webhooks": len(door.definitions)}, needed=True), door.definitions.unusable
+    if not unusable or part.state != "ok":
+        return part
+    trouble = f"{unusable} endpoints answer 503: their record or their secrets cannot be read here, as with another INTEGRATION_SECRET_KEY; the log names them."
+    return Part("degraded", part.detail | {"unusable": unusable, "trouble": trouble}, needed=False)  # the others are served
 
 
 def _followed(followed: Followed | None, detail: dict[str, Any], *, needed: bool) -> Part:

@@ -15,8 +15,9 @@ from flows.wire.kafka import PARTITIONER, client_config
 
 POLL_S: Final = 0.001
 """How often reports are looked for while any is awaited: the loop's finest timer; nothing is looked for while none is."""
-LINGER_MS: Final = 2
-"""Long enough that the requests of one moment share a batch, short against an acknowledgement."""
+LINGER_MS: Final = 3
+"""Long enough that the requests of one moment share a batch, short against an acknowledgement: with 2 ms a webhook costs the
+broker a quarter more, with 5 ms fewer are taken."""
 QUEUE_KIB: Final = 256 * 1024
 """What waits for a broker that is away is bounded; past it, a send is refused at once."""
 
