@@ -56,7 +56,12 @@ STATUS: Final = Topic(
     "one", True, -1, 4 * MIB, "every flow, ingress", "ingress, `xyra ledger`",
 )  # fmt: skip
 
-TOPICS: Final = (WEBHOOKS, EVENTS, DLQ, CONFIG, STATUS)
+JOURNAL: Final = Topic(
+    "xyra.journal", "What became of an event and no other topic tells: why it was dropped, attempts to deliver it. Kept events write nothing.", "event id",
+    "flow", False, 7 * DAY_MS, 4 * MIB, "every flow", "ingress",
+)  # fmt: skip
+
+TOPICS: Final = (WEBHOOKS, EVENTS, DLQ, CONFIG, STATUS, JOURNAL)
 
 
 def changelog(flow: str) -> Topic:
