@@ -13,6 +13,7 @@ from bytewax.dataflow import Dataflow
 
 from flows.core import ids, presets, topics
 from flows.core.errors import InvalidFields
+from flows.core.history import WEBHOOK_STEPS
 from flows.core.locate import find
 from flows.core.record import CE_SOURCE, HTTP, SENDER_ID, TEST, Record
 from flows.core.resources import WEBHOOK, Dedupe, StoredWebhook, WebhookDefinition
@@ -147,15 +148,16 @@ def steps(settings: Settings) -> tuple[tuple[str, Step], ...]:
 
         return step
 
-    return (
-        ("admit", each(admit(desk, settings))),
-        ("dedupe", Known(desk)),
-        ("events", by_case(judge.wanted, lambda rules: not rules.events.all)),
-        ("schema", by_case(judge.valid, lambda rules: rules.reads_body)),
-        ("filter", by_case(judge.passes, lambda rules: rules.filter is not None)),
-        ("transform", by_case(judge.transformed, lambda rules: rules.transform is not None)),
-        ("route", Route(desk)),
+    made = (
+        each(admit(desk, settings)),
+        Known(desk),
+        by_case(judge.wanted, lambda rules: not rules.events.all),
+        by_case(judge.valid, lambda rules: rules.reads_body),
+        by_case(judge.passes, lambda rules: rules.filter is not None),
+        by_case(judge.transformed, lambda rules: rules.transform is not None),
+        Route(desk),
     )
+    return tuple(zip(WEBHOOK_STEPS, made, strict=True))
 
 
 def build(runtime: Runtime) -> Dataflow:

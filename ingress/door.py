@@ -17,7 +17,7 @@ from flows.wire.kafka import ensure_topics
 from flows.wire.produce import Delivery, LoopProducer
 from flows.wire.telemetry import Telemetry
 from flows.wire.vault import Vault, admin_key
-from ingress.aside import aside
+from ingress.aside import Room, aside
 from ingress.intake import Intake
 from ingress.registrar import Registrar
 from ingress.status import INGRESS, StatusView
@@ -30,6 +30,8 @@ BEAT_S: Final = 2.0
 """After so long without an acknowledgement the ingress asks for one itself: readiness is known, not hoped for."""
 AGAIN_S: Final = 1.0
 FLUSH_S: Final = 1.0
+SEARCHES: Final = 2
+"""Searches of the log at once: each reads up to 256 MiB."""
 OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS)
 
 
@@ -61,6 +63,7 @@ class Door:
         acks = self.telemetry.child(signals.BROKER_ACK_SECONDS)
         self.producer = LoopProducer(settings, clock, acks.observe)
         self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.telemetry, self.reading_done)
+        self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
         self.config_topic: Followed | None = None
         self.status_topic: Followed | None = None
         self._registrar: Registrar | None = None

@@ -9,10 +9,10 @@ from flows.core.verdict import Bury, Drop, Reason, Retry, Verdict
 from flows.engine.definitions import Definitions
 from flows.engine.entries import Entries
 from flows.engine.letters import size
-from flows.engine.portion import Place, Portion, place, portions_of_messages, portions_of_records, record_of
+from flows.engine.portion import Place, Portion, place, portions_of_messages, portions_of_records
 from flows.engine.share import Alarms, DueTimer, Share, Waited
 from flows.engine.work import Finished, Work
-from flows.wire.messages import Message
+from flows.wire.messages import Message, record_of
 
 
 class Decided(NamedTuple):

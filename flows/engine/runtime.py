@@ -21,13 +21,12 @@ from flows.engine.dataflow import Noted, Sink, Source
 from flows.engine.definitions import Definitions, claimed
 from flows.engine.flow import Flow, Step
 from flows.engine.gauges import Gauges
-from flows.engine.portion import headers_of, record_of
 from flows.engine.share import DueTimer, Waited
 from flows.engine.trace import Traces, wanted
 from flows.engine.work import Finished, Lanes
 from flows.wire.destinations import Destinations
 from flows.wire.inlet import Inlet
-from flows.wire.messages import Message
+from flows.wire.messages import Message, headers_of, record_of
 from flows.wire.outlet import Outlet
 from flows.wire.telemetry import Telemetry
 

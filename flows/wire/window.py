@@ -209,3 +209,20 @@ class Window:
                 if offset + 1 >= ends.get(place, offset + 2):
                     del left[place]
         return readable(found)
+
+
+def committed(settings: Settings, group: str, topic: str, partition: int) -> int:
+    """Return the offset a consumer group reads next, negative where it has committed none; joins nothing, blocks for 5 s at most.
+
+    Raises:
+        Unavailable: the broker is away.
+
+    """
+    consumer = Consumer(client_config(settings, group_id=group, enable_auto_commit=False))
+    try:
+        found = consumer.committed([TopicPartition(topic, partition)], timeout=ASK_S)[0]
+    except KafkaException as error:
+        raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not say how far {group} is ({error.args[0].str()}).", retry_after_s=5) from error
+    finally:
+        consumer.close()
+    return found.offset

@@ -1,0 +1,92 @@
+"""Lives that last for days, on a broker of their own: its topics are in the order of time, as they are where time passes."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from deploy.local import broker
+from flows.core import ids, topics
+from flows.core.clock import SystemClock
+from flows.core.settings import Settings
+from flows.wire.kafka import ensure_topics
+from ingress.life import Life, look_up
+from tests.kit.log import Log
+from tests.kit.settings import settings_for
+
+HOUR_MS = 3_600_000
+BEGUN_MS = SystemClock().now_ms() - 100 * HOUR_MS
+DUE_H = (2, 7, 29, 30, 90)
+"""When each attempt after the first is due, in hours after the event."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """A log in which an event was received, kept and tried again and again, among others."""
+
+    settings: Settings
+    event_id: str
+    noise: int
+
+    def life(self, now_ms: int) -> Life:
+        """Look the event up as of a time."""
+        return look_up(self.settings, self.event_id, BEGUN_MS, now_ms, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    home = tmp_path_factory.mktemp("days")
+    with broker.running(home / "kafka", os.environ) as running:
+        settings = settings_for(running.bootstrap, home, kafka_partitions="1")
+        ensure_topics(settings, topics.TOPICS)
+        made = Past(settings, ids.event_id(BEGUN_MS), 2000)
+        write(made, Log(settings))
+        yield made
+
+
+def write(past: Past, log: Log) -> None:
+    """Write the event's way, and other events' between its attempts."""
+    source = {"ce_source": "/webhooks/shop", "ce_id": past.event_id}
+    partition, offset = log.write(topics.WEBHOOKS.name, "k", b"{}", BEGUN_MS, **source)
+    log.write(topics.EVENTS.name, "k", b"{}", BEGUN_MS + 20, x_origin=f"xyra.webhooks/{partition}/{offset}", **source)
+    at_ms = BEGUN_MS + 50
+    for n, hours in enumerate(DUE_H):
+        log.journal(past.event_id, "attempt", at_ms, attempt=n + 1, status=500, next_due_ms=BEGUN_MS + hours * HOUR_MS)
+        for other in range(past.noise):
+            log.post(topics.JOURNAL.name, f"other-{other}", b"{}", at_ms + HOUR_MS // 2)
+        at_ms = BEGUN_MS + hours * HOUR_MS + 40
+    log.flush()
+    consumer = Consumer({"bootstrap.servers": past.settings.kafka_bootstrap_servers, "group.id": "xyra-webhooks", "enable.auto.commit": False})
+    consumer.commit(offsets=[TopicPartition(topics.WEBHOOKS.name, partition, offset + 1)], asynchronous=False)
+    consumer.close()
+
+
+def test_attempts_days_apart_are_found_without_reading_between_them(past: Past) -> None:
+    life = past.life(BEGUN_MS + 31 * HOUR_MS)
+    assert [entry["attempt"] for _, entry in life.entries] == [1, 2, 3, 4, 5]
+    assert life.due_ms == BEGUN_MS + 90 * HOUR_MS
+    assert sum(one.records for one in life.searched) < past.noise
+    assert not life.left
+
+
+def test_an_attempt_that_is_overdue_is_told_as_due(past: Past) -> None:
+    life = past.life(BEGUN_MS + 99 * HOUR_MS)
+    assert [entry["attempt"] for _, entry in life.entries] == [1, 2, 3, 4, 5]
+    assert life.due_ms == BEGUN_MS + 90 * HOUR_MS
+
+
+def test_what_retention_has_left_is_told(past: Past) -> None:
+    log, event_id = Log(past.settings), ids.event_id(BEGUN_MS + HOUR_MS)
+    letter = {"x_dlq_topic": "xyra.webhooks", "x_dlq_partition": "0", "x_dlq_offset": "7", "x_dlq_flow": "webhooks", "x_dlq_step": "schema"}
+    log.write(topics.DLQ.name, "k", b"{}", BEGUN_MS + HOUR_MS + 9, ce_id=event_id, x_dlq_code="schema", **letter)
+    log.write(topics.WEBHOOKS.name, "k", b"{}", SystemClock().now_ms())
+    place, admin = TopicPartition(topics.WEBHOOKS.name, 0, 1), AdminClient({"bootstrap.servers": past.settings.kafka_bootstrap_servers})
+    admin.delete_records([place])[place].result(20)
+    found = look_up(past.settings, event_id, BEGUN_MS + HOUR_MS, SystemClock().now_ms(), lambda _: None)
+    assert found.received is None
+    assert found.fate is not None
+    assert (found.fate.outcome, found.fate.origin) == ("buried", "xyra.webhooks/0/7")
+    assert found.cut == {topics.WEBHOOKS.name}
