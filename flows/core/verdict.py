@@ -1,4 +1,4 @@
-"""What a flow decides about a record: keep it, drop it with a reason, try it again later, or bury it with every reason."""
+"""What a flow decides about a record: keep it, drop it with a reason, let it wait, or bury it with every reason."""
 
 from dataclasses import dataclass
 
@@ -27,6 +27,30 @@ class Retry:
 
     due_ms: int
     reason: Reason
+    counts: bool = True
+    """Whether this was an attempt; not where nothing was tried, as with a breaker that is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """It needs slow work: the record waits in state while that is done, and enters the flow again with what came of it; no attempt is counted."""
+
+    kind: str
+    """Which of the flow's handlers does it."""
+    lane: str
+    """What shares its slots, such as all calls to one target."""
+    payload: bytes = b""
+    """What the handler is given beside the record."""
+    slots: int | None = None
+    """Work of this lane that runs at once; None: as the flow says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """It has to stand back: the record waits in state until a step recalls it by its place; no attempt is counted."""
+
+    detail: str = ""
+    """A sentence for a trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +60,7 @@ class Bury:
     reasons: tuple[Reason, ...]
 
 
-Verdict = Drop | Retry | Bury
+Waiting = Retry | Await | Hold
+"""The record waits in state: it counts as `waiting`, and its bytes stand there once, however often it waits."""
+Verdict = Drop | Waiting | Bury
 """None of these means the record is kept."""

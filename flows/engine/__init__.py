@@ -7,6 +7,22 @@ from flows.engine.flow import UNKNOWN, Flow, Runtime, Step
 from flows.engine.letters import attempt
 from flows.engine.portion import Portion
 from flows.engine.share import Alarms, DueTimer
-from flows.engine.work import Finished, Task, Work
+from flows.engine.work import Finished, Handler, Task, Work
 
-__all__ = ["UNKNOWN", "Alarms", "Batch", "Definitions", "DueTimer", "Entries", "Finished", "Flow", "Portion", "Runtime", "Step", "Task", "Work", "attempt"]
+__all__ = [
+    "UNKNOWN",
+    "Alarms",
+    "Batch",
+    "Definitions",
+    "DueTimer",
+    "Entries",
+    "Finished",
+    "Flow",
+    "Handler",
+    "Portion",
+    "Runtime",
+    "Step",
+    "Task",
+    "Work",
+    "attempt",
+]

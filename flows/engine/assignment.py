@@ -12,9 +12,10 @@ from flows.core.errors import Unavailable, WrongSetting
 from flows.core.settings import Settings
 from flows.engine.changelog import restore
 from flows.engine.flow import Flow
+from flows.engine.lanes import Lanes
 from flows.engine.share import Share
 from flows.engine.state import PartitionState
-from flows.engine.work import Item, Lanes
+from flows.engine.work import Item, Task
 from flows.wire.inlet import Inlet
 from flows.wire.rocks import Stores
 from flows.wire.telemetry import Telemetry
@@ -135,10 +136,10 @@ class Assignment:
         """Tell whether a partition was assigned and is not restored yet."""
         return number in self._coming
 
-    def stands(self, item: Item) -> bool:
-        """Tell whether a work item is still to be done, and here."""
+    def task(self, item: Item) -> Task | None:
+        """Return what a work item's handler is given, None when it is not to be done any more, or not here."""
         share = self.shares.get(item.partition)
-        return share is not None and share.holds(item) and share.work.stands(item)
+        return share.task(item) if share is not None else None
 
     def close(self) -> None:
         """Let go of everything; commits nothing."""

@@ -1,16 +1,18 @@
 """A batch: the records of one poll, and what the steps have decided about them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from flows.core import topics
 from flows.core.record import Output, Record
-from flows.core.verdict import Bury, Drop, Reason, Retry, Verdict
+from flows.core.verdict import Await, Bury, Drop, Hold, Reason, Retry, Verdict, Waiting
 from flows.engine.definitions import Definitions
 from flows.engine.entries import Entries
 from flows.engine.letters import size
 from flows.engine.portion import Place, Portion, place, portions_of_messages, portions_of_records
-from flows.engine.share import Alarms, DueTimer, Share, Waited
+from flows.engine.share import Alarms, DueTimer, Share
+from flows.engine.waiting import Waited
 from flows.engine.work import Finished, Work
 from flows.wire.messages import Message, record_of
 
@@ -48,6 +50,8 @@ class Taken(NamedTuple):
     again: Sequence[Waited] = ()
     due: Sequence[DueTimer] = ()
     finished: Sequence[Finished] = ()
+    results: Mapping[Place, Finished] = MappingProxyType({})
+    """What came of the work that records of `again` have waited for."""
     swept: frozenset[int] = frozenset()
     """Partitions whose expired state is being deleted."""
 
@@ -87,6 +91,7 @@ class Batch:
         self._arrived: dict[int, list[Record]] = {}
         self._originals: dict[Place, Record] = {}
         self._replaced: dict[Place, Record] = {}
+        self._recalled: list[Waited] = []
         self._settled = 0
 
     @property
@@ -120,10 +125,7 @@ class Batch:
 
     def retry(self, record: Record, due_ms: int, reason: Reason) -> None:
         """Keep a record, as it came in, in state until `due_ms`; then it enters the flow anew with a higher `x-attempt`."""
-        if size(record) > topics.RECORD_BYTES:
-            self.bury(record, [Reason("too_large_to_wait", "The record is too large to be kept until it can be tried again."), reason])
-        else:
-            self._decide(record, Retry(due_ms, reason))
+        self._wait(record, Retry(due_ms, reason))
 
     def decide(self, record: Record, verdict: Verdict | None) -> None:
         """Give a verdict; None keeps the record."""
@@ -132,8 +134,20 @@ class Batch:
                 self.drop(record, reason, detail)
             case Bury(reasons):
                 self.bury(record, reasons)
-            case Retry(due_ms, why):
-                self.retry(record, due_ms, why)
+            case Retry() | Await() | Hold():
+                self._wait(record, verdict)
+
+    def result(self, record: Record) -> Finished | None:
+        """Return what came of the slow work that a record has waited for (`Await`); None when it has not."""
+        return self.taken.results.get(place(record))
+
+    def recall(self, partition: int, offset: int) -> Record | None:
+        """Let a record that was held (`Hold`) enter the flow anew: the steps that follow see it among the others. None when none is held there."""
+        waited = self._shares[partition].waits.recall(offset)
+        if waited is None:
+            return None
+        self._recalled.append(waited)
+        return waited.record
 
     def replace(self, record: Record, new: Record) -> None:
         """Let later steps see `new` in place of `record`; it must keep partition and offset."""
@@ -174,11 +188,14 @@ class Batch:
 
     def settle(self) -> None:
         """Take out what was decided on and put in what was replaced; the engine does this between steps."""
-        if self._settled == len(self.decided) and not self._replaced:
+        if self._settled == len(self.decided) and not self._replaced and not self._recalled:
             return
         changed, gone = self._replaced, self.decided
-        self._records = [changed.get(where, record) for record in self.records if (where := place(record)) not in gone]
-        self._replaced = {}
+        alive = [*self.records, *(waited.record for waited in self._recalled)]
+        if self._recalled:
+            self.taken = self.taken._replace(again=[*self.taken.again, *self._recalled])
+        self._records = [changed.get(where, record) for record in alive if (where := place(record)) not in gone]
+        self._replaced, self._recalled = {}, []
         self._settled = len(gone)
 
     def partitions(self) -> set[int]:
@@ -205,6 +222,13 @@ class Batch:
     def _decide(self, record: Record, verdict: Verdict) -> None:
         where = place(record)
         self.decided.setdefault(where, Decided(self.step, self._originals.get(where, record), verdict))
+
+    def _wait(self, record: Record, verdict: Waiting) -> None:
+        if size(record) <= topics.RECORD_BYTES:
+            self._decide(record, verdict)
+            return
+        reasons = [Reason("too_large_to_wait", "The record is too large to be kept until it can be tried again.")]
+        self.bury(record, [*reasons, verdict.reason] if isinstance(verdict, Retry) else reasons)
 
     def _refuse(self, record: Record, topic: str, length: int) -> None:
         limit = self._limit(topic)

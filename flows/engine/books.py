@@ -1,15 +1,15 @@
 """Carries out what a batch's steps have decided, and counts it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from flows.core.record import Output, Record
-from flows.core.verdict import Bury, Retry
+from flows.core.verdict import Await, Bury, Hold, Retry
 from flows.engine.batch import Batch, Decided
 from flows.engine.flow import UNKNOWN, Flow
 from flows.engine.letters import letter
-from flows.engine.portion import place
+from flows.engine.portion import Place, place
 from flows.engine.share import Share
 from flows.engine.tally import Change, changes
 
@@ -31,9 +31,7 @@ class Books:
         """Put records that wait into state, count every record once, and return what was counted."""
         waited = {place(waited.record): waited.resource for waited in batch.taken.again}
         decided = [(waited.get(where) or self._name(entry.record, batch), entry) for where, entry in batch.decided.items()]
-        for resource, entry in decided:
-            if isinstance(entry.verdict, Retry):
-                touched[entry.record.partition].keep(resource, entry.record, entry.verdict.due_ms)
+        self._keep(decided, set(waited), touched)
         ledger: Ledger = {}
         for number, share in touched.items():
             returned = [resource for where, resource in waited.items() if where[0] == number]
@@ -43,6 +41,16 @@ class Books:
                 ledger[number] = found
                 share.tallies.add(found, batch.now_ms)
         return ledger
+
+    def _keep(self, decided: Iterable[tuple[str, Decided]], waited: set[Place], touched: Mapping[int, Share]) -> None:
+        """Put into state what waits, and let go of what waited until now and does not any more."""
+        for resource, entry in decided:
+            if isinstance(entry.verdict, Retry | Await | Hold):
+                where = place(entry.record)
+                touched[where[0]].waits.keep(resource, entry.record, entry.verdict, held=where in waited)
+                waited.discard(where)
+        for number, offset in waited:
+            touched[number].waits.forget(offset)
 
     def letters(self, batch: Batch) -> list[Output]:
         """Return the dead letters of what was buried."""

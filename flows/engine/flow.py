@@ -39,6 +39,13 @@ class Runtime(Protocol):
         """Put a step behind `stream`: timed, named in dead letters and traces; what it decides counts before the next step."""
         ...
 
+    def handle(self, kind: str, handler: Handler, close: Callable[[], None] | None = None) -> None:
+        """Let `handler` do the slow work of a kind: on a thread, or where it is `async` on the one loop of the worker.
+
+        `close` is called on that loop before the worker ends, for what the handler has opened there.
+        """
+        ...
+
     def sink(self) -> DynamicSink[Batch]:
         """Where batches go: the checkpoint; the one output of the dataflow."""
         ...
@@ -58,10 +65,8 @@ class Flow:
     """The kind of definition that a resource must have; a name that nobody has defined, out of a producer's record, is counted under `-`."""
     definitions: Mapping[str, Callable[[bytes], Any]] = field(default_factory=dict)
     """How a definition on `xyra.config` is read, by its kind; may raise ValueError, the definition then counts as absent."""
-    work: Mapping[str, Handler] = field(default_factory=dict)
-    """What does slow work, by its kind; called on threads, may run again after a crash, and may raise."""
     work_slots: int = 4
-    """Work items of one lane that run at once."""
+    """Work items of one lane that run at once, where they do not say it themselves."""
 
     @property
     def changelog(self) -> Topic:

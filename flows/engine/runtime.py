@@ -21,9 +21,12 @@ from flows.engine.dataflow import Noted, Sink, Source
 from flows.engine.definitions import Definitions, claimed
 from flows.engine.flow import Flow, Step
 from flows.engine.gauges import Gauges
-from flows.engine.share import DueTimer, Waited
+from flows.engine.lanes import Lanes
+from flows.engine.portion import Place, place
+from flows.engine.share import DueTimer
 from flows.engine.trace import Traces, wanted
-from flows.engine.work import Finished, Lanes
+from flows.engine.waiting import Waited
+from flows.engine.work import Finished, Handler
 from flows.wire.destinations import Destinations
 from flows.wire.inlet import Inlet
 from flows.wire.messages import Message, headers_of, record_of
@@ -87,7 +90,7 @@ class Engine:
         self.settings, self.clock, self.telemetry = settings, clock, telemetry
         self.noted: Final = Noted()
         self._flow = flow
-        self._lanes: Final = Lanes(flow.work, flow.work_slots)
+        self._lanes: Final = Lanes(flow.work_slots)
         directory: Path = settings.data_dir / "state" / flow.name / f"slot-{slot}"
         self.assignment: Final = Assignment(flow, settings, directory, clock, telemetry, self._lanes)
         self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
@@ -125,6 +128,10 @@ class Engine:
 
         return op.map(name, stream, run)
 
+    def handle(self, kind: str, handler: Handler, close: Callable[[], None] | None = None) -> None:
+        """Let `handler` do the slow work of a kind; see `Runtime`."""
+        self._lanes.handle(kind, handler, close)
+
     def open(self) -> None:
         """Take the slot over and read the definitions; blocks until the broker has answered, or it is asked to stop.
 
@@ -142,7 +149,8 @@ class Engine:
         self._stop.ask()
 
     def close(self) -> None:
-        """Let go of everything; commits nothing."""
+        """Let go of everything, cancel the calls that run; commits nothing."""
+        self._lanes.close()
         self.inlet.close()
         self.assignment.close()
         self._definitions.close()
@@ -159,8 +167,7 @@ class Engine:
         now_ms = self.clock.now_ms()
         for share in self.assignment.shares.values():
             share.state.now_ms = now_ms
-        again, due = self._due(now_ms)
-        taken = Taken(fresh, again, due, self._finished(), self._sweep(now_ms))
+        taken = self._ready(fresh, now_ms)
         self._busy = bool(fresh)
         if not any(taken) and not (self._untold() and self._time_to_tell()):
             return None
@@ -183,7 +190,7 @@ class Engine:
         for share in self.assignment.shares.values():
             for item in share.work.take_submitted():
                 self._lanes.add(item)
-        self._lanes.start(self.assignment.stands)
+        self._lanes.start(self.assignment.task)
         self._gauges.committed(batch, ledger, now - begun)
 
     def _last(self) -> Batch:
@@ -223,26 +230,30 @@ class Engine:
             waits.append(self._told_at + TELL_S - self.clock.monotonic())
         return max(0.001, min(waits))
 
-    def _due(self, now_ms: int) -> tuple[list[Waited], list[DueTimer]]:
+    def _ready(self, fresh: Mapping[int, list[Message]], now_ms: int) -> Taken:
+        """Add what is due and what has ended to what has come."""
         again: list[Waited] = []
         due: list[DueTimer] = []
+        finished: list[Finished] = []
+        results: dict[Place, Finished] = {}
         for share in self.assignment.shares.values():
             waited, timers = share.take_due(now_ms)
             again += waited
             due += timers
-        return again, due
-
-    def _finished(self) -> list[Finished]:
-        found: list[Finished] = []
         for ended in self._lanes.ended():
-            share = self.assignment.shares.get(ended.item.partition)
-            finished = share.work.take(ended) if share is not None else None
-            if finished is not None:
-                found.append(finished)
-            if len(found) >= MOST_FINISHED:
+            holder = self.assignment.shares.get(ended.item.partition)
+            found = holder.finish(ended) if holder is not None else None
+            if found is None:
+                continue
+            if isinstance(found, Finished):
+                finished.append(found)
+            else:
+                again.append(found[0])
+                results[place(found[0].record)] = found[1]
+            if len(finished) + len(results) >= MOST_FINISHED:
                 break
-        self._lanes.start(self.assignment.stands)
-        return found
+        self._lanes.start(self.assignment.task)
+        return Taken(fresh, again, due, finished, results, self._sweep(now_ms))
 
     def _sweep(self, now_ms: int) -> frozenset[int]:
         """Delete a portion of what has expired; goes on with the next batch while there is more, else looks again after a second."""

@@ -2,22 +2,19 @@
 
 from typing import Final, NamedTuple
 
-from flows.core import codec
-from flows.core.record import ATTEMPT, Record
-from flows.engine.letters import attempt, with_header
 from flows.engine.state import PartitionState
 from flows.engine.tally import Tallies
+from flows.engine.timers import DueTimer as Timer
 from flows.engine.timers import Timers
-from flows.engine.work import Item, Work
+from flows.engine.waiting import RETRY, Waited, Waits
+from flows.engine.work import Awaited, Ended, Finished, Item, Task, Work
 from flows.wire.messages import Message
 
 STEPS: Final = b"u"
-RETRY: Final = b"r"
-"""First byte of a timer's id: set by a step, or by the engine for a record that waits."""
+"""First byte of the id of a timer that a step has set."""
 MOST_DUE: Final = 1000
 MOST_DUE_BYTES: Final = 8 << 20
 DUE_AT_ONCE: Final = 16
-LENGTH: Final = 2
 
 
 class DueTimer(NamedTuple):
@@ -27,13 +24,6 @@ class DueTimer(NamedTuple):
     id: bytes
     due_ms: int
     payload: bytes
-
-
-class Waited(NamedTuple):
-    """A record that has been waiting, and the resource it was counted under."""
-
-    resource: str
-    record: Record
 
 
 class Alarms:
@@ -75,13 +65,21 @@ class Share:
         self.tallies: Final = Tallies(flow, state.partition, state.internal)
         self.alarms: Final = Alarms(state.timers)
         self.work: Final = Work(state.internal, state.partition, holding)
+        self.waits: Final = Waits(state.internal, state.timers, self.work)
         self.position = position
         """The offset to commit: the last record taken, and one."""
         self._holding = holding
 
-    def holds(self, item: Item) -> bool:
-        """Tell whether a work item was submitted during this holding of the partition."""
-        return item.holding == self._holding
+    def task(self, item: Item) -> Task | None:
+        """Return what an item's handler is given; None when it was submitted during another holding, or is not to be done any more."""
+        return self.waits.task(item) if item.holding == self._holding and self.work.stands(item) else None
+
+    def finish(self, ended: Ended) -> tuple[Waited, Finished] | Finished | None:
+        """Take an ended item out of state, together with the record that has waited for it, if one has; None when it is not wanted any more."""
+        found = self.work.take(ended)
+        if isinstance(found, Awaited):
+            return self.waits.awaited(found.offset, found.attempt), found.finished
+        return found
 
     def accept(self, messages: list[Message]) -> list[Message]:
         """Move the position behind these, and return those of them that no checkpoint has dealt with."""
@@ -90,13 +88,6 @@ class Share:
         if messages:
             self.position = messages[-1].offset() + 1
         return messages
-
-    def keep(self, resource: str, record: Record, due_ms: int) -> None:
-        """Keep a record in state until it is due, counted up to its next attempt."""
-        waiting = with_header(record, ATTEMPT, b"%d" % (attempt(record) + 1))
-        name = resource.encode()
-        payload = len(name).to_bytes(LENGTH, "big") + name + codec.pack_record(waiting)
-        self.state.timers.set(RETRY + record.offset.to_bytes(8, "big"), max(0, due_ms), payload)
 
     def take_due(self, now_ms: int) -> tuple[list[Waited], list[DueTimer]]:
         """Take what is due out of state, as part of the batch in hand: records that waited, and timers of steps. Bounded in count and bytes."""
@@ -107,19 +98,13 @@ class Share:
             next_ms = timers.next_due_ms()
             if next_ms is None or next_ms > now_ms:
                 break
-            for timer in timers.due(now_ms, DUE_AT_ONCE):
-                size += len(timer.payload)
-                if timer.id[:1] == RETRY:
-                    waited.append(_waited(timer.payload))
-                else:
-                    due.append(DueTimer(self.number, timer.id[1:], timer.due_ms, timer.payload))
+            found: list[Timer] = timers.due(now_ms, DUE_AT_ONCE)
+            again = self.waits.due([timer for timer in found if timer.id[:1] == RETRY])
+            waited += again
+            due += [DueTimer(self.number, timer.id[1:], timer.due_ms, timer.payload) for timer in found if timer.id[:1] == STEPS]
+            size += sum(len(one.record.value or b"") for one in again) + sum(len(timer.payload) for timer in found)
         return waited, due
 
     def close(self) -> None:
         """Let go of the state; what is pending is forgotten."""
         self.state.close()
-
-
-def _waited(payload: bytes) -> Waited:
-    length = LENGTH + int.from_bytes(payload[:LENGTH], "big")
-    return Waited(payload[LENGTH:length].decode(), codec.unpack_record(payload[length:]))

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from flows.core.record import TRACE, Output, Record
-from flows.core.verdict import Bury, Drop, Verdict
+from flows.core.verdict import Await, Bury, Drop, Hold, Verdict
 from flows.engine.batch import Batch, Decided
 from flows.engine.letters import MOST_DETAIL
 from flows.engine.portion import Place, place
@@ -91,6 +91,10 @@ def _told(verdict: Verdict) -> dict[str, Any]:
         case Bury(reasons):
             told = [{"code": reason.code, "detail": _short(reason.detail), "pointer": reason.pointer} for reason in reasons[:MOST_REASONS]]
             return {"verdict": "buried", "reason": reasons[0].code, "detail": told}
+        case Await(kind):
+            return {"verdict": "awaiting", "detail": kind}
+        case Hold(detail):
+            return {"verdict": "held", "detail": _short(detail)}
         case _:
             return {"verdict": "retried", "reason": verdict.reason.code, "detail": _short(verdict.reason.detail), "due_ms": verdict.due_ms}
 

@@ -1,33 +1,36 @@
 """Slow work: calls and files that must not hold up a batch.
 
-An item is put in state and checkpointed first; only then it runs, on a thread. What it yields enters a later batch, and
-the item's removal is checkpointed together with whatever that batch makes of it. So after a crash, or when its partition
-moves, an item that was not finished runs again: at least once, and its effects on Kafka exactly once.
+An item is put in state and checkpointed first; only then it runs, on a thread or, where its handler is `async`, on a loop
+of its own. What it yields enters a later batch, and the item's removal is checkpointed together with whatever that batch
+makes of it. So after a crash, or when its partition moves, an item that was not finished runs again: at least once, and
+its effects on Kafka exactly once.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from queue import Empty, SimpleQueue
-from threading import Thread
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, NamedTuple
 
 import orjson
 
+from flows.core.record import Record
+from flows.core.verdict import Await
 from flows.engine.entries import Entries
 
-THREADS: Final = 256
-"""Across all lanes; a lane has its own, much lower, limit."""
 PREFIX: Final = b"work/"
+STEPS: Final = b"u"
+RECORD: Final = b"r"
+"""First byte of an item's id: submitted by a step, or awaited by a record, whose offset follows."""
 
 
 class Task(NamedTuple):
-    """What a handler is given: the item's id and what was submitted."""
+    """What a handler is given: the item's id, what was submitted, and the record that waits for it, if one does."""
 
     id: bytes
     payload: bytes
+    record: Record | None = None
 
 
-Handler = Callable[[Task], bytes]
+Handler = Callable[[Task], bytes] | Callable[[Task], Awaitable[bytes]]
+"""Does work; may run again after a crash, and may raise. An `async` one runs on the loop, beside thousands of others; it is cancelled when the worker ends."""
 
 
 class Finished(NamedTuple):
@@ -47,28 +50,52 @@ class Item(NamedTuple):
     partition: int
     holding: int
     id: bytes
-    lane: str
     entry: bytes
+    kind: str
+    lane: str
+    slots: int | None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a record waits for it, whose offset is its id."""
+        return self.id[:1] == RECORD
 
 
 class Ended(NamedTuple):
-    """What a thread leaves behind."""
+    """What has come of an item."""
 
     item: Item
     result: bytes | None
     error: str | None
 
 
-def pack(kind: str, lane: str, payload: bytes) -> bytes:
+class Awaited(NamedTuple):
+    """A record's offset and its attempt, and what came of the work it has waited for."""
+
+    offset: int
+    attempt: int
+    finished: Finished
+
+
+class _Entry(NamedTuple):
+    """An item as it stands in state."""
+
+    kind: str
+    lane: str
+    slots: int | None
+    attempt: int
+    payload: bytes
+
+
+def _pack(entry: _Entry) -> bytes:
     """Encode an item: a line of JSON, then the payload."""
-    return orjson.dumps([kind, lane]) + b"\n" + payload
+    return orjson.dumps(entry[:-1]) + b"\n" + entry.payload
 
 
-def unpack(entry: bytes) -> tuple[str, str, bytes]:
-    """Decode what `pack` made: kind, lane, payload."""
-    head, _, payload = entry.partition(b"\n")
-    kind, lane = orjson.loads(head)
-    return kind, lane, payload
+def _unpack(data: bytes) -> _Entry:
+    head, _, payload = data.partition(b"\n")
+    kind, lane, slots, attempt = orjson.loads(head)
+    return _Entry(kind, lane, slots, attempt, payload)
 
 
 class Work:
@@ -81,7 +108,7 @@ class Work:
         self._holding = holding
         self._submitted: list[Item] = []
 
-    def submit(self, work_id: bytes, kind: str, payload: bytes, lane: str = "") -> None:
+    def submit(self, work_id: bytes, kind: str, payload: bytes, lane: str = "", slots: int | None = None) -> None:
         """Put an item in state, to run once this batch is committed; one of the same id is replaced.
 
         Args:
@@ -89,15 +116,18 @@ class Work:
             kind: which of the flow's handlers does it.
             payload: what the handler is given.
             lane: items of one lane share its slots, such as all calls to one target.
+            slots: how many of the lane run at once; None: as the flow says.
 
         """
-        entry = pack(kind, lane, payload)
-        self._entries.put(PREFIX + work_id, entry)
-        self._submitted.append(Item(self._partition, self._holding, work_id, lane, entry))
+        self._put(STEPS + work_id, _Entry(kind, lane, slots, 0, payload))
 
     def cancel(self, work_id: bytes) -> None:
         """Remove an item; if it runs already, what it yields is ignored."""
-        self._entries.delete(PREFIX + work_id)
+        self._entries.delete(PREFIX + STEPS + work_id)
+
+    def await_for(self, offset: int, attempt: int, verdict: Await) -> None:
+        """Put the item in state that a record waits for; for the engine."""
+        self._put(RECORD + offset.to_bytes(8, "big"), _Entry(verdict.kind, verdict.lane, verdict.slots, attempt, verdict.payload))
 
     def take_submitted(self) -> list[Item]:
         """Return what was submitted since the last call; for the engine, after the commit."""
@@ -107,90 +137,31 @@ class Work:
     def unfinished(self) -> Iterator[Item]:
         """Give every item in state; for the engine, when the partition has come."""
         for key, entry in self._entries.scan(PREFIX):
-            yield Item(self._partition, self._holding, key[len(PREFIX) :], unpack(entry)[1], entry)
+            yield self._item(key[len(PREFIX) :], entry, _unpack(entry))
 
-    def take(self, ended: Ended) -> Finished | None:
+    def take(self, ended: Ended) -> Finished | Awaited | None:
         """Remove an ended item within the batch in hand and return it; None when it was cancelled or replaced meanwhile."""
         item = ended.item
         if item.holding != self._holding or not self.stands(item):
             return None
         self._entries.delete(PREFIX + item.id)
-        kind, _, payload = unpack(item.entry)
-        return Finished(item.partition, item.id, kind, payload, ended.result, ended.error)
+        entry = _unpack(item.entry)
+        finished = Finished(item.partition, item.id[1:], entry.kind, entry.payload, ended.result, ended.error)
+        return Awaited(int.from_bytes(item.id[1:], "big"), entry.attempt, finished) if item.awaited else finished
 
     def stands(self, item: Item) -> bool:
         """Tell whether an item is still in state as it was submitted."""
         return self._entries.get(PREFIX + item.id) == item.entry
 
+    def _put(self, item_id: bytes, entry: _Entry) -> None:
+        packed = _pack(entry)
+        self._entries.put(PREFIX + item_id, packed)
+        self._submitted.append(self._item(item_id, packed, entry))
 
-class Lanes:
-    """Runs items on threads of its own: each lane in order of submission, a few at once.
+    def _item(self, item_id: bytes, packed: bytes, entry: _Entry) -> Item:
+        return Item(self._partition, self._holding, item_id, packed, entry.kind, entry.lane, entry.slots)
 
-    Everything but the handlers runs on the thread that runs the flow. The threads do not keep the process alive.
-    """
 
-    def __init__(self, handlers: Mapping[str, Handler], slots: int) -> None:
-        """Take the handlers by kind, and how many items of a lane run at once."""
-        self._handlers = handlers
-        self._slots = slots
-        self._lanes: dict[str, deque[Item]] = {}
-        self._running: dict[str, int] = {}
-        self._threads = 0
-        self._jobs: SimpleQueue[Item] = SimpleQueue()
-        self._ended: SimpleQueue[Ended] = SimpleQueue()
-
-    @property
-    def running(self) -> int:
-        """Items that run now."""
-        return sum(self._running.values())
-
-    def add(self, item: Item) -> None:
-        """Queue an item behind the others of its lane."""
-        self._lanes.setdefault(item.lane, deque()).append(item)
-
-    def start(self, stands: Callable[[Item], bool]) -> None:
-        """Start what has a free slot; an item that does not stand any more is passed over."""
-        for lane in [*self._lanes]:
-            queue = self._lanes[lane]
-            while queue and self._running.get(lane, 0) < self._slots and self.running < THREADS:
-                item = queue.popleft()
-                if stands(item):
-                    self._running[lane] = self._running.get(lane, 0) + 1
-                    self._jobs.put(item)
-                    self._grow()
-            if not queue:
-                del self._lanes[lane]
-
-    def ended(self) -> Iterator[Ended]:
-        """Give what has ended since, one at a time; what is not taken stays."""
-        while True:
-            try:
-                ended = self._ended.get_nowait()
-            except Empty:
-                return
-            left = self._running[ended.item.lane] - 1
-            if left:
-                self._running[ended.item.lane] = left
-            else:
-                del self._running[ended.item.lane]
-            yield ended
-
-    def _grow(self) -> None:
-        if self._threads < self.running:
-            self._threads += 1
-            Thread(target=self._labour, name=f"work-{self._threads}", daemon=True).start()
-
-    def _labour(self) -> None:
-        while True:
-            item = self._jobs.get()
-            self._ended.put(self._do(item))
-
-    def _do(self, item: Item) -> Ended:
-        kind, _, payload = unpack(item.entry)
-        handler = self._handlers.get(kind)
-        if handler is None:
-            return Ended(item, None, f"nothing in this flow does work of the kind {kind!r}")
-        try:
-            return Ended(item, handler(Task(item.id, payload)), None)
-        except Exception as error:  # noqa: BLE001  whatever it is, the step that asked for the work decides what follows
-            return Ended(item, None, f"{type(error).__name__}: {error}")
+def payload_of(item: Item) -> bytes:
+    """Return what was submitted."""
+    return _unpack(item.entry).payload

@@ -18,7 +18,7 @@ from connectors.testing import ManualClock
 from flows.core import topics
 from flows.core.clock import Clock, SystemClock
 from flows.core.settings import Settings
-from flows.engine import Batch, Flow, Runtime, Step
+from flows.engine import Batch, Flow, Handler, Runtime, Step
 from flows.engine.checkpoint import nothing
 from flows.engine.runtime import Engine
 from flows.engine.worker import drive, prepare_topics
@@ -98,11 +98,13 @@ class Bench:
         self.producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "partitioner": PARTITIONER})
         ensure_topics(self.settings, [self.source, replace(topics.EVENTS, name=self.target)])
 
-    def flow(self, *steps: Step, **more: Any) -> Flow:
-        """Make a flow of these steps."""
+    def flow(self, *steps: Step, work: Mapping[str, Handler] | None = None, **more: Any) -> Flow:
+        """Make a flow of these steps, and of handlers for its slow work."""
 
         def build(runtime: Runtime) -> Dataflow:
             dataflow = Dataflow("bench")
+            for kind, handler in (work or {}).items():
+                runtime.handle(kind, handler)
             batches = op.input("records", dataflow, runtime.source())
             for n, step in enumerate(steps):
                 batches = runtime.step(getattr(step, "__name__", f"step{n}"), batches, step)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connectors.testing import ManualClock
 from flows.core.record import ATTEMPT, Output
-from flows.core.verdict import Bury, Drop, Reason, Retry, Verdict
+from flows.core.verdict import Await, Bury, Drop, Hold, Reason, Retry, Verdict
 from flows.engine.batch import Batch, Bulk, Sent, Taken
 from flows.engine.books import Books
 from flows.engine.definitions import Definitions
@@ -25,7 +25,10 @@ from flows.engine.tally import Tally, changes
 from flows.wire.messages import Message, bounded, record_of
 from tests.kit.state import opened
 
-VERDICTS: tuple[Verdict | None, ...] = (None, None, Drop("duplicate"), Drop("filtered"), Bury((Reason("bad", ""),)), Retry(5000, Reason("away", "")))
+VERDICTS: tuple[Verdict | None, ...] = (
+    *(None, None, Drop("duplicate"), Drop("filtered"), Bury((Reason("bad", ""),))),
+    *(Retry(5000, Reason("away", "")), Await("call", "lane"), Hold()),
+)
 RESOURCES = ("a", "b", "-")
 UNTIMED = settings(deadline=None)
 
@@ -112,7 +115,8 @@ def test_every_record_is_in_out_dropped_buried_or_waiting(
     assert sum(tally.out for tally in tallies) == kinds["NoneType"]
     assert sum(tally.dropped.total() for tally in tallies) == kinds["Drop"]
     assert sum(tally.buried.total() for tally in tallies) == kinds["Bury"]
-    assert sum(tally.waiting for tally in tallies) == kinds["Retry"] == share.state.timers.pending_count
+    assert sum(tally.waiting for tally in tallies) == kinds["Retry"] + kinds["Await"] + kinds["Hold"]
+    assert kinds["Retry"] == share.state.timers.pending_count
     for tally in tallies:
         assert tally.arrived == tally.out + tally.dropped.total() + tally.buried.total() + tally.waiting
 
