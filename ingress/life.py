@@ -106,6 +106,7 @@ class _Search:
     def __init__(self, window: Window, life: Life, now_ms: int, budget: Bounds) -> None:
         self._window, self.life, self._now_ms = window, life, now_ms
         self._id = life.event_id.encode()
+        self._mine = frozenset((self._id,))
         self._made_of_place = life.event_id[14:15] == "8"  # ids.origin_id makes UUIDv8
         self._until, self._records, self._bytes = monotonic() + budget.seconds, budget.records, budget.bytes
         self._seen: set[tuple[str, int, int]] = set()
@@ -127,8 +128,8 @@ class _Search:
             return
         begin = (received.timestamp_ms if received is not None else at_ms) - SKEW_MS
         until = None if received is not None else at_ms + RECEIVED_MS
-        key = received.key if received is not None else None
-        spans = [Span(topics.EVENTS.name, begin, until, key), Span(topics.DLQ.name, begin, until), Span(topics.JOURNAL.name, begin, until, self._id)]
+        keys = frozenset((received.key,)) if received is not None and received.key is not None else None
+        spans = [Span(topics.EVENTS.name, begin, until, keys), Span(topics.DLQ.name, begin, until), Span(topics.JOURNAL.name, begin, until, self._mine)]
         spans += [Span(target, begin, until)] if target is not None and target != topics.EVENTS.name else []
 
         def take(message: Message) -> bool:
@@ -178,7 +179,7 @@ class _Search:
                     enough_ms.append(message.timestamp()[1] + SKEW_MS)
             return bool(enough_ms) and message.timestamp()[1] > enough_ms[0]
 
-        self._look([Span(topics.JOURNAL.name, at_ms - SKEW_MS, at_ms + ATTEMPT_MS, self._id)], take)
+        self._look([Span(topics.JOURNAL.name, at_ms - SKEW_MS, at_ms + ATTEMPT_MS, self._mine)], take)
 
     def _burial(self, at_ms: int) -> None:
         """Find the dead letter of a delivery that was given up; one that was accepted in the end has none."""

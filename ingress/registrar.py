@@ -4,9 +4,10 @@ import asyncio
 import random
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 from flows.core.errors import Unavailable, XyraError
+from flows.core.fields import Model
 from flows.core.resources import WEBHOOK, StoredWebhook, config_key
 from flows.core.settings import Settings
 from flows.wire.exclusive import Overtaken, Turn
@@ -16,6 +17,8 @@ from ingress.view import Definitions, Followed
 PATIENCE_S: Final = 10.0
 BACKOFF_S: Final = 0.2
 """Longest first pause after another process has taken the turn; random, so that two do not go on taking it from each other."""
+
+M = TypeVar("M", bound=Model | None)
 
 Decide = Callable[[StoredWebhook | None], StoredWebhook]
 """From what stands there to what shall stand there; raises a `Refused` to write nothing."""
@@ -45,33 +48,35 @@ class Registrar:
             Refused: what `decide` raised; nothing was written.
 
         """
+        return await self.write(WEBHOOK, endpoint_id, lambda: decide(self._definitions.stored(endpoint_id)))
+
+    async def write(self, kind: str, identifier: str, decide: Callable[[], M]) -> M:
+        """Write what `decide` makes of the view as it stands under a kind and an id (None: the end of it), and return it; waits and raises as `change` does."""
         until = monotonic() + PATIENCE_S
         async with self._one_at_a_time:
             for attempt in range(1000):
                 try:
-                    return await self._attempt(endpoint_id, decide, until)
+                    return await self._attempt(kind, identifier, decide, until)
                 except Overtaken:
                     if monotonic() >= until:
                         break
                     await asyncio.sleep(random.uniform(0, BACKOFF_S * min(attempt + 1, 5)))  # noqa: S311  spreads load, keeps no secret
-        raise Unavailable(
-            f"The definition of {endpoint_id} could not be written within {PATIENCE_S:g} s: others are writing, or Kafka is slow.", retry_after_s=5
-        )
+        raise Unavailable(f"The {kind} {identifier} could not be written within {PATIENCE_S:g} s: others are writing, or Kafka is slow.", retry_after_s=5)
 
-    async def _attempt(self, endpoint_id: str, decide: Decide, until: float) -> StoredWebhook:
+    async def _attempt(self, kind: str, identifier: str, decide: Callable[[], M], until: float) -> M:
         turn, self._turn = self._turn or await self._take(until), None
         try:
-            new = decide(self._definitions.stored(endpoint_id))
+            new = decide()
         except XyraError:
             self._turn = turn  # nothing was written, so the turn is as good as before
             raise
-        mine = new.model_dump_json(exclude_none=True, by_alias=True).encode()
+        mine = new.model_dump_json(exclude_none=True, by_alias=True).encode() if new is not None else None
         try:
-            offset = await aside(turn.write, config_key(WEBHOOK, endpoint_id), mine, _left(until))
+            offset = await aside(turn.write, config_key(kind, identifier), mine, _left(until))
         except Overtaken:
             # It may have been written all the same. The next turn settles that, and then the view shows it.
             self._turn = await self._take(until)
-            if self._definitions.raw(endpoint_id) == mine:
+            if self._definitions.text(kind, identifier) == mine:
                 return new
             raise
         await self._followed.reached(offset + 1, _left(until))

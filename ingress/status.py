@@ -8,12 +8,14 @@ from typing import Any, Final
 import orjson
 
 from flows.core.clock import Clock
+from flows.core.reruns import Report
 from ingress.rates import WINDOWS_S, Meter
 
 INGRESS: Final = "ingress"
 TALLY: Final = "tally/"
 TRACE: Final = "trace/"
 BEAT: Final = "beat/"
+RERUN: Final = "rerun/"
 MOST_TRACES: Final = 1000
 TALLY_PARTS: Final = 4
 BEAT_PARTS: Final = 3
@@ -57,6 +59,8 @@ class StatusView:
         self._clock = clock
         self._tallies: dict[str, dict[str, Any]] = {}
         self._traces: dict[str, dict[str, Any]] = {}
+        self.reruns: dict[str, Report] = {}
+        """What has come of each rerun, by its id."""
         self.resources: defaultdict[str, Counts] = defaultdict(Counts)
         """By endpoint id, `-` where it was unknown: over all flows and every ingress."""
         self.flows: defaultdict[tuple[str, str], Counts] = defaultdict(Counts)
@@ -87,6 +91,10 @@ class StatusView:
                 self._traces[event_id] = content
                 if len(self._traces) > MOST_TRACES:
                     self._traces.pop(next(iter(self._traces)))  # the oldest; nobody waits for it any more
+        elif key.startswith(RERUN):
+            self.reruns.pop(key[len(RERUN) :], None)
+            if content is not None:
+                self.reruns[key[len(RERUN) :]] = Report.of(content)
         elif key.startswith(BEAT):
             parts = key.split("/", BEAT_PARTS - 1)
             if len(parts) == BEAT_PARTS:

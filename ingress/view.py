@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from flows.core import presets
 from flows.core.errors import Unavailable, XyraError
+from flows.core.reruns import RERUN
 from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, config_key
 from flows.core.verification import SHARED, Verification
 from flows.wire.compacted import CompactedTopic
@@ -72,6 +73,8 @@ class Definitions:
         self._vault = vault
         self._tallies = tallies
         self._raw: dict[str, bytes] = {}
+        self.reruns: dict[str, bytes] = {}
+        """Orders to judge a window of the log anew, as they stand on the log, by id."""
         self._ids: list[str] = []
         self._ready: dict[str, Endpoint | Unavailable] = {}
         self.offset_text = b"0"
@@ -81,6 +84,10 @@ class Definitions:
         """Take one record of the topic."""
         self.offset_text = str(offset + 1).encode()
         kind, _, identifier = key.partition("/")
+        if kind == RERUN:
+            self.reruns.pop(identifier, None)
+            if value is not None:
+                self.reruns[identifier] = value
         if kind != WEBHOOK or value is None:
             return  # other kinds of definition have their own readers, and a webhook is never deleted
         if identifier not in self._raw:
@@ -88,9 +95,9 @@ class Definitions:
         self._raw[identifier] = value
         self._ready.pop(identifier, None)
 
-    def raw(self, endpoint_id: str) -> bytes | None:
+    def text(self, kind: str, identifier: str) -> bytes | None:
         """Return a definition's record as it stands on the log."""
-        return self._raw.get(endpoint_id)
+        return (self._raw if kind == WEBHOOK else self.reruns).get(identifier)
 
     def stored(self, endpoint_id: str) -> StoredWebhook | None:
         """Return a definition, None when there is none.

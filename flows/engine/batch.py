@@ -1,8 +1,9 @@
 """A batch: the records of one poll, and what the steps have decided about them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from flows.core import topics
 from flows.core.record import Output, Record
@@ -15,6 +16,9 @@ from flows.engine.share import Alarms, DueTimer, Share
 from flows.engine.waiting import Waited
 from flows.engine.work import Finished, Work
 from flows.wire.messages import Message, record_of
+
+NO_RECORD: Final = -1
+"""The offset of an output that no record stands for."""
 
 
 class Decided(NamedTuple):
@@ -93,6 +97,12 @@ class Batch:
         self._replaced: dict[Place, Record] = {}
         self._recalled: list[Waited] = []
         self._settled = 0
+        self._touched: set[int] = set()
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The partitions that this worker holds."""
+        return frozenset(self._shares)
 
     @property
     def records(self) -> Sequence[Record]:
@@ -174,6 +184,31 @@ class Batch:
         else:
             self.outputs.append(Bulk(portion, topic, keys, values))
 
+    def write(self, partition: int, output: Output) -> bool:
+        """Write an output that no record of this batch stands for, such as one of a timer; False where the topic cannot take it."""
+        fits = len(output.value or b"") <= self._limit(output.topic)
+        if fits:
+            self.outputs.append(Sent((partition, NO_RECORD), output))
+        return fits
+
+    def limit(self, topic: str) -> int:
+        """Return how large a record on a topic may be, 0 when nothing can be written there."""
+        return self._limit(topic)
+
+    def touch(self, partition: int) -> None:
+        """Have a partition's state checkpointed that has no record, timer or work in this batch."""
+        self._touched.add(partition)
+
+    def beside(self, records: Sequence[Record], partition: int, limit: Callable[[str], int]) -> "Batch":
+        """Make a batch of records that did not come from the topic just now, to be judged by steps on their own.
+
+        It sees the same definitions, and for the records of every partition the state of `partition`. What it decides and emits has no effect: whoever
+        made it does with that what is to be done.
+        """
+        share = self._shares[partition]
+        shares: Mapping[int, Share] = defaultdict(lambda: share)
+        return Batch(Taken({}, [Waited("", record) for record in records]), shares, self.config, limit, self.now_ms)
+
     def state(self, partition: int) -> Entries:
         """Return the state of a partition: get, get_many, put, delete, scan."""
         return self._shares[partition].state.user
@@ -200,7 +235,7 @@ class Batch:
 
     def partitions(self) -> set[int]:
         """Return every partition that has a part in this batch."""
-        found = {*self.taken.fresh, *self.taken.swept}
+        found = {*self.taken.fresh, *self.taken.swept, *self._touched}
         for part in (self.due, self.finished):
             found.update(entry.partition for entry in part)
         return found.union(waited.record.partition for waited in self.taken.again)

@@ -95,7 +95,7 @@ class Engine:
         self.assignment: Final = Assignment(flow, settings, directory, clock, telemetry, self._lanes)
         self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
         self._outlet = Outlet(settings, f"{flow.group}-{slot}")
-        self._definitions = Definitions(flow.definitions)
+        self._definitions = Definitions(flow.definitions, flow.orders)
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
         self._gauges = Gauges(flow.name, telemetry, clock)
@@ -103,6 +103,7 @@ class Engine:
         self.moved_at = self._told_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
         self._stop = stop or Stop()
         self._busy = self._drained = False
+        self._ordered: tuple[int, frozenset[int]] = (0, frozenset())
 
     def source(self) -> Source:
         """Where batches come from; see `Runtime`."""
@@ -169,9 +170,16 @@ class Engine:
             share.state.now_ms = now_ms
         taken = self._ready(fresh, now_ms)
         self._busy = bool(fresh)
-        if not any(taken) and not (self._untold() and self._time_to_tell()):
+        if not any(taken) and not (self._untold() and self._time_to_tell()) and not self._order_came():
             return None
         return self._batch(taken, now_ms)
+
+    def _order_came(self) -> bool:
+        """Tell whether an order has changed, or a partition has come whose part of the orders nobody has seen to."""
+        if not self._flow.orders:
+            return False
+        before, self._ordered = self._ordered, (self._definitions.revision, frozenset(self.assignment.shares))
+        return before != self._ordered
 
     def _batch(self, taken: Taken, now_ms: int) -> Batch:
         marked = [message for messages in taken.fresh.values() for message in messages if message.headers()]

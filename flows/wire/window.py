@@ -32,8 +32,8 @@ class Span(NamedTuple):
     from_ms: int
     until_ms: int | None = None
     """None: to the end, as far as it is committed."""
-    key: bytes | None = None
-    """Only the partition that producers here give this key; None: all of them."""
+    keys: frozenset[bytes] | None = None
+    """Only the partitions that producers here give these keys; None: all of them."""
 
 
 class Bounds(NamedTuple):
@@ -173,7 +173,9 @@ class Window:
         if self._counts is None:
             self._counts = {name: len(topic.partitions) for name, topic in self._ask(lambda: self._consumer.list_topics(timeout=ASK_S)).topics.items()}
         count = self._counts.get(span.topic, 0)
-        return [partition_of(span.key, count)] if span.key is not None and count else list(range(count))
+        if span.keys is None or not count:
+            return list(range(count))
+        return sorted({partition_of(key, count) for key in span.keys})
 
     def _at(self, topic: str, numbers: list[int], ms: int) -> dict[int, int]:
         asked = [TopicPartition(topic, number, max(0, ms)) for number in numbers]

@@ -59,7 +59,7 @@ def test_a_stretch_has_what_lies_in_it_and_nothing_else(log: tuple[Settings, str
 
 def test_a_key_is_looked_for_in_its_own_partition(log: tuple[Settings, str], window: Window) -> None:
     found: list[int] = []
-    look = window.look([Span(log[1], 0, key=b"1234")], numbers(found), WIDE)
+    look = window.look([Span(log[1], 0, keys=frozenset((b"1234",)))], numbers(found), WIDE)
     assert 1234 in found
     assert look.records < COUNT / 4
     window.close()
