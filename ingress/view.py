@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flows.core import presets
 from flows.core.errors import Unavailable, XyraError
-from flows.core.reruns import RERUN
+from flows.core.reruns import RERUN, StoredRerun
 from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, config_key
 from flows.core.verification import SHARED, Verification
 from flows.wire.compacted import CompactedTopic
@@ -116,6 +116,14 @@ class Definitions:
             raise Unavailable(
                 f"The definition {place} on xyra.config cannot be read by this release: {error.error_count()} fields are unknown or wrong."
             ) from error
+
+    def rerun(self, replay_id: str) -> StoredRerun | None:
+        """Return an order to judge a window of the log anew; None when there is none, or a newer version wrote it."""
+        raw = self.reruns.get(replay_id)
+        try:
+            return StoredRerun.model_validate_json(raw) if raw is not None else None
+        except ValidationError:
+            return None
 
     def page(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` ids that come after `after`, in order."""

@@ -43,7 +43,8 @@ async def life(
     found = await door.searches.aside(look_up, door.settings, event_id, at_ms, now_ms, lambda record: _target(door, record))
     if not found.found and not found.left:
         raise NotFound(_nowhere(found, at_ms))
-    return Story.of(found, body=body)
+    orders = [order for name in sorted(door.definitions.reruns) if (order := door.definitions.rerun(name)) is not None]
+    return Story.of(found, orders, body=body)
 
 
 def _time(text: str) -> int:

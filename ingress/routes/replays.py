@@ -178,7 +178,7 @@ async def list_all(
     """List replays, the newest first."""
     door.require_reading()
     names = [name for name in sorted(door.definitions.reruns, reverse=True) if not cursor or name < cursor][: limit + 1]
-    items = tuple(ReplayAnswer.of(door, order) for name in names[:limit] if (order := _stored(door, name)) is not None)
+    items = tuple(ReplayAnswer.of(door, order) for name in names[:limit] if (order := door.definitions.rerun(name)) is not None)
     return Replays(items=items, next_cursor=names[limit - 1] if len(names) > limit else None)
 
 
@@ -254,14 +254,6 @@ def _ms(time: Any) -> int:
         return 0
 
 
-def _stored(door: Door, replay_id: str) -> StoredRerun | None:
-    raw = door.definitions.reruns.get(replay_id)
-    try:
-        return StoredRerun.model_validate_json(raw) if raw is not None else None
-    except ValueError:  # written by a newer version
-        return None
-
-
 def _known(door: Door, replay_id: str) -> StoredRerun:
     """Return an order.
 
@@ -270,7 +262,7 @@ def _known(door: Door, replay_id: str) -> StoredRerun:
 
     """
     door.require_reading()
-    order = _stored(door, replay_id)
+    order = door.definitions.rerun(replay_id)
     if order is None:
         raise NotFound(f"There is no replay {replay_id[:128]}.")
     return order

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode
 
@@ -11,6 +12,7 @@ import orjson
 from flows.core.clock import rfc3339
 from flows.core.history import WEBHOOK_STEPS, Fate, reasons_of
 from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
+from flows.core.reruns import StoredRerun
 from ingress.envelope import CREDENTIALS
 from ingress.life import FLOW, Entry, Life
 from ingress.routes.answers import Answer, Spot
@@ -104,6 +106,16 @@ class Burial(Answer):
     record: Spot
 
 
+class Rejudged(Answer):
+    """A replay of the log whose window the event lies in."""
+
+    replay_id: str
+    at: str
+    """When it was ordered."""
+    target_topic: str | None
+    cancelled: bool
+
+
 class Unseen(Answer):
     """What was not looked at, since the answer would have cost too much."""
 
@@ -128,11 +140,12 @@ class Story(Answer):
     deliveries: tuple[Attempt, ...]
     retry_due_at: str | None
     burials: tuple[Burial, ...]
+    replays: tuple[Rejudged, ...]
     incomplete: tuple[Unseen, ...]
 
     @classmethod
-    def of(cls, life: Life, *, body: bool) -> "Story":
-        """Show what was found."""
+    def of(cls, life: Life, orders: Iterable[StoredRerun], *, body: bool) -> "Story":
+        """Show what was found, and which of the orders to judge the log anew concern it."""
         fate = life.fate
         told = [fate.told] if fate is not None and fate.outcome == "kept" else []
         return cls(
@@ -144,6 +157,7 @@ class Story(Answer):
             deliveries=tuple(map(_attempt, life.entries)),
             retry_due_at=rfc3339(life.due_ms) if life.due_ms is not None else None,
             burials=tuple(map(_burial, life.letters)),
+            replays=_replays(life.received, orders) if life.received is not None else (),
             incomplete=tuple(Unseen(topic=one.topic, partition=one.partition, offset=one.offset, why=one.why) for one in life.left),
         )
 
@@ -231,6 +245,19 @@ def _burial(fate: Fate) -> Burial:
         letter_class=letter.text("x-dlq-class"),
         reasons=tuple(dict(reason) for reason in reasons_of(letter)),
         record=_spot(letter),
+    )
+
+
+def _replays(record: Record, orders: Iterable[StoredRerun]) -> tuple[Rejudged, ...]:
+    """Give the orders whose window a record lies in."""
+    source = record.text(CE_SOURCE) or ""
+    mine = [
+        order
+        for order in orders
+        if order.from_ms <= record.timestamp_ms < order.until_ms and (order.endpoint_id is None or source == f"/webhooks/{order.endpoint_id}")
+    ]
+    return tuple(
+        Rejudged(replay_id=order.replay_id, at=rfc3339(order.created_at_ms), target_topic=order.target_topic, cancelled=order.cancelled) for order in mine
     )
 
 

@@ -113,6 +113,8 @@ def test_a_filter_chooses_and_a_named_topic_takes_the_events(door: RunningDoor, 
     wanted = {"from": began, "endpoint_id": name, "filter": "body.n == 2", "target_topic": f"replays.{name}"}
     found = finish(door, worker, order(door, **wanted)["replay_id"])
     assert (found["shadow"], found["counts"]["kept"], found["counts"]["dropped"]) == (False, 1, {})
+    told = door.http.get(f"/integration/events/{two}").json()["replays"]
+    assert (found["replay_id"], f"replays.{name}") in [(one["replay_id"], one["target_topic"]) for one in told]
     assert by_id(topic_reader(door.settings.kafka_bootstrap_servers, f"replays.{name}")) == {two: BODIES[1]}
 
 
