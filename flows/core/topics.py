@@ -45,10 +45,14 @@ WEBHOOKS: Final = Topic(
 EVENTS: Final = Topic("xyra.events", "Checked output of every origin.", "as received", "flow", False, 7 * DAY_MS, RECORD_BYTES, "every flow", "you")
 DLQ: Final = Topic(
     "xyra.dlq", "Dead letters: the original bytes, and every reason.", "as received",
-    "flow", False, 30 * DAY_MS, KEPT_BYTES, "every flow", "operators",
+    "flow", False, 30 * DAY_MS, KEPT_BYTES, "every flow", "flow replay, operators",
+)  # fmt: skip
+LETTERS: Final = Topic(
+    "xyra.letters", "Index of the dead letters: what each is and what became of it; deleted when the letter has expired.", "partition-offset on xyra.dlq",
+    "one", True, -1, MIB, "flow replay", "ingress",
 )  # fmt: skip
 CONFIG: Final = Topic(
-    "xyra.config", "Definitions: webhooks, later streams, jobs, connectors, keys.", "kind/id",
+    "xyra.config", "Definitions: webhooks, later streams, jobs, connectors, keys; what operators order.", "kind/id",
     "one", True, -1, 4 * MIB, "ingress", "ingress, every flow",
 )  # fmt: skip
 STATUS: Final = Topic(
@@ -56,7 +60,7 @@ STATUS: Final = Topic(
     "one", True, -1, 4 * MIB, "every flow, ingress", "ingress, `xyra ledger`",
 )  # fmt: skip
 
-TOPICS: Final = (WEBHOOKS, EVENTS, DLQ, CONFIG, STATUS)
+TOPICS: Final = (WEBHOOKS, EVENTS, DLQ, LETTERS, CONFIG, STATUS)
 
 
 def changelog(flow: str) -> Topic:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from flows.core import topics
 from flows.core.record import Output, Record
@@ -15,6 +15,9 @@ from flows.engine.share import Alarms, DueTimer, Share
 from flows.engine.waiting import Waited
 from flows.engine.work import Finished, Work
 from flows.wire.messages import Message
+
+NO_RECORD: Final = -1
+"""The offset of an output that no record stands for."""
 
 
 class Decided(NamedTuple):
@@ -173,6 +176,13 @@ class Batch:
                     self.emit(portion.record(i), Output(topic, keys[i], value))
         else:
             self.outputs.append(Bulk(portion, topic, keys, values))
+
+    def write(self, partition: int, output: Output) -> bool:
+        """Write an output that no record of this batch stands for, such as one of a timer; False where the topic cannot take it."""
+        fits = len(output.value or b"") <= self._limit(output.topic)
+        if fits:
+            self.outputs.append(Sent((partition, NO_RECORD), output))
+        return fits
 
     def state(self, partition: int) -> Entries:
         """Return the state of a partition: get, get_many, put, delete, scan."""

@@ -48,6 +48,10 @@ class Definitions:
         self._read[key] = made
         return made
 
+    def names(self, kind: str) -> list[str]:
+        """Return the identifiers of a kind's definitions, in order; goes through all definitions there are."""
+        return sorted(key.removeprefix(f"{kind}/") for key in self._texts if key.startswith(f"{kind}/"))
+
     def follow(self, settings: Settings) -> None:
         """Read everything there is, and go on from there with each `poll`; blocks for up to 30 s.
 

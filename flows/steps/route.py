@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from flows.core.case import Case
 from flows.core.record import CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, ORIGIN, SENDER_ID, TEST, Header, Output
 from flows.engine.batch import Batch
-from flows.steps.case import Case, Desk
 from flows.steps.dedupe import Memory
+from flows.steps.desk import Desk
 
 SPECVERSION: Final = (CE_SPECVERSION, b"1.0")
 UNTYPED: Final = b"xyra.webhook"
