@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from flows.core.letters import LEFT_OUT, MOST_DIGITS, OURS_PREFIX, REPLAYED_LETTER, class_of, event_id_of, fingerprint, letter_id, place_of
+from flows.core.letters import LEFT_OUT, MOST_DIGITS, OURS, OURS_PREFIX, REPLAYED_LETTER, THEIRS, class_of, event_id_of, fingerprint, letter_id, place_of
 from flows.core.record import Record
 from flows.core.verdict import Reason
 
@@ -100,14 +100,14 @@ def summary_of(record: Record) -> Summary:
     first = reasons[0] if reasons else Reason(code, "")
     return Summary(
         id=letter_id(record.partition, record.offset),
-        event_id=record.text(OURS_PREFIX + "event-id") or event_id_of(record),
+        event_id=(record.text(OURS_PREFIX + "event-id") or event_id_of(record))[:MOST_NAME],
         resource=_text(record, "resource"),
         flow=flow,
         step=step,
-        letter_class=_text(record, "class") if record.header(OURS_PREFIX + "class") else class_of(code),
-        fingerprint=record.text(OURS_PREFIX + "fingerprint") or fingerprint(flow, step, first),
+        letter_class=told if (told := _text(record, "class")) in {OURS, THEIRS} else class_of(code),
+        fingerprint=(record.text(OURS_PREFIX + "fingerprint") or fingerprint(flow, step, first))[:MOST_NAME],
         code=code,
-        reasons=tuple(Reason(reason.code, reason.detail[:MOST_DETAIL], reason.pointer[:MOST_DETAIL]) for reason in reasons[:MOST_REASONS]),
+        reasons=tuple(Reason(reason.code[:MOST_NAME], reason.detail[:MOST_DETAIL], reason.pointer[:MOST_DETAIL]) for reason in reasons[:MOST_REASONS]),
         reason_count=_number(record, "reason-count"),
         topic=_text(record, "topic"),
         partition=_number(record, "partition"),
