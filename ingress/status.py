@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -14,9 +14,15 @@ INGRESS: Final = "ingress"
 TALLY: Final = "tally/"
 TRACE: Final = "trace/"
 BEAT: Final = "beat/"
+REPLAY: Final = "replay/"
+DISCARD: Final = "discard/"
+FLOW: Final = "flow/"
+FLOW_PARTS: Final = 3
 MOST_TRACES: Final = 1000
 TALLY_PARTS: Final = 4
 BEAT_PARTS: Final = 3
+
+K = TypeVar("K")
 
 
 @dataclass(slots=True)
@@ -66,6 +72,10 @@ class StatusView:
         self.meters: dict[tuple[str, str], Meter] = {}
         """How fast things go, by resource and what is counted: `accepted` and `out`."""
         self._moving: set[tuple[str, str]] = set()
+        self.orders: dict[str, dict[str, Any]] = {}
+        """What became of orders about dead letters, by `replay/<id>/<partition>` and `discard/<id>/<partition>`."""
+        self.pauses: dict[tuple[str, str], dict[str, Any]] = {}
+        """Flows and partitions that take no records, and why."""
         self.malformed = 0
         """Records that could not be read; none of ours are like that."""
 
@@ -87,6 +97,11 @@ class StatusView:
                 self._traces[event_id] = content
                 if len(self._traces) > MOST_TRACES:
                     self._traces.pop(next(iter(self._traces)))  # the oldest; nobody waits for it any more
+        elif key.startswith((REPLAY, DISCARD)):
+            _set(self.orders, key, content)
+        elif key.startswith(FLOW):
+            _, flow, partition = key.split("/", FLOW_PARTS - 1)
+            _set(self.pauses, (flow, partition), content)
         elif key.startswith(BEAT):
             parts = key.split("/", BEAT_PARTS - 1)
             if len(parts) == BEAT_PARTS:
@@ -139,3 +154,10 @@ class StatusView:
     def trace(self, event_id: str) -> dict[str, Any] | None:
         """Return what a flow wrote about a traced event, None as long as it has not."""
         return self._traces.get(event_id)
+
+
+def _set(where: dict[K, dict[str, Any]], key: K, content: dict[str, Any] | None) -> None:
+    if content is None:
+        where.pop(key, None)
+    else:
+        where[key] = dict(content)

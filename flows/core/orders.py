@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from flows.core.fields import Identifier, Model
 from flows.core.resources import Transform
-from flows.core.summaries import Status, Summary
+from flows.core.summaries import Summary
 
 REPLAY: Final = "replay"
 DISCARD: Final = "discard"
@@ -28,7 +28,6 @@ class Filter(Model):
     letter_class: Literal["ours", "theirs"] | None = Field(default=None, alias="class")
     """`ours`: a bug, a part that was away, a definition that cannot be run. `theirs`: bad data, targets that refuse."""
     fingerprint: Name | None = None
-    status: Status | None = None
     event_id: Name | None = None
     from_time: AwareDatetime | None = Field(default=None, alias="from")
     """Buried at this time or later, RFC 3339."""
@@ -42,7 +41,6 @@ class Filter(Model):
             (self.resource, letter.resource),
             (self.letter_class, letter.letter_class),
             (self.fingerprint, letter.fingerprint),
-            (self.status, letter.status),
             (self.event_id, letter.event_id),
         ):
             if wanted is not None and wanted != found:
