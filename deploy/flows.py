@@ -2,15 +2,17 @@
 
 from typing import Final
 
-from flows.core.topics import WEBHOOKS, Topic
+from flows.core.topics import DELIVERIES, WEBHOOKS, Topic
 
 FLOWS: Final = {
     "webhooks": "flows.webhooks",
+    "deliveries": "flows.deliveries",
 }
 """Name -> the module whose `FLOW` it is; imported when it is run, so that `xyra` itself stays quick."""
 
 SOURCES: Final[dict[str, Topic]] = {
     "webhooks": WEBHOOKS,
+    "deliveries": DELIVERIES,
 }
 """Name -> the topic it reads."""
 

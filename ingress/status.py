@@ -1,19 +1,24 @@
 """The read model of `xyra.status`: what became of things, added up as the records come in."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
 from flows.core.clock import Clock
+from flows.core.resources import StoredWebhook
 from ingress.rates import WINDOWS_S, Meter
 
 INGRESS: Final = "ingress"
 TALLY: Final = "tally/"
 TRACE: Final = "trace/"
 BEAT: Final = "beat/"
+BREAKER: Final = "breaker/"
+DELIVERIES: Final = "deliveries"
+"""The flow that delivers: what it counts of an endpoint is about deliveries, and not about webhooks."""
+BREAKER_PARTS: Final = 4
 MOST_TRACES: Final = 1000
 TALLY_PARTS: Final = 4
 BEAT_PARTS: Final = 3
@@ -49,6 +54,12 @@ class Counts:
         return {reason: n for (name, reason), n in sorted(self.reasons.items()) if name == what and n}
 
 
+def is_off(stored: StoredWebhook, told: Mapping[str, Any]) -> bool:
+    """Tell whether the flow has switched an endpoint's deliveries off, and nobody has switched them on since."""
+    off = told.get("off")
+    return off is not None and int(off["epoch"]) >= stored.delivery_epoch
+
+
 class StatusView:
     """Tallies, traces and signs of life; never blocks. After a crash it is read again from the topic."""
 
@@ -58,7 +69,11 @@ class StatusView:
         self._tallies: dict[str, dict[str, Any]] = {}
         self._traces: dict[str, dict[str, Any]] = {}
         self.resources: defaultdict[str, Counts] = defaultdict(Counts)
-        """By endpoint id, `-` where it was unknown: over all flows and every ingress."""
+        """By endpoint id, `-` where it was unknown: over every ingress and all flows but the one that delivers."""
+        self.deliveries: defaultdict[str, Counts] = defaultdict(Counts)
+        """By endpoint id: what the flow deliveries counted."""
+        self.breakers: dict[str, dict[str, Any]] = {}
+        """By endpoint id: its target's breaker and switch, as they last moved."""
         self.flows: defaultdict[tuple[str, str], Counts] = defaultdict(Counts)
         """By flow and partition; the ingress counts as a flow, its instance as the partition."""
         self.seen: dict[str, float] = {}
@@ -87,6 +102,10 @@ class StatusView:
                 self._traces[event_id] = content
                 if len(self._traces) > MOST_TRACES:
                     self._traces.pop(next(iter(self._traces)))  # the oldest; nobody waits for it any more
+        elif key.startswith(BREAKER):
+            parts = key.split("/", BREAKER_PARTS - 1)
+            if len(parts) == BREAKER_PARTS and parts[1] == DELIVERIES:
+                self.breakers[parts[3]] = content or {}
         elif key.startswith(BEAT):
             parts = key.split("/", BEAT_PARTS - 1)
             if len(parts) == BEAT_PARTS:
@@ -100,11 +119,12 @@ class StatusView:
         _, flow, partition, resource = parts
         old = self._tallies.get(key, {})
         Counts().add(tally, 1)  # raises for a malformed one before anything is changed
-        for counts in (self.resources[resource], self.flows[flow, partition]):
+        resources = self.deliveries if flow == DELIVERIES else self.resources
+        for counts in (resources[resource], self.flows[flow, partition]):
             counts.add(old, -1)
             counts.add(tally, 1)
         self._tallies[key] = tally
-        for what in ("accepted", "out"):
+        for what in ("accepted", "out") if flow != DELIVERIES else ():
             if tally.get(what, 0) != old.get(what, 0):
                 self._move(resource, what, int(tally.get(what, 0)) - int(old.get(what, 0)) if old else 0)
         self.seen[flow] = self._clock.monotonic()
