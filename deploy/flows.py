@@ -2,16 +2,18 @@
 
 from typing import Final
 
-from flows.core.topics import DLQ, WEBHOOKS, Topic
+from flows.core.topics import DELIVERIES, DLQ, WEBHOOKS, Topic
 
 FLOWS: Final = {
     "webhooks": "flows.webhooks",
+    "deliveries": "flows.deliveries",
     "replay": "flows.replay",
 }
 """Name -> the module whose `FLOW` it is; imported when it is run, so that `xyra` itself stays quick."""
 
 SOURCES: Final[dict[str, Topic]] = {
     "webhooks": WEBHOOKS,
+    "deliveries": DELIVERIES,
     "replay": DLQ,
 }
 """Name -> the topic it reads."""

@@ -88,4 +88,4 @@ def build(runtime: Runtime) -> Dataflow:
     return flow
 
 
-FLOW: Final = Flow(name=NAME, topic=topics.DLQ, build=build, definitions={REPLAY: read_replay, DISCARD: read_discard})
+FLOW: Final = Flow(name=NAME, topic=topics.DLQ, build=build, writes=(topics.LETTERS,), definitions={REPLAY: read_replay, DISCARD: read_discard})

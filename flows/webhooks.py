@@ -1,7 +1,7 @@
 """Received webhooks become events: known endpoint, not seen before, wanted, valid, let through, transformed, written to its topic.
 
 xyra.webhooks -> admit -> dedupe -> events -> schema -> filter -> transform -> route -> xyra.events, or the endpoint's target_topic
-                   |         |         |         |        |           |
+                   |         |         |         |        |           |          +----> xyra.deliveries, where the endpoint has a url
                    +---------+---------+---------+--------+-----------+-> dropped with a reason, or xyra.dlq with every reason
 """
 
@@ -83,4 +83,12 @@ def build(runtime: Runtime) -> Dataflow:
     return flow
 
 
-FLOW: Final = Flow(name=NAME, topic=topics.WEBHOOKS, build=build, resource=endpoint_of, resource_kind=WEBHOOK, definitions={WEBHOOK: read})
+FLOW: Final = Flow(
+    name=NAME,
+    topic=topics.WEBHOOKS,
+    build=build,
+    writes=(topics.EVENTS, topics.DELIVERIES),
+    resource=endpoint_of,
+    resource_kind=WEBHOOK,
+    definitions={WEBHOOK: read},
+)

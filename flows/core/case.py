@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -38,6 +38,8 @@ class Plan:
     """Finds the sender's id of a record; None: it has none to compare."""
     event_type: Callable[["Case"], str | None]
     """Finds what kind of event a record is that does not say so itself."""
+    delivers: Literal["original", "transformed"] | None = None
+    """Which bytes of an event are to be delivered over HTTP; None: it is not."""
     window_ms: int | None = None
     """How long an id is remembered; None: as the settings say."""
 

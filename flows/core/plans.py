@@ -50,6 +50,7 @@ def read(stored: bytes) -> Plan | Bury:
         topic=definition.target_topic or topics.EVENTS.name,
         identify=_identify(definition, scheme),
         event_type=_event_type(scheme),
+        delivers=definition.delivery.payload if definition.url is not None else None,
         window_ms=window * 1000 if window is not None else None,
     )
 

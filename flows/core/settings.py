@@ -110,8 +110,8 @@ def _servers(text: str) -> str:
 def _ports(text: str) -> tuple[Ports, ...]:
     found = []
     for part in text.split(","):
-        low, _, high = part.strip().partition("-")
-        found.append(Ports(PORT.read(low), PORT.read(high or low)))
+        low, dash, high = part.strip().partition("-")
+        found.append(Ports(PORT.read(low), PORT.read(high if dash else low)))
         if found[-1].low > found[-1].high:
             raise ValueError(text)
     return tuple(found)

@@ -84,8 +84,8 @@ class Checkpoint:
                 continue
             report = partial(_delivered, traces, sent.place) if traces is not None and sent.place in traces else None
             outlet.send(*sent.output, report)
-        for letter in self._books.letters(batch):
-            outlet.send(*letter)
+        for output in (*self._books.letters(batch), *batch.published):
+            outlet.send(*output)
         if traces is not None:
             outlet.flush()  # a trace says where the outputs stand
             for output in traces.outputs(topics.STATUS.name, batch.decided):

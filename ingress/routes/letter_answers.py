@@ -12,7 +12,7 @@ from flows.core.summaries import STATUSES, Status, Summary
 from flows.core.verdict import Reason
 from ingress import letterbox
 from ingress.letters import Group
-from ingress.routes.answers import Answer, time_or_none
+from ingress.routes.delivery_answers import Answer, time_or_none
 
 
 class Search(Filter):

@@ -22,7 +22,7 @@ from ingress.aside import aside
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.letters import Group, Key, grouped
-from ingress.routes.answers import time_or_none
+from ingress.routes.delivery_answers import time_or_none
 from ingress.routes.letter_answers import (
     DiscardAnswer,
     DiscardRequest,

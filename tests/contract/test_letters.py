@@ -61,7 +61,7 @@ def done(door: RunningDoor, replay_id: str) -> dict[str, Any]:
 
     def over() -> bool:
         found.update(door.http.get(f"{ROUTE}/replays/{replay_id}").json())
-        return found["status"] == "done"
+        return bool(found["status"] == "done")
 
     until(over, why=lambda: found)
     return found

@@ -66,7 +66,7 @@ class Graveyard:
         ids = []
         for made in letters:
             offset = len(self.log)
-            headers = list(made.headers)
+            headers: list[tuple[str, str | bytes | None]] = [*made.headers]
             stamp = (1, self.clock.now_ms())
             message = ClientMessage(topic=topics.DLQ.name, partition=0, offset=offset, key=made.key, value=made.value, headers=headers, timestamp=stamp)
             messages.append(cast("Message", message))
@@ -84,7 +84,7 @@ class Graveyard:
 
     def work(self, *, commit: bool = True) -> bool:
         """Do all slow work there is, and let the flow take what came of it; tells whether there was any."""
-        finished = [self._do(item.id, item.kind, item) for item in list(self._share.work.unfinished())]
+        finished = [self._do(item.id, item.kind) for item in list(self._share.work.unfinished())]
         if finished:
             self._run(Taken({}, finished=finished), commit=commit)
         return bool(finished)
@@ -115,7 +115,7 @@ class Graveyard:
         """Return what was written back."""
         return [out for out in self.written if out.topic not in {topics.LETTERS.name, topics.STATUS.name}]
 
-    def _do(self, item_id: bytes, kind: str, item: object) -> Finished:
+    def _do(self, item_id: bytes, kind: str) -> Finished:
         entry = self._share.state.internal.get(b"work/" + item_id) or b""
         payload = entry.partition(b"\n")[2]
         self._share.state.internal.delete(b"work/" + item_id)
