@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from flows.core import record, signals, topics
 from flows.core.clock import Clock
 from flows.core.errors import Refused, TooLarge, Unavailable
-from flows.core.resources import WEBHOOK
 from flows.core.settings import Settings
 from flows.wire.produce import Delivery, Headers, LoopProducer, Outcome
 from flows.wire.telemetry import Telemetry
@@ -278,7 +277,7 @@ class Intake:
             self._telemetry.count(signals.HTTP_REQUESTS, route=ROUTE, method="POST", status=answer.status)
 
     def _count_rejected(self, endpoint_id: str, reason: str) -> None:
-        known = self._definitions.text(WEBHOOK, endpoint_id) is not None
+        known = self._definitions.raw(endpoint_id) is not None
         tally = self._tallies.of(endpoint_id if known else UNKNOWN)
         tally.received += 1
         tally.last_received_ms = self._clock.now_ms()

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from flows.core import ids, topics
 from flows.core.history import Fate, entry_of, fate_of
+from flows.core.letters import OURS_PREFIX
 from flows.core.record import CE_ID, Record
 from flows.core.settings import Settings
 from flows.wire.messages import Message, record_of
@@ -21,18 +22,33 @@ SKEW_MS: Final = 5_000
 """How far two machines' clocks may be apart."""
 RECEIVED_MS: Final = 3_600_000
 """How long after the time in its id an event is looked for on `xyra.webhooks`, and where it is not there, on the others."""
+NEAR_MS: Final = 60_000
+"""How soon a flow most often comes to a record; looked at first."""
 ATTEMPT_MS: Final = 600_000
 """How long after it was due an attempt to deliver is looked for."""
 BUDGET: Final = Bounds(seconds=10.0, records=400_000, bytes=256 << 20)
 """What one answer may cost, all its looks together."""
 MOST_LOOKS: Final = 128
 """Stretches of the journal: more than attempts that a definition allows."""
-MOST_DIGITS: Final = 18
+NAMES: Final = frozenset({CE_ID, OURS_PREFIX + "event-id"})
+"""Headers that hold an event's id: its own, and where it has none, that of its dead letter."""
 FLOW: Final = "webhooks"
 GROUP: Final = "xyra-webhooks"
 
 Entry = tuple[Record, Mapping[str, Any]]
 """A record of the journal, and what it says."""
+
+
+class Ways(NamedTuple):
+    """Where events of a record's endpoint go by its present definition."""
+
+    target: str | None = None
+    """The topic, where that is not `xyra.events`."""
+    delivers: str | None = None
+    """The endpoint's id, where it has a `url`."""
+
+
+NOWHERE: Final = Ways()
 
 
 class Searched(NamedTuple):
@@ -41,7 +57,6 @@ class Searched(NamedTuple):
     topic: str
     from_ms: int
     until_ms: int
-    records: int
 
 
 @dataclass
@@ -52,6 +67,8 @@ class Life:
     received: Record | None = None
     fate: Fate | None = None
     """What the flow webhooks decided."""
+    outputs: list[Record] = field(default_factory=list)
+    """What it wrote of it: the event, and where its endpoint has a `url` the same on its way there."""
     read: bool = True
     """Whether that flow has read as far as the record; true where there is no record to ask for."""
     entries: list[Entry] = field(default_factory=list)
@@ -60,6 +77,8 @@ class Life:
     """Its dead letters."""
     due_ms: int | None = None
     """When its next attempt is due."""
+    records: int = 0
+    """Records that were looked at."""
     searched: list[Searched] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     cut: set[str] = field(default_factory=set)
@@ -71,7 +90,7 @@ class Life:
         return self.received is not None or self.fate is not None or bool(self.letters or self.entries)
 
 
-def look_up(settings: Settings, event_id: str, at_ms: int, now_ms: int, target_of: Callable[[Record], str | None], budget: Bounds = BUDGET) -> Life:
+def look_up(settings: Settings, event_id: str, at_ms: int, now_ms: int, ways_of: Callable[[Record], Ways], budget: Bounds = BUDGET) -> Life:
     """Find the life of an event; blocks for the budget's seconds and what questions to the broker take.
 
     Args:
@@ -79,7 +98,7 @@ def look_up(settings: Settings, event_id: str, at_ms: int, now_ms: int, target_o
         event_id: its id.
         at_ms: about when it was received.
         now_ms: the time.
-        target_of: names the topic that the endpoint of a received record writes its events to, where that is not `xyra.events`.
+        ways_of: tells where the events of a received record's endpoint go.
         budget: what it may cost.
 
     Raises:
@@ -93,8 +112,9 @@ def look_up(settings: Settings, event_id: str, at_ms: int, now_ms: int, target_o
         received = search.life.received
         if received is not None:
             search.life.read = committed(settings, GROUP, received.topic, received.partition) > received.offset
-        search.verdict(at_ms, target_of(received) if received is not None else None)
-        search.deliveries()
+        ways = ways_of(received) if received is not None else NOWHERE
+        search.verdict(at_ms, ways.target)
+        search.deliveries(ways.delivers)
         return search.life
     finally:
         window.close()
@@ -127,45 +147,50 @@ class _Search:
         if received is not None and not self.life.read:
             return
         begin = (received.timestamp_ms if received is not None else at_ms) - SKEW_MS
-        until = None if received is not None else at_ms + RECEIVED_MS
         keys = frozenset((received.key,)) if received is not None and received.key is not None else None
-        spans = [Span(topics.EVENTS.name, begin, until, keys), Span(topics.DLQ.name, begin, until), Span(topics.JOURNAL.name, begin, until, self._mine)]
-        spans += [Span(target, begin, until)] if target is not None and target != topics.EVENTS.name else []
 
         def take(message: Message) -> bool:
             if self._is_it(message):
                 self._told(record_of(message))
             return self.life.fate is not None
 
-        self._look(spans, take)
+        def look(start: int, until: int | None) -> None:
+            spans = [Span(topics.EVENTS.name, start, until, keys), Span(topics.DLQ.name, start, until), Span(topics.JOURNAL.name, start, until, self._mine)]
+            self._look([*spans, *([Span(target, start, until)] if target is not None and target != topics.EVENTS.name else ())], take)
 
-    def deliveries(self) -> None:
+        look(begin, begin + NEAR_MS if received is not None else at_ms + RECEIVED_MS)
+        if received is not None and self.life.fate is None:  # the flow was behind
+            look(begin + NEAR_MS, None)
+
+    def deliveries(self, endpoint_id: str | None) -> None:
         """Follow its attempts from one to the next; each says when the next one is due."""
         fate = self.life.fate
         if fate is not None and fate.outcome == "kept":
             at_ms = fate.told.timestamp_ms
+            if endpoint_id is not None:
+                self._handed_on(at_ms, endpoint_id.encode())
         elif self.life.entries:
             at_ms = self.life.entries[-1][0].timestamp_ms
         else:
             return
         for _ in range(MOST_LOOKS):
-            count = len(self.life.entries)
-            self._journal(at_ms)
-            last = self.life.entries[-1][1] if self.life.entries else {}
+            record, last = self.life.entries[-1] if self.life.entries else (None, {})
             due_ms = last.get("next_due_ms")
-            if isinstance(due_ms, int) and due_ms > self._now_ms:
-                self.life.due_ms = due_ms
-                return
-            if len(self.life.entries) == count or self._until <= monotonic():
-                self.life.due_ms = due_ms if isinstance(due_ms, int) else None  # overdue: it has not come to it
-                return
-            if not isinstance(due_ms, int):
+            if isinstance(due_ms, int):
+                self.life.due_ms = due_ms  # where it lies in the past, and no attempt is found: the flow has not come to it
+                at_ms = max(at_ms, due_ms)
+            elif record is not None:
+                self.life.due_ms = None
                 if last.get("kind") == "attempt":
-                    self._burial(int(self.life.entries[-1][0].timestamp_ms))
+                    self._burial(record.timestamp_ms)
+                if last.get("kind") in {"attempt", "delivered"}:
                     return
-                if last.get("kind") == "delivered":
-                    return
-            at_ms = max(at_ms, due_ms if isinstance(due_ms, int) else self.life.entries[-1][0].timestamp_ms)
+                at_ms = max(at_ms, record.timestamp_ms)
+            count = len(self.life.entries)
+            if at_ms <= self._now_ms:
+                self._journal(at_ms)
+            if len(self.life.entries) == count or self._until <= monotonic():
+                return
 
     def _journal(self, at_ms: int) -> None:
         """Read the journal from a time on until a while after the first new entry."""
@@ -181,6 +206,16 @@ class _Search:
 
         self._look([Span(topics.JOURNAL.name, at_ms - SKEW_MS, at_ms + ATTEMPT_MS, self._mine)], take)
 
+    def _handed_on(self, at_ms: int, endpoint_id: bytes) -> None:
+        """Find it on its way to its target: written in the transaction that wrote the event."""
+
+        def take(message: Message) -> bool:
+            if self._is_it(message):
+                self.life.outputs.append(record_of(message))
+            return len(self.life.outputs) > 1
+
+        self._look([Span(topics.DELIVERIES.name, at_ms - SKEW_MS, at_ms + SKEW_MS, frozenset((endpoint_id,)))], take)
+
     def _burial(self, at_ms: int) -> None:
         """Find the dead letter of a delivery that was given up; one that was accepted in the end has none."""
 
@@ -195,15 +230,10 @@ class _Search:
     def _is_it(self, message: Message) -> bool:
         if message.topic() == topics.JOURNAL.name:
             return message.key() == self._id
-        named = [value for name, value in message.headers() or () if name == CE_ID]
+        named = [value for name, value in message.headers() or () if name in NAMES]
         if not named and self._made_of_place:  # its place makes its id
-            fate = fate_of(record_of(message)) if message.topic() == topics.DLQ.name else None
-            place = fate.origin.rsplit("/", 2) if fate is not None else [message.topic(), str(message.partition()), str(message.offset())]
-            return (
-                all(part.isascii() and part.isdigit() and len(part) <= MOST_DIGITS for part in place[1:])
-                and ids.origin_id(place[0], int(place[1]), int(place[2])) == self.life.event_id
-            )
-        return bool(named) and named[-1] == self._id
+            return ids.origin_id(message.topic(), message.partition(), message.offset()) == self.life.event_id
+        return self._id in named
 
     def _told(self, record: Record) -> None:
         """Take what a record about this event says, once."""
@@ -216,6 +246,7 @@ class _Search:
             self.life.letters.append(fate)
         if fate is not None and mine and fate.flow in {"", FLOW} and self.life.fate is None:
             self.life.fate = fate
+            self.life.outputs += [record] if fate.outcome == "kept" else []
         if fate is None and record.topic == topics.JOURNAL.name and (entry := entry_of(record)) is not None:
             self.life.entries.append((record, entry))
             self.life.entries.sort(key=lambda one: (one[0].timestamp_ms, one[0].offset))
@@ -224,7 +255,8 @@ class _Search:
         spans = tuple(spans)
         look = self._window.look(spans, take, Bounds(max(0.0, self._until - monotonic()), max(0, self._records), max(0, self._bytes)))
         self._records -= look.records
+        self.life.records += look.records
         self._bytes -= look.bytes
         self.life.left += look.left
         self.life.cut |= set(look.cut)
-        self.life.searched += [Searched(span.topic, span.from_ms, min(span.until_ms or self._now_ms, self._now_ms), look.records) for span in spans]
+        self.life.searched += [Searched(span.topic, span.from_ms, min(span.until_ms or self._now_ms, self._now_ms)) for span in spans]

@@ -4,14 +4,14 @@ import asyncio
 import logging
 from bisect import bisect_right, insort
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
 from flows.core import presets
 from flows.core.errors import Unavailable, XyraError
-from flows.core.reruns import RERUN, StoredRerun
-from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, config_key
+from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, config_key, live
 from flows.core.verification import SHARED, Verification
 from flows.wire.compacted import CompactedTopic
 from flows.wire.vault import Vault
@@ -51,7 +51,7 @@ class Endpoint(NamedTuple):
 
 def live_secrets(stored: StoredWebhook, now_ms: int) -> tuple[StoredSecret, ...]:
     """Return the secrets of a definition that have not expired, the oldest first."""
-    return tuple(secret for secret in stored.secrets if secret.expires_at_ms is None or secret.expires_at_ms > now_ms)
+    return live(stored.secrets, now_ms)
 
 
 def seal_context(endpoint_id: str, secret_id: str) -> str:
@@ -73,8 +73,6 @@ class Definitions:
         self._vault = vault
         self._tallies = tallies
         self._raw: dict[str, bytes] = {}
-        self.reruns: dict[str, bytes] = {}
-        """Orders to judge a window of the log anew, as they stand on the log, by id."""
         self._ids: list[str] = []
         self._ready: dict[str, Endpoint | Unavailable] = {}
         self.offset_text = b"0"
@@ -84,10 +82,6 @@ class Definitions:
         """Take one record of the topic."""
         self.offset_text = str(offset + 1).encode()
         kind, _, identifier = key.partition("/")
-        if kind == RERUN:
-            self.reruns.pop(identifier, None)
-            if value is not None:
-                self.reruns[identifier] = value
         if kind != WEBHOOK or value is None:
             return  # other kinds of definition have their own readers, and a webhook is never deleted
         if identifier not in self._raw:
@@ -95,9 +89,9 @@ class Definitions:
         self._raw[identifier] = value
         self._ready.pop(identifier, None)
 
-    def text(self, kind: str, identifier: str) -> bytes | None:
+    def raw(self, endpoint_id: str) -> bytes | None:
         """Return a definition's record as it stands on the log."""
-        return (self._raw if kind == WEBHOOK else self.reruns).get(identifier)
+        return self._raw.get(endpoint_id)
 
     def stored(self, endpoint_id: str) -> StoredWebhook | None:
         """Return a definition, None when there is none.
@@ -117,13 +111,11 @@ class Definitions:
                 f"The definition {place} on xyra.config cannot be read by this release: {error.error_count()} fields are unknown or wrong."
             ) from error
 
-    def rerun(self, replay_id: str) -> StoredRerun | None:
-        """Return an order to judge a window of the log anew; None when there is none, or a newer version wrote it."""
-        raw = self.reruns.get(replay_id)
-        try:
-            return StoredRerun.model_validate_json(raw) if raw is not None else None
-        except ValidationError:
-            return None
+    def known(self, endpoint_id: str) -> StoredWebhook | None:
+        """Return a definition, None when there is none or it cannot be read."""
+        with suppress(Unavailable):
+            return self.stored(endpoint_id)
+        return None
 
     def page(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` ids that come after `after`, in order."""

@@ -53,12 +53,3 @@ def entry_of(record: Record) -> Mapping[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def reasons_of(letter: Record) -> list[Mapping[str, Any]]:
-    """Read the reasons of a dead letter, each with `code`, `detail` and `pointer`; none where they cannot be read."""
-    try:
-        found = orjson.loads(letter.header("x-dlq-reasons") or b"[]")
-    except orjson.JSONDecodeError:
-        return []
-    return [reason for reason in found if isinstance(reason, dict)] if isinstance(found, list) else []

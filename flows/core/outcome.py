@@ -71,6 +71,10 @@ ANSWER_HEAD_TOO_LARGE: Final = Outcome(
 )
 UNKNOWN_ERROR: Final = Outcome("unknown_error", "any other error", "retried", True, "The call failed for a reason that is not known.")
 
+SECRET_UNUSABLE: Final = Outcome(
+    "secret_unusable", "a secret that cannot be opened", "retried", False, "The delivery could not be signed with the key here; nothing was sent."
+)
+
 ATTEMPTS_SPENT: Final = Outcome("attempts_spent", "the last attempt failed", "buried", False, "All attempts were made. Mend the target, then replay.")
 TIME_SPENT: Final = Outcome(
     "time_spent", "the next attempt would be too late", "buried", False, "The time for all attempts is over. Mend the target, then replay."
@@ -82,7 +86,7 @@ ERRORS: Final = {
     row.code: row
     for row in (
         *(TIMED_OUT, DNS_FAILED, ADDRESS_NOT_ALLOWED, URL_INVALID, PORT_NOT_ALLOWED, REQUEST_INVALID),
-        *(CONNECT_FAILED, TLS_FAILED, CLOSED, BAD_ANSWER, ANSWER_HEAD_TOO_LARGE, UNKNOWN_ERROR),
+        *(CONNECT_FAILED, TLS_FAILED, CLOSED, BAD_ANSWER, ANSWER_HEAD_TOO_LARGE, UNKNOWN_ERROR, SECRET_UNUSABLE),
     )
 }
 """Ways in which there is no answer, by the code that the caller of the target gives."""

@@ -6,8 +6,6 @@ the value is the event's data byte for byte, the attributes are headers named `c
 
 from typing import Final, NamedTuple
 
-from flows.core import ids
-
 # CloudEvents attributes.
 CE_ID: Final = "ce_id"
 CE_SOURCE: Final = "ce_source"
@@ -40,8 +38,8 @@ ORIGIN: Final = "x-origin"
 RERUN: Final = "x-rerun"
 """Present: written by a rerun, whose id it is, and not when the event came."""
 
-MOST_ID: Final = 512
-"""Longest event id that is believed, in bytes."""
+KEY: Final = "x-key"
+"""The Kafka key of the event that is being delivered."""
 
 Header = tuple[str, bytes]
 
@@ -73,13 +71,6 @@ class Record(NamedTuple):
             return value.decode()
         except UnicodeDecodeError:
             return None
-
-    @property
-    def event_id(self) -> str:
-        """What the event is known by: its `ce_id`, or where that is missing, unreadable or too long, an id made of its place."""
-        raw = self.header(CE_ID)
-        found = self.text(CE_ID) if raw and len(raw) <= MOST_ID else None
-        return found or ids.origin_id(self.topic, self.partition, self.offset)
 
     @property
     def origin(self) -> str:

@@ -87,6 +87,7 @@ class Batch:
         """The step at work."""
         self.decided: dict[Place, Decided] = {}
         self.outputs: list[Sent | Bulk] = []
+        self.published: list[Output] = []
         self.acknowledge: list[Callable[[], None]] = []
         """Called once the batch is committed and its state written (checkpoint step 5); a crash may repeat them."""
         self._shares = shares
@@ -172,6 +173,10 @@ class Batch:
             self._refuse(record, output.topic, length)
         else:
             self.outputs.append(Sent(place(record), output))
+
+    def publish(self, output: Output) -> None:
+        """Write what is no record's output, such as what became of one: in the same transaction, whatever becomes of the records."""
+        self.published.append(output)
 
     def emit_all(self, portion: Portion, topic: str, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None = None) -> None:
         """Write one output for each record of a portion: value i for record i, None for no output; keys are the records' unless given."""

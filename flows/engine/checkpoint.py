@@ -85,7 +85,7 @@ class Checkpoint:
                 continue
             report = partial(_delivered, traces, sent.place) if traces is not None and sent.place in traces else None
             outlet.send(*sent.output, report)
-        for output in (*self._books.letters(batch), *dropped(self._flow.name, batch)):
+        for output in (*self._books.letters(batch), *dropped(self._flow.name, batch), *batch.published):
             outlet.send(*output)
         if traces is not None:
             outlet.flush()  # a trace says where the outputs stand

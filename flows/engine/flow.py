@@ -59,6 +59,8 @@ class Flow:
     """Names the group, the changelog, the state's directory and the tallies; renaming a flow starts it anew."""
     topic: Topic
     build: Callable[[Runtime], Dataflow]
+    writes: tuple[Topic, ...] = ()
+    """Topics of ours that it writes to, to be made before it runs."""
     resource: Callable[[Record], str] | None = None
     """What a record is counted under in the tallies; few values, since each has a tally. None: everything under one."""
     resource_kind: str | None = None

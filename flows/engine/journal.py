@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import orjson
 
 from flows.core import topics
+from flows.core.letters import event_id_of
 from flows.core.record import Output
 from flows.core.verdict import Drop
 from flows.engine.batch import Batch
@@ -15,7 +16,7 @@ def dropped(flow: str, batch: Batch) -> Iterator[Output]:
     """Give one entry for each record that a batch drops: step, reason, detail, and where the record stands. A record that is kept costs nothing."""
     for step, record, verdict in batch.decided.values():
         if isinstance(verdict, Drop):
-            event_id = record.event_id
+            event_id = event_id_of(record)
             entry = {
                 "event_id": event_id,
                 "flow": flow,

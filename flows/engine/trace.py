@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 
+from flows.core.letters import event_id_of
 from flows.core.record import TRACE, Output, Record
 from flows.core.verdict import Await, Bury, Drop, Hold, Verdict
 from flows.engine.batch import Batch, Decided
@@ -51,7 +52,7 @@ class Traces:
         """Return the traces, to be written to `topic`."""
         found = []
         for where, record in self._records.items():
-            event_id = record.event_id
+            event_id = event_id_of(record)
             end = decided.get(where)
             text = orjson.dumps(
                 {

@@ -13,7 +13,9 @@ from zlib import crc32
 import orjson
 
 from flows.core import topics
+from flows.core.case import Case
 from flows.core.expressions import Expression, FailedError, MissingError, compile_expression
+from flows.core.letters import event_id_of
 from flows.core.record import RERUN as RERUN_HEADER
 from flows.core.record import Output, Record
 from flows.core.reruns import RERUN, Report, Side, StoredRerun
@@ -21,7 +23,6 @@ from flows.core.verdict import Bury, Drop
 from flows.engine import Batch, Finished, Step
 from flows.engine.batch import Sent
 from flows.engine.portion import place
-from flows.steps.case import Case
 from flows.steps.past import Offsets, Past, Wanted, hash_of, offsets
 
 NOT_CHOSEN: Final = "not_chosen"
@@ -184,7 +185,7 @@ class Reruns:
         target, mark = rerun.order.target_topic, (RERUN_HEADER, rerun.order.replay_id.encode())
         values: dict[tuple[int, int], bytes | None] = {}
         for sent in aside.standing():
-            if isinstance(sent, Sent):
+            if isinstance(sent, Sent) and sent.output.topic != topics.DELIVERIES.name:  # nothing is delivered anew
                 values[sent.place] = sent.output.value
                 if target is not None:
                     batch.write(number, Output(target, sent.output.key, sent.output.value, (*sent.output.headers, mark)))
@@ -194,7 +195,7 @@ class Reruns:
             if now is None:
                 report.skipped += 1
             else:
-                report.count(record.event_id, record.origin, then, now)
+                report.count(event_id_of(record), record.origin, then, now)
 
     def _keep(self, batch: Batch, number: int, replay_id: str, progress: Progress) -> None:
         """Put it into state and tell it."""

@@ -17,7 +17,8 @@ DRAIN_BYTES: Final = 64 * 1024
 """How much of a body is read past what is kept, since a new connection costs more; with more to come the connection is closed."""
 JOINED_BYTES: Final = 64 * 1024
 """Up to here a body is copied behind its head, for one packet and one call instead of two."""
-_OK, _UPGRADE = 200, 101
+_OK: Final = 200
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
 
 
 class Reply(NamedTuple):
@@ -144,7 +145,9 @@ class Exchange(asyncio.Protocol):
         self._headers.append((lower.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        """Hear that all headers have come; those of an interim answer are dropped later."""
+        """Hear that all headers have come; those of an interim answer are dropped later. Raises HttpParserError for another HTTP."""
+        if self._parser.get_http_version() not in _VERSIONS:
+            raise HttpParserError("a version that is not spoken")
         self._headed = self._parser.get_status_code() >= _OK
 
     def on_body(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -53,7 +53,7 @@ class Lines:
         self._tls = tls
         self._slots = asyncio.Semaphore(limits.calls)
         self._lanes: dict[tuple[str, str, int], Lane] = {}
-        self._idle: dict[Exchange, Lane] = {}  # the oldest first
+        self._idle: OrderedDict[Exchange, Lane] = OrderedDict()  # the oldest first
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
         self.busy = 0
@@ -132,8 +132,10 @@ class Lines:
                     )
             except ssl.SSLError as error:
                 failure = Failure("tls_failed", f"{target.authority} and we agreed on no TLS: {_why_no_tls(error)}.")
+            except (ConnectionResetError, ConnectionAbortedError):  # a connection that is not there yet is refused, and not reset
+                failure = Failure("tls_failed" if tls else "connect_failed", f"{target.authority} closed the connection while it was made.")
             except OSError as error:
-                why = os.strerror(error.errno) if error.errno else "it did not come about in time, or was closed at once"
+                why = os.strerror(error.errno) if error.errno else "it did not come about in time"
                 failure = Failure("connect_failed", f"There is no connection to {target.authority}: {why}.")
             else:
                 line.address = address

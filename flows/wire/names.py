@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Thread
@@ -49,7 +50,7 @@ class Names:
         self._policy = policy
         self._monotonic = clock.monotonic
         self._resolve = resolve
-        self._known: dict[str, tuple[float, Found]] = {}
+        self._known: OrderedDict[str, tuple[float, Found]] = OrderedDict()
         self._asking: dict[str, asyncio.Task[Found]] = {}
         self._threads = asyncio.Semaphore(MOST_LOOKUPS)
 
@@ -77,9 +78,9 @@ class Names:
             found = self._policy.vet(name, addresses)
         else:
             found = Failure("dns_failed", f"The name {name} was not resolved: it does not exist, has no address, or no name server answered.")
-        while len(self._known) >= MOST_NAMES:
-            del self._known[next(iter(self._known))]
         self._known.pop(name, None)  # to the end of the line
+        while len(self._known) >= MOST_NAMES:
+            self._known.popitem(last=False)
         self._known[name] = (self._monotonic() + (FAILED_KEPT_S if isinstance(found, Failure) else KEPT_S), found)
         return found
 

@@ -1,6 +1,5 @@
 """The life of one event: received, decided on, written, delivered, buried, replayed."""
 
-import contextlib
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -8,11 +7,11 @@ from fastapi import APIRouter, Path, Query
 
 from flows.core import ids
 from flows.core.clock import rfc3339
-from flows.core.errors import FieldError, InvalidFields, NotFound, Unavailable
+from flows.core.errors import FieldError, InvalidFields, NotFound
 from flows.core.record import CE_SOURCE, Record
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.life import SKEW_MS, Life, look_up
+from ingress.life import SKEW_MS, Life, Ways, look_up
 from ingress.routes.stories import Story
 from ingress.routes.webhooks import TheDoor
 
@@ -40,10 +39,10 @@ async def life(
     if at_ms > now_ms + SKEW_MS:
         raise NotFound(f"There is no event {event_id}: its time is {rfc3339(at_ms)}, which is still to come. Nothing was looked at.")
     door.require_reading()
-    found = await door.searches.aside(look_up, door.settings, event_id, at_ms, now_ms, lambda record: _target(door, record))
+    found = await door.searches.aside(look_up, door.settings, event_id, at_ms, now_ms, lambda record: _ways(door, record))
     if not found.found and not found.left:
         raise NotFound(_nowhere(found, at_ms))
-    orders = [order for name in sorted(door.definitions.reruns) if (order := door.definitions.rerun(name)) is not None]
+    orders = [order for name in door.orders.reruns() if (order := door.orders.rerun(name)) is not None]
     return Story.of(found, orders, body=body)
 
 
@@ -62,13 +61,13 @@ def _time(text: str) -> int:
         raise InvalidFields("The request has fields that are not valid.", errors=(wrong,)) from error
 
 
-def _target(door: Door, record: Record) -> str | None:
-    """Name the topic that a record's endpoint writes to by its present definition."""
-    source = record.text(CE_SOURCE) or ""
-    with contextlib.suppress(Unavailable):  # a definition that cannot be read here names none
-        stored = door.definitions.stored(source.removeprefix(SOURCE))
-        return stored.definition.target_topic if stored is not None else None
-    return None
+def _ways(door: Door, record: Record) -> Ways:
+    """Tell where the events of a record's endpoint go by its present definition."""
+    stored = door.definitions.known((record.text(CE_SOURCE) or "").removeprefix(SOURCE))
+    if stored is None:
+        return Ways()
+    definition = stored.definition
+    return Ways(definition.target_topic, definition.endpoint_id if definition.url is not None else None)
 
 
 def _nowhere(life: Life, at_ms: int) -> str:

@@ -15,7 +15,7 @@ from flows.core.resources import Expression, TopicName
 from flows.core.rules import check_topic
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.routes.answers import Answer
+from ingress.routes.delivery_answers import Answer
 from ingress.routes.webhooks import TheDoor
 
 router = APIRouter(prefix="/integration/replays", tags=["replays"], route_class=StrictRoute)
@@ -158,15 +158,17 @@ async def begin(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
     now_ms = door.clock.now_ms()
     order = _order(wanted, ids.event_id(now_ms), now_ms)
 
-    def decide() -> StoredRerun:
-        running = [replay_id for replay_id in door.definitions.reruns if not _over(door, replay_id)]
+    def decide(_: bytes | None) -> bytes:
+        known = door.orders.reruns()
+        running = [replay_id for replay_id in known if not _over(door, replay_id)]
         if len(running) >= MOST_RUNNING:
             raise Conflict(f"{len(running)} replays are running, as many as may at once; wait for one, or cancel it: {', '.join(sorted(running))}.")
-        if len(door.definitions.reruns) >= MOST_KEPT:
+        if len(known) >= MOST_KEPT:
             raise Conflict(f"{MOST_KEPT} replays are remembered, as many as may be; DELETE makes one that is over forgotten.")
-        return order
+        return _text(order)
 
-    return ReplayAnswer.of(door, await door.registrar.write(RERUN, order.replay_id, decide))
+    await door.registrar.order(f"{RERUN}/{order.replay_id}", decide)
+    return ReplayAnswer.of(door, order)
 
 
 @router.get("", summary="List replays of the log")
@@ -177,8 +179,8 @@ async def list_all(
 ) -> Replays:
     """List replays, the newest first."""
     door.require_reading()
-    names = [name for name in sorted(door.definitions.reruns, reverse=True) if not cursor or name < cursor][: limit + 1]
-    items = tuple(ReplayAnswer.of(door, order) for name in names[:limit] if (order := door.definitions.rerun(name)) is not None)
+    names = [name for name in door.orders.reruns() if not cursor or name < cursor][: limit + 1]
+    items = tuple(ReplayAnswer.of(door, order) for name in names[:limit] if (order := door.orders.rerun(name)) is not None)
     return Replays(items=items, next_cursor=names[limit - 1] if len(names) > limit else None)
 
 
@@ -193,18 +195,15 @@ async def cancel(replay_id: str, door: TheDoor) -> ReplayAnswer:
     """Stop it where it is: what it has written stays. One that is over is forgotten, and answered for the last time."""
     shown = ReplayAnswer.of(door, _known(door, replay_id))
     if _over(door, replay_id):
-        await door.registrar.write(RERUN, replay_id, _nothing)
+        await door.registrar.order(f"{RERUN}/{replay_id}", lambda _: None)
         door.producer.send(topics.STATUS.name, f"{RERUN}/{replay_id}".encode(), None)
         return shown
-
-    def decide() -> StoredRerun:
-        return _known(door, replay_id).model_copy(update={"cancelled": True})
-
-    return ReplayAnswer.of(door, await door.registrar.write(RERUN, replay_id, decide))
+    await door.registrar.order(f"{RERUN}/{replay_id}", lambda _: _text(_known(door, replay_id).model_copy(update={"cancelled": True})))
+    return ReplayAnswer.of(door, _known(door, replay_id))
 
 
-def _nothing() -> None:
-    """Decide that there is to be nothing."""
+def _text(order: StoredRerun) -> bytes:
+    return order.model_dump_json(exclude_none=True).encode()
 
 
 def _order(wanted: ReplayRequest, replay_id: str, now_ms: int) -> StoredRerun:
@@ -262,7 +261,7 @@ def _known(door: Door, replay_id: str) -> StoredRerun:
 
     """
     door.require_reading()
-    order = door.definitions.rerun(replay_id)
+    order = door.orders.rerun(replay_id)
     if order is None:
         raise NotFound(f"There is no replay {replay_id[:128]}.")
     return order

@@ -3,19 +3,21 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
 from flows.core.clock import rfc3339
-from flows.core.history import WEBHOOK_STEPS, Fate, reasons_of
+from flows.core.history import WEBHOOK_STEPS, Fate
 from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
 from flows.core.reruns import StoredRerun
+from flows.core.summaries import reasons_in
 from ingress.envelope import CREDENTIALS
 from ingress.life import FLOW, Entry, Life
-from ingress.routes.answers import Answer, Spot
+from ingress.routes.answers import Spot
+from ingress.routes.delivery_answers import Answer
 
 MASK: Final = "***"
 SECRET: Final = re.compile(r"authori[sz]ation|cookie|secret|token|passw|api[-_]?key|credential", re.IGNORECASE)
@@ -87,9 +89,13 @@ class Attempt(Answer):
     attempt: int | None
     status: int | None
     latency_ms: float | None
+    outcome: str | None
+    """What that means; the README's table of outcomes has what follows from each."""
     error_code: str | None
-    answer: Any
+    answer: str | None
     """The first KiB of what the target answered."""
+    answer_base64: str | None
+    """The same, where it is no text."""
     next_due_at: str | None
 
 
@@ -147,13 +153,12 @@ class Story(Answer):
     def of(cls, life: Life, orders: Iterable[StoredRerun], *, body: bool) -> "Story":
         """Show what was found, and which of the orders to judge the log anew concern it."""
         fate = life.fate
-        told = [fate.told] if fate is not None and fate.outcome == "kept" else []
         return cls(
             event_id=life.event_id,
             outcome=fate.outcome if fate is not None else "unknown" if life.read else "waiting",
             received=_received(life.received, body=body) if life.received is not None else None,
             steps=_steps(fate) if fate is not None else (),
-            outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in told),
+            outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in life.outputs),
             deliveries=tuple(map(_attempt, life.entries)),
             retry_due_at=rfc3339(life.due_ms) if life.due_ms is not None else None,
             burials=tuple(map(_burial, life.letters)),
@@ -224,12 +229,14 @@ def _attempt(entry: Entry) -> Attempt:
         at=rfc3339(_whole(said.get("at_ms")) or record.timestamp_ms),
         flow=str(said.get("flow") or ""),
         kind=str(said.get("kind") or ""),
-        resource=str(said["resource"]) if said.get("resource") is not None else None,
+        resource=_texts(said, "resource"),
         attempt=_whole(said.get("attempt")),
         status=_whole(said.get("status")),
         latency_ms=said["latency_ms"] if isinstance(said.get("latency_ms"), int | float) else None,
-        error_code=str(said["error_code"]) if said.get("error_code") is not None else None,
-        answer=said.get("answer"),
+        outcome=_texts(said, "outcome"),
+        error_code=_texts(said, "error_code"),
+        answer=_texts(said, "answer"),
+        answer_base64=_texts(said, "answer_base64"),
         next_due_at=rfc3339(due) if isinstance(due, int) else None,
     )
 
@@ -243,7 +250,7 @@ def _burial(fate: Fate) -> Burial:
         step=fate.step,
         code=fate.reason,
         letter_class=letter.text("x-dlq-class"),
-        reasons=tuple(dict(reason) for reason in reasons_of(letter)),
+        reasons=tuple({"code": one.code, "detail": one.detail, "pointer": one.pointer} for one in reasons_in(letter)),
         record=_spot(letter),
     )
 
@@ -263,6 +270,10 @@ def _replays(record: Record, orders: Iterable[StoredRerun]) -> tuple[Rejudged, .
 
 def _spot(record: Record) -> Spot:
     return Spot(topic=record.topic, partition=record.partition, offset=record.offset)
+
+
+def _texts(said: Mapping[str, Any], name: str) -> str | None:
+    return str(said[name]) if said.get(name) is not None else None
 
 
 def _whole(value: Any) -> int | None:

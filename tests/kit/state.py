@@ -1,5 +1,6 @@
 """Helpers for tests of state: a changelog in memory, what a store holds, small stores."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,15 @@ from flows.wire.rocks import Stores
 Entry = tuple[bytes, bytes | None]
 STORES = Stores(lock_wait_s=0.0)
 """Shared by all tests of a process, as a worker shares it; a store that is held is an error at once."""
+
+
+def copy_as_killed(store: Path, to: Path) -> None:
+    """Copy a store that is in use, as kill -9 would leave it: again, where RocksDB made or removed a file meanwhile."""
+    names: set[Path] | None = None
+    while names != (names := set(store.rglob("*"))):
+        shutil.rmtree(to, ignore_errors=True)
+        with contextlib.suppress(shutil.Error):  # a file was removed before its turn had come
+            shutil.copytree(store, to)
 
 
 class ListLog:

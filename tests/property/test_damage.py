@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.testing import ManualClock
 from flows.core import codec
-from tests.kit.state import Entry, ListLog, content, from_nothing, healed, opened
+from tests.kit.state import Entry, ListLog, content, copy_as_killed, from_nothing, healed, opened
 
 
 class Image(NamedTuple):
@@ -46,7 +46,7 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             state._db._db.flush()  # noqa: SLF001  the image is to have several tables
     if request.param == "closed":
         state.close()
-    shutil.copytree(home / "live", home / "files")
+    copy_as_killed(home / "live", home / "files")
     state.close()
     log = ListLog(places, portion=500)
     return Image(home / "files", log, from_nothing(home / "expected", clock, log))

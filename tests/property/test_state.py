@@ -13,7 +13,7 @@ from flows.core import codec
 from flows.engine import changelog
 from flows.engine.entries import Entries
 from flows.engine.timers import DueTimer
-from tests.kit.state import ListLog, content, from_nothing, opened
+from tests.kit.state import ListLog, content, copy_as_killed, from_nothing, opened
 
 KEYS = st.sampled_from([b"", b"a", b"ab", b"b", b"\xff", b"\xff\xff", b"a\x00"])
 VALUES = st.binary(max_size=3)
@@ -141,7 +141,7 @@ class StateAgainstModel(RuleBasedStateMachine):
     def killed(self) -> None:
         self.places += 1
         copy = self.home / str(self.places)
-        shutil.copytree(self.directory, copy)
+        copy_as_killed(self.directory, copy)
         self.state.close()
         self.reopen(copy)
 

@@ -1,6 +1,5 @@
 """Stores that cannot be used as they are: each has an answer."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from flows.core.errors import Busy, StateDamaged, StateNewer, Unavailable
 from flows.engine import changelog
 from flows.engine.state import PartitionState
 from flows.wire.rocks import MARKS, Rocks
-from tests.kit.state import STORES, Entry, ListLog, content, healed, opened
+from tests.kit.state import STORES, Entry, ListLog, content, copy_as_killed, healed, opened
 
 HOUR_MS = 3_600_000
 
@@ -109,7 +108,7 @@ def test_a_store_that_lost_its_last_writes_is_behind_and_no_more(tmp_path: Path,
         state.put(b"%03d" % number, b"v" * 100)
         places += state.pending()
         state.apply(len(places))
-    shutil.copytree(tmp_path / "live", tmp_path / "killed")
+    copy_as_killed(tmp_path / "live", tmp_path / "killed")
     expected = content(state)
     state.close()
     {"WAL missing": remove("*.log"), "WAL cut": cut("*.log", 0.5), "WAL flipped": flip("*.log", 0.5)}[kind](tmp_path / "killed")
@@ -133,7 +132,7 @@ def test_a_store_with_a_gap_in_its_writes_is_thrown_away(tmp_path: Path) -> None
     rocks.flush()
     state.put(b"third", b"")
     state.apply(3)
-    shutil.copytree(tmp_path / "live", tmp_path / "torn")
+    copy_as_killed(tmp_path / "live", tmp_path / "torn")
     state.close()
     only(tmp_path / "torn", "MANIFEST-*").write_bytes(manifest)
     reasons: list[str] = []
