@@ -9,11 +9,14 @@ from flows.core import ids
 from flows.core.clock import rfc3339
 from flows.core.errors import FieldError, InvalidFields, NotFound
 from flows.core.record import CE_SOURCE, Record
+from flows.core.summaries import REPLAYED
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.life import SKEW_MS, Life, Ways, look_up
+from ingress.life import Life, Replayed, Ways
+from ingress.lookup import look_up
 from ingress.routes.stories import Story
 from ingress.routes.webhooks import TheDoor
+from ingress.search import SKEW_MS
 
 router = APIRouter(prefix="/integration/events", tags=["events"], route_class=StrictRoute)
 SOURCE: Final = "/webhooks/"
@@ -39,7 +42,9 @@ async def life(
     if at_ms > now_ms + SKEW_MS:
         raise NotFound(f"There is no event {event_id}: its time is {rfc3339(at_ms)}, which is still to come. Nothing was looked at.")
     door.require_reading()
-    found = await door.searches.aside(look_up, door.settings, event_id, at_ms, now_ms, lambda record: _ways(door, record))
+    found = await door.searches.aside(
+        look_up, door.settings, event_id, at_ms, now_ms, lambda record: _ways(door, record), lambda letter: _replayed(door, letter)
+    )
     if not found.found and not found.left:
         raise NotFound(_nowhere(found, at_ms))
     orders = [order for name in door.orders.reruns() if (order := door.orders.rerun(name)) is not None]
@@ -68,6 +73,12 @@ def _ways(door: Door, record: Record) -> Ways:
         return Ways()
     definition = stored.definition
     return Ways(definition.target_topic, definition.endpoint_id if definition.url is not None else None)
+
+
+def _replayed(door: Door, letter_id: str) -> Replayed | None:
+    """Tell whether a dead letter was replayed, as far as the index of the dead letters goes back."""
+    letter = door.letters.get(letter_id)
+    return Replayed(letter.order, letter.decided_at_ms) if letter is not None and letter.status == REPLAYED else None
 
 
 def _nowhere(life: Life, at_ms: int) -> str:

@@ -2,9 +2,8 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
@@ -14,14 +13,11 @@ from flows.core.history import WEBHOOK_STEPS, Fate
 from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
 from flows.core.reruns import StoredRerun
 from flows.core.summaries import reasons_in
-from ingress.envelope import CREDENTIALS
-from ingress.life import FLOW, Entry, Life
+from ingress.life import FLOW, Entry, Life, Return
+from ingress.lookup import letter_id
+from ingress.masks import MASK, masked
 from ingress.routes.answers import Spot
 from ingress.routes.delivery_answers import Answer
-
-MASK: Final = "***"
-SECRET: Final = re.compile(r"authori[sz]ation|cookie|secret|token|passw|api[-_]?key|credential", re.IGNORECASE)
-"""Names of headers and parameters whose values are not shown, whoever wrote them."""
 
 
 class HttpRequest(Answer):
@@ -122,6 +118,16 @@ class Rejudged(Answer):
     cancelled: bool
 
 
+class Returned(Answer):
+    """A dead letter that was replayed."""
+
+    letter_id: str
+    replay_id: str
+    at: str
+    record: Spot | None
+    """Where it entered `xyra.webhooks` once more; null: not found there, or it entered elsewhere."""
+
+
 class Unseen(Answer):
     """What was not looked at, since the answer would have cost too much."""
 
@@ -146,6 +152,8 @@ class Story(Answer):
     deliveries: tuple[Attempt, ...]
     retry_due_at: str | None
     burials: tuple[Burial, ...]
+    returns: tuple[Returned, ...]
+    """From the dead letters; `steps` go on with what was decided then."""
     replays: tuple[Rejudged, ...]
     incomplete: tuple[Unseen, ...]
 
@@ -155,13 +163,14 @@ class Story(Answer):
         fate = life.fate
         return cls(
             event_id=life.event_id,
-            outcome=fate.outcome if fate is not None else "unknown" if life.read else "waiting",
+            outcome="waiting" if not life.read else fate.outcome if fate is not None else "unknown",
             received=_received(life.received, body=body) if life.received is not None else None,
-            steps=_steps(fate) if fate is not None else (),
+            steps=tuple(step for one in life.fates for step in _steps(one)),
             outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in life.outputs),
             deliveries=tuple(map(_attempt, life.entries)),
             retry_due_at=rfc3339(life.due_ms) if life.due_ms is not None else None,
             burials=tuple(map(_burial, life.letters)),
+            returns=tuple(map(_returned, life.returns)),
             replays=_replays(life.received, orders) if life.received is not None else (),
             incomplete=tuple(Unseen(topic=one.topic, partition=one.partition, offset=one.offset, why=one.why) for one in life.left),
         )
@@ -199,11 +208,6 @@ def _http(raw: bytes | None) -> HttpRequest | None:
         return HttpRequest(method=str(found["method"]), path=str(found["path"]), query=urlencode(query, safe="*"), headers=headers)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
         return None
-
-
-def masked(name: str) -> bool:
-    """Tell whether the value of a header or parameter of that name is not shown."""
-    return name.lower().encode() in CREDENTIALS or SECRET.search(name) is not None
 
 
 def _text(value: bytes) -> tuple[str, Literal["text", "base64"]]:
@@ -244,7 +248,7 @@ def _attempt(entry: Entry) -> Attempt:
 def _burial(fate: Fate) -> Burial:
     letter = fate.told
     return Burial(
-        letter_id=f"{letter.partition}-{letter.offset}",
+        letter_id=letter_id(fate),
         at=rfc3339(_whole(letter.text("x-dlq-time")) or letter.timestamp_ms),
         flow=fate.flow,
         step=fate.step,
@@ -253,6 +257,11 @@ def _burial(fate: Fate) -> Burial:
         reasons=tuple({"code": one.code, "detail": one.detail, "pointer": one.pointer} for one in reasons_in(letter)),
         record=_spot(letter),
     )
+
+
+def _returned(one: Return) -> Returned:
+    spot = _spot(one.record) if one.record is not None else None
+    return Returned(letter_id=one.letter_id, replay_id=one.replayed.replay_id, at=rfc3339(one.replayed.at_ms), record=spot)
 
 
 def _replays(record: Record, orders: Iterable[StoredRerun]) -> tuple[Rejudged, ...]:

@@ -12,7 +12,8 @@ from flows.core import ids, topics
 from flows.core.clock import SystemClock, rfc3339
 from flows.wire.kafka import PARTITIONER, client_config
 from flows.wire.window import Bounds
-from ingress.life import NOWHERE, look_up
+from ingress.life import NOWHERE
+from ingress.lookup import look_up
 from tests.kit.door import RunningDoor, until
 from tests.kit.log import Log
 
@@ -172,7 +173,7 @@ def test_an_event_among_many_is_found(door: RunningDoor, worker: Path) -> None:
 def test_a_bound_that_is_hit_is_told(door: RunningDoor, worker: Path) -> None:
     event_id = door.send(door.register()).json()["event_id"]
     life(door, worker, event_id)
-    found = look_up(door.settings, ids.event_id(NOW()), NOW(), NOW(), lambda _: NOWHERE, Bounds(0, 0, 0))
+    found = look_up(door.settings, ids.event_id(NOW()), NOW(), NOW(), lambda _: NOWHERE, lambda _: None, Bounds(0, 0, 0))
     assert not found.found
     assert {left.why for left in found.left} == {"time"}
 
