@@ -89,8 +89,7 @@ class Engine:
         """
         self.settings, self.clock, self.telemetry = settings, clock, telemetry
         self.noted: Final = Noted()
-        self._flow = flow
-        self._lanes: Final = Lanes(flow.work_slots)
+        self._flow, self._lanes = flow, Lanes(flow.work_slots)
         directory: Path = settings.data_dir / "state" / flow.name / f"slot-{slot}"
         self.assignment: Final = Assignment(flow, settings, directory, clock, telemetry, self._lanes)
         self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
@@ -103,7 +102,7 @@ class Engine:
         self.moved_at = self._told_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
         self._stop = stop or Stop()
         self._busy = self._drained = False
-        self._ordered: tuple[int, frozenset[int]] = (0, frozenset())
+        self._ordered = (0, frozenset[int]())
 
     def source(self) -> Source:
         """Where batches come from; see `Runtime`."""
