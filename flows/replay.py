@@ -35,7 +35,7 @@ def index(batch: Batch) -> None:
         text = summary.text()
         state = batch.state(record.partition)
         state.put(letter_key(record.offset), text)
-        batch.write(record.partition, Output(topics.LETTERS.name, summary.id.encode(), text))
+        batch.publish(Output(topics.LETTERS.name, summary.id.encode(), text))
         if state.get(TICK) is None:
             state.put(TICK, b"1")
             batch.timers(record.partition).set(TICK, batch.now_ms)
@@ -66,7 +66,7 @@ def expire(batch: Batch, partition: int) -> bool:
         if letter.buried_at_ms + KEPT_MS > batch.now_ms:
             return False
         state.delete(key)
-        batch.write(partition, Output(topics.LETTERS.name, letter.id.encode(), None))
+        batch.publish(Output(topics.LETTERS.name, letter.id.encode(), None))
     return len(rows) == MOST_EXPIRED
 
 

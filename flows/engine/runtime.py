@@ -12,10 +12,12 @@ from bytewax.dataflow import Stream
 from flows.core import signals
 from flows.core.clock import Clock
 from flows.core.errors import Fatal
+from flows.core.orders import PAUSE, StoredPause
 from flows.core.record import TRACE
 from flows.core.settings import Settings
 from flows.engine.assignment import Assignment
 from flows.engine.batch import Batch, Taken
+from flows.engine.brake import Brake
 from flows.engine.checkpoint import Checkpoint, nothing
 from flows.engine.dataflow import Noted, Sink, Source
 from flows.engine.definitions import Definitions, claimed
@@ -95,7 +97,8 @@ class Engine:
         self.assignment: Final = Assignment(flow, settings, directory, clock, telemetry, self._lanes)
         self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
         self._outlet = Outlet(settings, f"{flow.group}-{slot}")
-        self._definitions = Definitions(flow.definitions)
+        self._definitions = Definitions({**flow.definitions, PAUSE: StoredPause.model_validate_json})
+        self._brake = Brake(flow.name, settings, self._definitions)
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
         self._gauges = Gauges(flow.name, telemetry, clock)
@@ -167,7 +170,9 @@ class Engine:
         now_ms = self.clock.now_ms()
         for share in self.assignment.shares.values():
             share.state.now_ms = now_ms
-        taken = self._ready(fresh, now_ms)
+        turned = self._brake.heed(self.assignment.shares, now_ms)
+        self.assignment.turn(turned, self.inlet)
+        taken = self._ready(fresh, now_ms)._replace(turned=turned)
         self._busy = bool(fresh)
         if not any(taken) and not (self._untold() and self._time_to_tell()):
             return None
@@ -182,6 +187,9 @@ class Engine:
 
     def _put(self, batch: Batch) -> None:
         begun = self.clock.monotonic()
+        stands = self._brake.judge(batch, self.assignment.shares, begun)
+        self.assignment.turn(stands, self.inlet)
+        batch.turned |= stands
         tell = self._drained or self._time_to_tell()
         ledger = self._checkpoint(batch, self.assignment.shares, self._traces, tell)
         now = self.clock.monotonic()
@@ -222,7 +230,7 @@ class Engine:
     def _idle_s(self) -> float:
         """How long nothing can happen but a record's arrival."""
         now_ms = self.clock.now_ms()
-        due = [next_ms for share in self.assignment.shares.values() if (next_ms := share.state.timers.next_due_ms()) is not None]
+        due = [next_ms for share in self.assignment.moving if (next_ms := share.state.timers.next_due_ms()) is not None]
         waits = [IDLE_S, *((next_ms - now_ms) / 1000 for next_ms in due)]
         if self._lanes.running:
             waits.append(WORKING_S)
@@ -236,7 +244,7 @@ class Engine:
         due: list[DueTimer] = []
         finished: list[Finished] = []
         results: dict[Place, Finished] = {}
-        for share in self.assignment.shares.values():
+        for share in self.assignment.moving:
             waited, timers = share.take_due(now_ms)
             again += waited
             due += timers
