@@ -16,6 +16,8 @@ from flows.engine.portion import Place
 from flows.engine.share import Pause, Share
 
 LOG: Final = logging.getLogger(__name__)
+READERS: Final = {PAUSE: StoredPause.model_validate_json}
+"""How orders to a flow are read; every flow follows them."""
 TOO_MUCH: Final = "buried_too_much"
 ORDERED: Final = "ordered"
 

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import bytewax.operators as op
@@ -12,12 +11,11 @@ from bytewax.dataflow import Stream
 from flows.core import signals
 from flows.core.clock import Clock
 from flows.core.errors import Fatal
-from flows.core.orders import PAUSE, StoredPause
 from flows.core.record import TRACE
 from flows.core.settings import Settings
 from flows.engine.assignment import Assignment
 from flows.engine.batch import Batch, Taken
-from flows.engine.brake import Brake
+from flows.engine.brake import READERS, Brake
 from flows.engine.checkpoint import Checkpoint, nothing
 from flows.engine.dataflow import Noted, Sink, Source
 from flows.engine.definitions import Definitions, claimed
@@ -93,11 +91,10 @@ class Engine:
         self.noted: Final = Noted()
         self._flow = flow
         self._lanes: Final = Lanes(flow.work_slots)
-        directory: Path = settings.data_dir / "state" / flow.name / f"slot-{slot}"
-        self.assignment: Final = Assignment(flow, settings, directory, clock, telemetry, self._lanes)
+        self.assignment: Final = Assignment(flow, settings, settings.data_dir / "state" / flow.name / f"slot-{slot}", clock, telemetry, self._lanes)
         self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
         self._outlet = Outlet(settings, f"{flow.group}-{slot}")
-        self._definitions = Definitions({**flow.definitions, PAUSE: StoredPause.model_validate_json})
+        self._definitions = Definitions({**flow.definitions, **READERS})
         self._brake = Brake(flow.name, settings, self._definitions)
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)

@@ -20,7 +20,7 @@ from flows.core.record import Output, Record
 from flows.core.reentry import compile_reentry, reentering
 from flows.core.summaries import BURIED, DISCARDED, REPLAYED, Status, Summary
 from flows.core.verdict import Bury
-from flows.engine import Batch, Finished
+from flows.engine import Batch, Finished, Task
 
 LETTER: Final = b"letter/"
 JOB: Final = b"job/"
@@ -90,6 +90,12 @@ def unpack(data: bytes) -> Iterator[Record]:
         end = at + LENGTH + int.from_bytes(data[at : at + LENGTH], "big")
         yield codec.unpack_record(data[at + LENGTH : end])
         at = end
+
+
+def asked(task: Task) -> tuple[int, list[int]]:
+    """Return the partition and the offsets whose letters are to be read, as slow work."""
+    partition, offsets = orjson.loads(task.payload)
+    return partition, offsets
 
 
 class Exhumer:

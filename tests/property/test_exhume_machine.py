@@ -42,6 +42,12 @@ class Orders(RuleBasedStateMachine):
         meant = {name for name, of in self.resource.items() if resource in {None, of} and self._status(name) == BURIED}
         self._order("replay", meant, filter={"resource": resource} if resource else {}, rate_per_second=rate)
 
+    @rule()
+    def two_operators_want_the_same(self) -> None:
+        for _ in range(2):
+            self.replay_by_filter(None, None)
+        self.yard.tick()
+
     @rule(data=st.data(), kind=st.sampled_from(["replay", "discard"]))
     def order_by_ids(self, data: st.DataObject, kind: str) -> None:
         if self.resource:
@@ -115,5 +121,5 @@ class Orders(RuleBasedStateMachine):
             self.may[name] |= {fate}
 
 
-Orders.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Orders.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 TestOrders = Orders.TestCase

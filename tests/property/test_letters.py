@@ -21,7 +21,9 @@ TEXT = st.text(max_size=60)
 NAME = st.from_regex(r"[a-z][a-z_]{0,11}", fullmatch=True)
 REASON = st.builds(Reason, NAME, TEXT, TEXT)
 BYTES = st.one_of(st.none(), st.binary(max_size=50))
-HEADERS = st.lists(st.tuples(st.sampled_from(["ce_id", "ce_source", "x-attempt", "x-http", "own", "x-dlq-topic", "x-dlq-reasons", "x-replay-id"]), st.binary(max_size=30)))
+HEADERS = st.lists(
+    st.tuples(st.sampled_from(["ce_id", "ce_source", "x-attempt", "x-http", "own", "x-dlq-topic", "x-dlq-reasons", "x-replay-id"]), st.binary(max_size=30))
+)
 RECORD = st.builds(
     Record, NAME, st.integers(0, 99), st.integers(0, 2**40), st.integers(0, 2**40), BYTES, BYTES, HEADERS.map(tuple)
 )  # fmt: skip
