@@ -264,7 +264,7 @@ def _facts(batch: Batch, record: Record) -> Facts:
 
 
 def _keep(batch: Batch, record: Record, facts: Facts) -> None:
-    batch.state(record.partition).put(_facts_key(record.offset), orjson.dumps(facts))
+    batch.state(record.partition).put(_facts_key(record.offset), orjson.dumps([*facts]))
 
 
 def _order_key(record: Record) -> bytes:
