@@ -104,6 +104,11 @@ class Engine:
         self._stop = stop or Stop()
         self._busy = self._drained = False
 
+    @property
+    def calls(self) -> int:
+        """Slow work that runs now."""
+        return self._lanes.running
+
     def source(self) -> Source:
         """Where batches come from; see `Runtime`."""
         return Source(lambda: self.noted.call(self._take))
@@ -284,4 +289,4 @@ class Engine:
         self.moved_at = self.clock.monotonic()
         if self._stop.asked:
             raise _Stopped
-        self._gauges.look(self.inlet, self.assignment.shares, self._lanes.running)
+        self._gauges.look(self.inlet, self.assignment.shares, self.calls)
