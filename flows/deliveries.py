@@ -8,22 +8,21 @@ Attempts are told on `xyra.journal`; what moved in a target, on `xyra.status`.
 """
 
 from importlib import metadata
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import bytewax.operators as op
-import orjson
 from bytewax.dataflow import Dataflow
 
 from flows.core import backoff, breaker, outcome, signals, topics
 from flows.core.egress import Policy
-from flows.core.key_order import KeyOrder
 from flows.core.outcome import Outcome
-from flows.core.record import CE_ID, KEY, Output, Record
+from flows.core.record import Record
 from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, live
 from flows.core.target import Back, Go, Limits
 from flows.core.verdict import Await, Bury, Hold, Reason, Retry, Verdict
-from flows.engine import UNKNOWN, Batch, Finished, Flow, Runtime, attempt
-from flows.steps.post import Post, webhook_id
+from flows.engine import UNKNOWN, Batch, Flow, Runtime, attempt
+from flows.steps import turns
+from flows.steps.post import Order, Post, Told, told_by, webhook_id
 from flows.steps.targets import MOST_AT_ONCE, Target, Targets
 from flows.wire.egress import Egress
 from flows.wire.telemetry import Telemetry
@@ -32,7 +31,6 @@ from flows.wire.vault import Vault
 NAME: Final = "deliveries"
 POST: Final = "post"
 BREAKER: Final = breaker.Policy()
-FACTS: Final = b"facts/"
 LARGEST: Final = topics.RECORD_BYTES - topics.MIB
 """Larger ones cannot wait in state, and an event of ours is never larger."""
 
@@ -53,15 +51,6 @@ class Plan(NamedTuple):
 
 NOBODY: Final = Plan("", None, active=False, timeout_s=0, by_key=False, schedule=backoff.USUAL, limits=Limits(0, None, False, None), epoch=0, secrets=())
 """Stands for a definition that there is not."""
-
-
-class Facts(NamedTuple):
-    """What is kept of a record between its attempts."""
-
-    first_ms: int = 0
-    """When it was first sent; 0: it has not been."""
-    ticket: int = -1
-    """Its number among those of its key; -1: it has no order to keep."""
 
 
 def read(stored: bytes) -> Plan:
@@ -103,18 +92,17 @@ class Deliveries:
             if result is None:
                 continue
             target, plan = self._targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
-            facts = _facts(batch, record)
-            told, row = _told(result)
-            now_ms = batch.now_ms
-            first_ms = facts.first_ms or told["at_ms"]
+            told, facts = told_by(result, batch.now_ms), turns.facts_of(batch, record)
+            row = outcome.of_status(told.status) if told.status is not None else outcome.of_error(told.error)
             gone = row.consequence == "deactivated"
-            back = Back(orjson.loads(result.payload)["generation"], row is outcome.DELIVERED, row.failing, told["took_ms"], gone)
-            target.answered(back)
-            verdict = _verdict(plan, record, row, told, first_ms, now_ms)
+            target.answered(Back(Order.read(result.payload).generation, row is outcome.DELIVERED, row.failing, told.took_ms, gone))
+            facts = facts._replace(first_ms=facts.first_ms or told.at_ms)
+            verdict = _verdict(plan, record, row, told, facts, batch.now_ms)
             self._count(row, told)
-            batch.publish(_attempt(record, told, row, verdict, now_ms))
+            due_ms = verdict.due_ms if isinstance(verdict, Retry) else None
+            batch.publish(told.entry(NAME, record, endpoint_of(record), row.code, due_ms))
             if isinstance(verdict, Retry):
-                _keep(batch, record, facts._replace(first_ms=first_ms))
+                turns.keep(batch, record, facts)
             else:
                 self._done(batch, record, target, facts)
             batch.decide(record, verdict)
@@ -147,12 +135,12 @@ class Deliveries:
                 continue  # it was delivered
             place = record.partition, record.offset
             target, plan = self._targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
-            facts = Facts() if place in fresh else _facts(batch, record)
+            facts = turns.Facts() if place in fresh else turns.facts_of(batch, record)
             refusal = _refusal(plan, target) or _too_large(record)
             if refusal is not None:
                 self._done(batch, record, target, facts)
                 batch.decide(record, Bury((refusal,)))
-            elif place in fresh and plan.by_key and not _first_of_its_key(batch, record):
+            elif place in fresh and plan.by_key and not turns.join(batch, record):
                 batch.decide(record, Hold("it stands behind another of its key"))
             else:
                 batch.decide(record, self._sent(record, batch, target, plan))
@@ -165,22 +153,19 @@ class Deliveries:
         if leave is None:
             target.line_up(record.offset)
             return Hold("it waits for its target")
-        secrets = [(secret.secret_id, secret.sealed) for secret in reversed(live(plan.secrets, batch.now_ms))]
-        order = {"name": plan.name, "url": plan.url, "timeout_s": plan.timeout_s, "generation": leave.generation, "secrets": secrets}
-        return Await(POST, f"{record.partition}/{plan.name}", orjson.dumps(order), plan.limits.concurrency)
+        secrets = tuple((secret.secret_id, secret.sealed) for secret in reversed(live(plan.secrets, batch.now_ms)))
+        order = Order(plan.name, plan.url or "", plan.timeout_s, leave.generation, secrets)
+        return Await(POST, f"{record.partition}/{plan.name}", order.text(), plan.limits.concurrency)
 
-    def _done(self, batch: Batch, record: Record, target: Target, facts: Facts) -> None:
+    def _done(self, batch: Batch, record: Record, target: Target, facts: turns.Facts) -> None:
         """Let go of a record, and let the next of its key step forward."""
-        if facts != Facts():
-            batch.state(record.partition).delete(_facts_key(record.offset))
-        if facts.ticket >= 0:
-            turn = KeyOrder(batch.state(record.partition)).leave(_order_key(record), facts.ticket)
-            if turn is not None:
-                target.line_up(int(turn.item))
+        following = turns.leave(batch, record, facts)
+        if following is not None:
+            target.line_up(following)
 
-    def _count(self, row: Outcome, told: dict[str, Any]) -> None:
+    def _count(self, row: Outcome, told: Told) -> None:
         self._telemetry.count(signals.DELIVERIES, outcome=row.code)
-        self._telemetry.observe(signals.DELIVERY_SECONDS, told["took_ms"] / 1000)
+        self._telemetry.observe(signals.DELIVERY_SECONDS, told.took_ms / 1000)
 
 
 def _open(batch: Batch, partition: int, name: str) -> Target:
@@ -211,73 +196,15 @@ def _too_large(record: Record) -> Reason | None:
     return Reason("too_large_to_wait", f"The record has {length:,} bytes, and {LARGEST:,} can be delivered.") if length > LARGEST else None
 
 
-def _told(result: Finished) -> tuple[dict[str, Any], Outcome]:
-    """Read what a call told, and what follows from it."""
-    if result.result is None:
-        return {"at_ms": 0, "took_ms": 0, "error": "unknown_error", "detail": result.error or ""}, outcome.UNKNOWN_ERROR
-    told: dict[str, Any] = orjson.loads(result.result)
-    if "status" in told:
-        return told, outcome.of_status(told["status"])
-    return told, outcome.of_error(told["error"])
-
-
-def _verdict(plan: Plan, record: Record, row: Outcome, told: dict[str, Any], first_ms: int, now_ms: int) -> Verdict | None:
+def _verdict(plan: Plan, record: Record, row: Outcome, told: Told, facts: turns.Facts, now_ms: int) -> Verdict | None:
     if row is outcome.DELIVERED:
         return None
-    why = row.reason(f"HTTP {told['status']}" if "status" in told else told["detail"].rstrip("."))
+    why = row.reason(f"HTTP {told.status}" if told.status is not None else told.detail.rstrip("."))
     if row.consequence != "retried":
         return Bury((why,))
-    asked = told.get("retry_after")
-    wait_ms = backoff.read_retry_after(asked, now_ms) if asked is not None else None
-    due = backoff.next_due_ms(plan.schedule, webhook_id(record), attempt(record) + 1, first_ms or now_ms, now_ms, wait_ms)
+    wait_ms = backoff.read_retry_after(told.retry_after, now_ms) if told.retry_after is not None else None
+    due = backoff.next_due_ms(plan.schedule, webhook_id(record), attempt(record) + 1, facts.first_ms, now_ms, wait_ms)
     return Bury((due, why)) if isinstance(due, Reason) else Retry(due, why)
-
-
-def _attempt(record: Record, told: dict[str, Any], row: Outcome, verdict: Verdict | None, now_ms: int) -> Output:
-    """Write an attempt down for the journal."""
-    event_id = record.text(CE_ID) or record.origin
-    entry = {
-        "event_id": event_id,
-        "flow": NAME,
-        "at_ms": told["at_ms"] or now_ms,
-        "kind": "attempt",
-        "resource": endpoint_of(record),
-        "attempt": attempt(record) + 1,
-        "status": told.get("status"),
-        "latency_ms": told["took_ms"],
-        "outcome": row.code,
-        "error_code": told.get("error"),
-        "answer": told.get("answer"),
-        "answer_base64": told.get("answer_base64"),
-        "next_due_ms": verdict.due_ms if isinstance(verdict, Retry) else None,
-    }
-    return Output(topics.JOURNAL.name, event_id.encode(), orjson.dumps({name: value for name, value in entry.items() if value is not None}))
-
-
-def _facts_key(offset: int) -> bytes:
-    return FACTS + offset.to_bytes(8, "big")
-
-
-def _facts(batch: Batch, record: Record) -> Facts:
-    found = batch.state(record.partition).get(_facts_key(record.offset))
-    return Facts(*orjson.loads(found)) if found is not None else Facts()
-
-
-def _keep(batch: Batch, record: Record, facts: Facts) -> None:
-    batch.state(record.partition).put(_facts_key(record.offset), orjson.dumps(facts))
-
-
-def _order_key(record: Record) -> bytes:
-    return (record.key or b"") + b"\0" + (record.header(KEY) or b"")
-
-
-def _first_of_its_key(batch: Batch, record: Record) -> bool:
-    """Line a record up behind those of its key, where it has one; whether it may go."""
-    if record.header(KEY) is None:
-        return True
-    ticket = KeyOrder(batch.state(record.partition)).join(_order_key(record), b"%d" % record.offset)
-    _keep(batch, record, Facts(ticket=ticket.number))
-    return ticket.first
 
 
 def build(runtime: Runtime) -> Dataflow:

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Final
 
 import bytewax.operators as op
-import orjson
 from bytewax.dataflow import Dataflow
 
 from flows.core import topics
@@ -17,7 +16,7 @@ from flows.core.record import Output
 from flows.core.settings import Settings
 from flows.core.summaries import Summary, summary_of
 from flows.engine import Batch, Flow, Runtime, Task
-from flows.steps.exhume import LETTER, READ, Exhumer, letter_key, pack, read_discard, read_replay
+from flows.steps.exhume import LETTER, READ, Exhumer, asked, letter_key, pack, read_discard, read_replay
 from flows.wire.pick import pick
 
 NAME: Final = "replay"
@@ -35,7 +34,7 @@ def index(batch: Batch) -> None:
         text = summary.text()
         state = batch.state(record.partition)
         state.put(letter_key(record.offset), text)
-        batch.write(record.partition, Output(topics.LETTERS.name, summary.id.encode(), text))
+        batch.publish(Output(topics.LETTERS.name, summary.id.encode(), text))
         if state.get(TICK) is None:
             state.put(TICK, b"1")
             batch.timers(record.partition).set(TICK, batch.now_ms)
@@ -66,14 +65,13 @@ def expire(batch: Batch, partition: int) -> bool:
         if letter.buried_at_ms + KEPT_MS > batch.now_ms:
             return False
         state.delete(key)
-        batch.write(partition, Output(topics.LETTERS.name, letter.id.encode(), None))
+        batch.publish(Output(topics.LETTERS.name, letter.id.encode(), None))
     return len(rows) == MOST_EXPIRED
 
 
 def read_letters(settings: Settings, task: Task) -> bytes:
     """Read letters by their offsets, as slow work."""
-    partition, offsets = orjson.loads(task.payload)
-    return pack(pick(settings, topics.DLQ.name, partition, offsets))
+    return pack(pick(settings, topics.DLQ.name, *asked(task)))
 
 
 def build(runtime: Runtime) -> Dataflow:

@@ -13,7 +13,7 @@ SEEN_S: Final = 60.0
 
 MOST_NAMED: Final = 20
 
-State = Literal["ok", "away", "starting", "quiet", "degraded"]
+State = Literal["ok", "away", "starting", "quiet", "degraded", "paused"]
 
 
 class Part(NamedTuple):
@@ -47,7 +47,11 @@ def parts(door: Door) -> dict[str, Part]:
     for flow, seen in sorted(door.status.seen.items()):
         if flow != INGRESS:
             quiet = now - seen
-            found[f"flow {flow}"] = Part("ok" if quiet < SEEN_S else "quiet", {"seconds_since_seen": _rounded(quiet)}, needed=False)
+            state: State = "ok" if quiet < SEEN_S else "quiet"
+            found[f"flow {flow}"] = Part(state, {"seconds_since_seen": _rounded(quiet)}, needed=False)
+    for flow in sorted({flow for flow, _ in door.status.pauses}):
+        whys = {partition: str(why.get("why")) for (name, partition), why in door.status.pauses.items() if name == flow}
+        found[f"flow {flow}"] = Part("paused", {"paused_partitions": sorted(whys), "why": next(iter(whys.values()))}, needed=False)
     if troubled := _troubled(door):
         named = dict(sorted(troubled.items())[:MOST_NAMED])
         found["deliveries"] = Part("degraded", {"targets": named, "count": len(troubled)}, needed=False)

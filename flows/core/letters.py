@@ -21,7 +21,7 @@ LEFT_OUT: Final = OURS_PREFIX + "left-out"
 Class = Literal["ours", "theirs"]
 OURS: Final[Class] = "ours"
 THEIRS: Final[Class] = "theirs"
-OURS_CODES: Final = frozenset({"bug", "unknown", "unknown_error", "unavailable", "no_such_topic", "unusable_definition"})
+OURS_CODES: Final = frozenset({"bug", "unknown", "unknown_error", "unavailable", "no_such_topic", "unusable_definition", "secret_unusable"})
 """Codes that an operator of this installation has to see to; any other is the sender's, or the target's."""
 
 MOST_EVENT_ID: Final = 512

@@ -62,7 +62,7 @@ class Summary:
 
     def text(self) -> bytes:
         """Write it as it stands on the topic; what is as it always begins is left out."""
-        return orjson.dumps({name: value for name, value in asdict(self).items() if name not in DEFAULTS or value != DEFAULTS[name]})
+        return orjson.dumps({name: value for name, value in asdict(self).items() if name == "status" or name not in DEFAULTS or value != DEFAULTS[name]})
 
     @classmethod
     def read(cls, text: bytes) -> "Summary":

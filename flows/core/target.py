@@ -133,7 +133,7 @@ def answered(state: State, limits: Limits, policy: breaker.Policy, back: Back, e
 
 def pack(state: State) -> bytes:
     """Encode a state."""
-    head = [FORMAT, state.running, state.head, state.tail, state.paced_ms, state.failing_ms, state.off]
+    head = [FORMAT, state.running, state.head, state.tail, state.paced_ms, state.failing_ms, [*state.off] if state.off else None]
     return orjson.dumps(head) + b"\n" + breaker.pack(state.breaker)
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from flows.core import topics
 from flows.core.record import Output, Record
@@ -16,9 +16,6 @@ from flows.engine.share import Alarms, DueTimer, Share
 from flows.engine.waiting import Waited
 from flows.engine.work import Finished, Work
 from flows.wire.messages import Message, record_of
-
-NO_RECORD: Final = -1
-"""The offset of an output that no record stands for."""
 
 
 class Decided(NamedTuple):
@@ -58,6 +55,8 @@ class Taken(NamedTuple):
     """What came of the work that records of `again` have waited for."""
     swept: frozenset[int] = frozenset()
     """Partitions whose expired state is being deleted."""
+    turned: frozenset[int] = frozenset()
+    """Partitions that an operator has paused or let go on."""
 
 
 class Batch:
@@ -88,6 +87,8 @@ class Batch:
         self.decided: dict[Place, Decided] = {}
         self.outputs: list[Sent | Bulk] = []
         self.published: list[Output] = []
+        self.turned = taken.turned
+        """Partitions that begin to stand, or to go on, with this batch."""
         self.acknowledge: list[Callable[[], None]] = []
         """Called once the batch is committed and its state written (checkpoint step 5); a crash may repeat them."""
         self._shares = shares
@@ -178,6 +179,10 @@ class Batch:
         """Write what is no record's output, such as what became of one: in the same transaction, whatever becomes of the records."""
         self.published.append(output)
 
+    def takes(self, topic: str, value: bytes | None) -> bool:
+        """Tell whether a topic is there, made if need be, and takes a value of this size."""
+        return 0 < self._limit(topic) >= len(value or b"")
+
     def emit_all(self, portion: Portion, topic: str, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None = None) -> None:
         """Write one output for each record of a portion: value i for record i, None for no output; keys are the records' unless given."""
         limit = self._limit(topic)
@@ -188,13 +193,6 @@ class Batch:
                     self.emit(portion.record(i), Output(topic, keys[i], value))
         else:
             self.outputs.append(Bulk(portion, topic, keys, values))
-
-    def write(self, partition: int, output: Output) -> bool:
-        """Write an output that no record of this batch stands for, such as one of a timer; False where the topic cannot take it."""
-        fits = len(output.value or b"") <= self._limit(output.topic)
-        if fits:
-            self.outputs.append(Sent((partition, NO_RECORD), output))
-        return fits
 
     def limit(self, topic: str) -> int:
         """Return how large a record on a topic may be, 0 when nothing can be written there."""
@@ -240,7 +238,7 @@ class Batch:
 
     def partitions(self) -> set[int]:
         """Return every partition that has a part in this batch."""
-        found = {*self.taken.fresh, *self.taken.swept, *self._touched}
+        found = {*self.taken.fresh, *self.taken.swept, *self._touched, *self.turned}
         for part in (self.due, self.finished):
             found.update(entry.partition for entry in part)
         return found.union(waited.record.partition for waited in self.taken.again)

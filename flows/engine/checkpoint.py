@@ -57,10 +57,9 @@ class Checkpoint:
         outlet.begin()
         self._outputs(batch, traces)
         ledger = self._books.book(batch, touched)
-        if tell:
-            for share in touched.values():
-                for key, text in share.tallies.tell():
-                    outlet.send(topics.STATUS.name, key, text)
+        for share in touched.values():
+            for key, text in [*share.tell_pause(), *(share.tallies.tell() if tell else ())]:
+                outlet.send(topics.STATUS.name, key, text)
         self._after(1)
         for number, share in touched.items():
             outlet.log(self._flow.changelog.name, number, share.state.pending())

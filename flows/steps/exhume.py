@@ -20,7 +20,7 @@ from flows.core.record import Output, Record
 from flows.core.reentry import compile_reentry, reentering
 from flows.core.summaries import BURIED, DISCARDED, REPLAYED, Status, Summary
 from flows.core.verdict import Bury
-from flows.engine import Batch, Finished
+from flows.engine import Batch, Finished, Task
 
 LETTER: Final = b"letter/"
 JOB: Final = b"job/"
@@ -92,6 +92,12 @@ def unpack(data: bytes) -> Iterator[Record]:
         at = end
 
 
+def asked(task: Task) -> tuple[int, list[int]]:
+    """Return the partition and the offsets whose letters are to be read, as slow work."""
+    partition, offsets = orjson.loads(task.payload)
+    return partition, offsets
+
+
 class Exhumer:
     """The orders of one partition, within one batch."""
 
@@ -107,7 +113,7 @@ class Exhumer:
         known = {key[len(JOB) :].decode(): Job.read(text) for key, text in list(self._state.scan(JOB))}
         for key in known.keys() - names.keys():
             self._state.delete(JOB + key.encode())
-            self._batch.write(self._partition, Output(topics.STATUS.name, self._status_key(key), None))
+            self._batch.publish(Output(topics.STATUS.name, self._status_key(key), None))
         for key, (kind, name) in names.items():
             order: Order | None = self._batch.config.get(kind, name)
             if order is not None and self._partition in order.selection.until:
@@ -218,7 +224,8 @@ class Exhumer:
             made = self._made(order, summary, restored(letter))
             if isinstance(made, str):
                 self._fail(summary, order, job, made)
-            elif self._batch.write(self._partition, made):
+            elif self._batch.takes(made.topic, made.value):
+                self._batch.publish(made)
                 self._decide(summary, order, job, REPLAYED)
             else:
                 self._fail(summary, order, job, f"The topic {summary.topic} is not there, or does not take a record as large as this.")
@@ -244,7 +251,7 @@ class Exhumer:
         text = letter.text()
         if place is not None:
             self._state.put(letter_key(place[1]), text)
-            self._batch.write(self._partition, Output(topics.LETTERS.name, letter.id.encode(), text))
+            self._batch.publish(Output(topics.LETTERS.name, letter.id.encode(), text))
 
     def _read(self, order: Order, offsets: list[int]) -> None:
         payload = orjson.dumps([self._partition, offsets])
@@ -253,7 +260,7 @@ class Exhumer:
     def _keep(self, order: Order, job: Job) -> None:
         key = f"{order.kind}/{order.id}"
         self._state.put(JOB + key.encode(), job.text())
-        self._batch.write(self._partition, Output(topics.STATUS.name, self._status_key(key), job.told()))
+        self._batch.publish(Output(topics.STATUS.name, self._status_key(key), job.told()))
 
     def _status_key(self, key: str) -> bytes:
         return f"{key}/{self._partition}".encode()

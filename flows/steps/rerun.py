@@ -188,7 +188,7 @@ class Reruns:
             if isinstance(sent, Sent) and sent.output.topic != topics.DELIVERIES.name:  # nothing is delivered anew
                 values[sent.place] = sent.output.value
                 if target is not None:
-                    batch.write(number, Output(target, sent.output.key, sent.output.value, (*sent.output.headers, mark)))
+                    batch.publish(Output(target, sent.output.key, sent.output.value, (*sent.output.headers, mark)))
         report.skipped += past.read - len(past.records)
         for record, then in zip(past.records, past.sides, strict=True):
             now = _side(aside, record, values)
@@ -201,7 +201,7 @@ class Reruns:
         """Put it into state and tell it."""
         progress.report.updated_at_ms = batch.now_ms
         batch.state(number).put(PREFIX + replay_id.encode(), progress.text(), expires_at_ms=batch.now_ms + KEPT_MS)
-        batch.write(number, Output(topics.STATUS.name, PREFIX + replay_id.encode(), progress.report.text()))
+        batch.publish(Output(topics.STATUS.name, PREFIX + replay_id.encode(), progress.report.text()))
 
 
 def _side(aside: Batch, record: Record, values: dict[tuple[int, int], bytes | None]) -> Side | None:

@@ -2,9 +2,6 @@
 
 import csv
 import io
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -13,13 +10,12 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
-from deploy.local.ports import free_port
 from flows.core import topics
-from flows.core.settings import PREFIX
-from flows.wire.kafka import client_config, ensure_topics
+from flows.wire.kafka import client_config
 from ingress.export import unguarded
-from tests.kit.door import RunningDoor, until
+from tests.kit.door import RunningDoor, throughout, until
 from tests.kit.topics import Read, topic_reader
+from tests.kit.workers import running_workers
 
 ROUTE = "/integration/dlq"
 
@@ -27,19 +23,8 @@ ROUTE = "/integration/dlq"
 @pytest.fixture(scope="module")
 def workers(door: RunningDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Run the flows webhooks and replay beside the ingress."""
-    home = tmp_path_factory.mktemp("workers")
-    ensure_topics(door.settings, topics.TOPICS)
-    env = {**os.environ, PREFIX + "KAFKA_BOOTSTRAP_SERVERS": door.settings.kafka_bootstrap_servers, PREFIX + "DATA_DIR": str(home / "data")}
-    processes = []
-    for flow in ("webhooks", "replay"):
-        command = [sys.executable, "-m", "deploy.cli.main", "worker", flow, "--slot", "0", "--port", str(free_port())]
-        with (home / flow).open("wb") as out:
-            processes.append(subprocess.Popen(command, env=env, stdout=out, stderr=out))
-    yield
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.wait(30)
+    with running_workers(door.settings, tmp_path_factory.mktemp("workers"), "webhooks", "replay"):
+        yield
 
 
 def listed(door: RunningDoor, **search: Any) -> list[dict[str, Any]]:
@@ -176,6 +161,29 @@ class TestLetters:
         assert (item["note"], item["by"], item["order"]) == ("=a test", "admin", answer.json()["discard_id"])
         assert '"\'=a test"' in door.http.get(ROUTE, params={"resource": name}, headers={"accept": "text/csv"}).text
         assert listed(door, resource=name, status="buried") == []
+
+    def test_a_flow_is_paused_and_let_go_on(self, door: RunningDoor) -> None:
+        name = buried(door, *bodies(1))
+        flows = "/integration/flows"
+
+        def shown() -> dict[str, Any]:
+            found: dict[str, Any] = next(item for item in door.http.get(flows).json()["items"] if item["flow"] == "webhooks")
+            return found
+
+        assert door.http.post(f"{flows}/webhooks/pause", json={"reason": "a test"}).status_code == 202
+        until(lambda: len(shown()["paused"]) == 8, why=shown)
+        assert {part["why"] for part in shown()["paused"]} == {"a test"}
+        health = door.stranger.get("/health").json()
+        assert (health["status"], health["parts"]["flow webhooks"]["status"]) == ("degraded", "paused")
+        assert 'xyra_flow_paused{flow="webhooks",partition="0"} 1.0' in door.stranger.get("/metrics").text
+        assert door.send(name, b'{"n": 1}').status_code == 202
+        assert throughout(lambda: events(door, name) == [], 1)
+        answer = door.http.post(f"{flows}/webhooks/resume", json={"bury": True, "minutes": 1})
+        assert answer.json()["bury_until"] is not None
+        until(lambda: shown()["status"] == "running", why=shown)
+        until(lambda: len(events(door, name)) == 1)
+        assert door.stranger.get("/health").json()["parts"]["flow webhooks"]["status"] == "ok"
+        assert door.http.post(f"{flows}/nobody/resume").status_code == 404
 
     def test_a_foreign_record_on_the_topic_harms_nobody(self, door: RunningDoor) -> None:
         mark = uuid4().hex.encode()

@@ -13,7 +13,7 @@ from flows.core import topics
 from flows.core.record import Output, Record
 from flows.core.summaries import Summary
 from flows.core.verdict import Reason
-from flows.engine.batch import Batch, Sent, Taken
+from flows.engine.batch import Batch, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.letters import letter
 from flows.engine.share import Share
@@ -134,7 +134,7 @@ class Graveyard:
         if not commit:
             self.crash()
             return
-        self.written += [sent.output for sent in batch.standing() if isinstance(sent, Sent)]
+        self.written += batch.published
         self._share.state.apply(len(self.log) + len(self.written))
         self._share.work.take_submitted()
 

@@ -1,127 +1,98 @@
-"""Kills the worker again and again while it judges a window of the log anew, and compares what was written with what was received.
+"""Kills the replay flow in the middle of replays that two operators have ordered, and counts what has entered.
 
-The worker is killed whenever its report has moved on, so it dies between portions and within them. Each event must then stand on
-the replay's topic once, whatever happened, and the report must add up to the window.
+Letters stand on `xyra.dlq`, from a topic of the test's own. Two replays are about all of them, at once. Whenever a few more
+have entered, the worker dies by SIGKILL and is started again; in the end every letter has entered once, and the index says so.
 """
 
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import orjson
 import pytest
 from confluent_kafka import Producer
 
-from deploy.local import broker
-from flows.core import ids, topics
-from flows.core.clock import SystemClock
-from flows.core.reruns import Report, StoredRerun
-from flows.core.settings import PREFIX, Settings
-from flows.wire.kafka import PARTITIONER, client_config, ensure_topics
-from tests.kit.line import stored
+from deploy.local.ports import free_port
+from flows.core import topics
+from flows.core.orders import StoredReplay
+from flows.core.record import Record
+from flows.core.settings import PREFIX
+from flows.core.verdict import Reason
+from flows.engine.letters import letter
+from flows.wire.kafka import PARTITIONER, ensure_topics
+from tests.kit.door import until
 from tests.kit.settings import settings_for
-from tests.kit.topics import topic_reader, wait_for
+from tests.kit.topics import Read, topic_reader
 
-RECORDS = 6000
-KILLS = 6
-TARGET = "judged.anew"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Iterator[Settings]:
-    with broker.running(tmp_path / "kafka", os.environ) as running:
-        yield settings_for(running.bootstrap, tmp_path, kafka_partitions="2")
-
-
-class Worker:
-    """The one worker of the flow."""
-
-    def __init__(self, settings: Settings, log: Path) -> None:
-        self._settings, self._log = settings, log.open("ab")
-        self._process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        own = {"KAFKA_BOOTSTRAP_SERVERS": self._settings.kafka_bootstrap_servers, "DATA_DIR": str(self._settings.data_dir), "KAFKA_PARTITIONS": "2"}
-        environ = {**os.environ, **{PREFIX + name: value for name, value in own.items()}}
-        return subprocess.Popen([sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", "0"], env=environ, stderr=self._log)
-
-    def kill(self) -> None:
-        """Kill it and start it again."""
-        self._process.kill()
-        self._process.wait()
-        self._process = self._start()
-
-    def drain(self) -> int:
-        """End it in the good way and return its exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(20)
-
-    def close(self) -> None:
-        """Leave nothing running."""
-        self._process.kill()
-        self._process.wait()
-        self._log.close()
-
-
-def receive(producer: Producer) -> list[str]:
-    """Write what was received; every tenth event is one of those that are to be dropped anew."""
-    made = [ids.event_id(SystemClock().now_ms()) for _ in range(RECORDS)]
-    for n, event_id in enumerate(made):
-        producer.produce(topics.WEBHOOKS.name, b'{"n": %d}' % n, b"%d" % n, headers={"ce_id": event_id, "ce_source": "/webhooks/shop"})
-    assert producer.flush(30) == 0
-    return made
-
-
-def report_of(settings: Settings, replay_id: str) -> Report | None:
-    """Read what the worker has told last."""
-    reads = [read for read in topic_reader(settings.kafka_bootstrap_servers, topics.STATUS.name) if read.key == f"rerun/{replay_id}".encode()]
-    return Report.of(orjson.loads(reads[-1].value or b"")) if reads else None
+LETTERS = 1500
+KILLS = 4
 
 
 @pytest.mark.timeout(240)
-def test_a_replay_is_neither_repeated_nor_cut_short_by_kills(settings: Settings, tmp_path: Path) -> None:
-    ensure_topics(settings, topics.TOPICS)
-    producer, began = Producer(client_config(settings, partitioner=PARTITIONER)), SystemClock().now_ms()
-    producer.produce(topics.CONFIG.name, stored({"endpoint_id": "shop"}), "webhook/shop")
-    producer.flush(20)
-    received = receive(producer)
-    worker = Worker(settings, tmp_path / "worker.log")
+def test_each_letter_enters_once_while_the_worker_dies(kafka: str, tmp_path: Path) -> None:
+    settings = settings_for(kafka, tmp_path)
+    target = f"t-{uuid4().hex[:10]}"
+    ensure_topics(settings, [*topics.TOPICS, replace(topics.EVENTS, name=target)])
+    producer = Producer({"bootstrap.servers": kafka, "partitioner": PARTITIONER})
+    for n in range(LETTERS):
+        record = Record(target, 0, n, 0, b"k%d" % n, b"v%d" % n, (("ce_id", b"%d" % n),))
+        made = letter("flow", "step", target, record, [Reason("schema", "wrong")], 1_800_000_000_000, "1")
+        producer.produce(made.topic, made.value, made.key, headers=list(made.headers))
+    assert producer.flush(30) == 0
+    last = Counter[int]()
+    for read in topic_reader(kafka, topics.DLQ.name):
+        last[read.partition] = max(last[read.partition], read.offset)
+    names = [uuid4().hex for _ in range(2)]
+    common = {"until": dict(last), "filter": {"resource": target}, "by": "admin", "at_ms": 0, "rate_per_second": 400}
+    for name in names:
+        order = StoredReplay.model_validate({"replay_id": name} | common).model_dump_json(by_alias=True, exclude_none=True)
+        producer.produce(topics.CONFIG.name, order.encode(), f"replay/{name}".encode())
+    assert producer.flush(30) == 0
+
+    env = {**os.environ, PREFIX + "KAFKA_BOOTSTRAP_SERVERS": kafka, PREFIX + "DATA_DIR": str(settings.data_dir)}
+    command = [sys.executable, "-m", "deploy.cli.main", "worker", "replay", "--slot", "0", "--port", str(free_port())]
+    log = (tmp_path / "log").open("ab")
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, env=env, stdout=log, stderr=log)
+
+    def entered() -> list[Read]:
+        return topic_reader(kafka, target)
+
+    worker = start()
     try:
-        wait_for(settings.kafka_bootstrap_servers, topics.EVENTS.name, lambda reads: len(reads) == RECORDS, timeout_s=60)
-        producer.produce(topics.CONFIG.name, stored({"endpoint_id": "shop", "filter": "body.n % 10 != 0"}), "webhook/shop")
-        order = StoredRerun(
-            replay_id="again", from_ms=began, until_ms=SystemClock().now_ms(), target_topic=TARGET, rate_per_second=3000, created_at_ms=SystemClock().now_ms()
-        )
-        producer.produce(topics.CONFIG.name, order.model_dump_json(exclude_none=True), "rerun/again")
-        producer.flush(20)
-        report = kill_while_it_works(settings, worker)
-        code = worker.drain()
-    finally:
-        worker.close()
-    log = (tmp_path / "worker.log").read_text()[-4000:]
-    assert (report.state, report.trouble, code) == ("done", "", 0), log
-    assert (report.total, report.read, report.skipped) == (RECORDS, RECORDS, 0)
-    assert (report.kept, report.dropped, report.same, report.unknown) == (RECORDS * 9 // 10, {"filtered": RECORDS // 10}, RECORDS * 9 // 10, 0)
-    assert [(one.then, one.now, one.count) for one in report.changes] == [("kept", "dropped", RECORDS // 10)]
-    written = sorted(read.header("ce_id") or "" for read in topic_reader(settings.kafka_bootstrap_servers, TARGET))
-    assert written == sorted(event_id for n, event_id in enumerate(received) if n % 10)
-
-
-def kill_while_it_works(settings: Settings, worker: Worker) -> Report:
-    """Kill the worker whenever it has come on, wait for the end, and return the last report."""
-    kills = seen = 0
-    until = time.monotonic() + 150
-    while time.monotonic() < until:
-        report = report_of(settings, "again")
-        if report is not None and report.over:
-            assert kills == KILLS
-            return report
-        if report is not None and report.read > seen and kills < KILLS:
-            seen, kills = report.read, kills + 1
+        for kill in range(1, KILLS + 1):
+            share = LETTERS * kill // (KILLS + 2)
+            until(lambda share=share: len(entered()) >= share, why=(tmp_path / "log").read_text)  # type: ignore[misc]  # bound at once
             worker.kill()
-        time.sleep(0.1 * (kills % 3))
-    raise AssertionError(f"not done in time: {report_of(settings, 'again')}")
+            worker.wait()
+            worker = start()
+        until(lambda: told(kafka, names).get("over") == len(names) * len(last), timeout_s=90, why=lambda: told(kafka, names))
+        worker.terminate()
+        assert worker.wait(30) == 0
+    finally:
+        worker.kill()
+        worker.wait()
+        log.close()
+    found = Counter(read.header("x-replayed-letter") for read in entered())
+    assert len(found) == LETTERS
+    assert set(found.values()) == {1}
+    counts = told(kafka, names)
+    assert (counts["done"], counts["done"] + counts["already"], counts["failed"]) == (LETTERS, counts["selected"], 0)
+    index = {read.key: read.value for read in topic_reader(kafka, topics.LETTERS.name)}
+    statuses = Counter(one["status"] for value in index.values() if value is not None and (one := orjson.loads(value))["resource"] == target)
+    assert statuses == {"replayed": LETTERS}
+
+
+def told(kafka: str, names: list[str]) -> Counter[str]:
+    """Add up what the partitions tell of the replays."""
+    last = {(read.key or b"").decode(): read.value for read in topic_reader(kafka, topics.STATUS.name)}
+    sums = Counter[str]()
+    for key, value in last.items():
+        if value is not None and key.startswith("replay/") and key.split("/")[1] in names:
+            sums.update({name: int(n) for name, n in orjson.loads(value).items() if name != "trouble"})
+    return sums

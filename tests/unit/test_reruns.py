@@ -13,7 +13,7 @@ from flows.core.record import Output, Record
 from flows.core.reruns import MOST_CHANGES, MOST_SAMPLES, Report, Side, StoredRerun
 from flows.core.settings import load
 from flows.engine import DueTimer, Finished
-from flows.engine.batch import Batch, Sent, Taken
+from flows.engine.batch import Batch, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.share import Share
 from flows.steps.past import Past, Wanted, hash_of
@@ -73,7 +73,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def outputs(batch: Batch, topic: str) -> list[Output]:
-    return [sent.output for sent in batch.standing() if isinstance(sent, Sent) and sent.output.topic == topic]
+    return [output for output in batch.published if output.topic == topic]
 
 
 def report(batch: Batch) -> Report:
