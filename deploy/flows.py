@@ -2,15 +2,19 @@
 
 from typing import Final
 
-from flows.core.topics import WEBHOOKS, Topic
+from flows.core.topics import DELIVERIES, DLQ, WEBHOOKS, Topic
 
 FLOWS: Final = {
     "webhooks": "flows.webhooks",
+    "deliveries": "flows.deliveries",
+    "replay": "flows.replay",
 }
 """Name -> the module whose `FLOW` it is; imported when it is run, so that `xyra` itself stays quick."""
 
 SOURCES: Final[dict[str, Topic]] = {
     "webhooks": WEBHOOKS,
+    "deliveries": DELIVERIES,
+    "replay": DLQ,
 }
 """Name -> the topic it reads."""
 

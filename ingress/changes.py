@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flows.core import presets
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
-from flows.core.resources import SecretText, StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement
+from flows.core.resources import SecretText, StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement, live
 from flows.core.rules import check_definition
 from flows.core.verification import Verification
 from ingress.registrar import Decide
@@ -26,8 +26,8 @@ class Registration(WebhookDefinition):
     """What the sender signs with or shows (its secret, its token, its user:password), or its public key; sealed before it is stored, never given back."""
 
 
-def register(definition: Registration, seal: Seal, now_ms: int) -> Decide:
-    """Make a new endpoint.
+def register(definition: Registration, seal: Seal, now_ms: int, signs: StoredSecret | None = None) -> Decide:
+    """Make a new endpoint, whose deliveries are signed with `signs`.
 
     Raises:
         InvalidFields: the definition cannot be run, or its secret is unfit; every reason at once.
@@ -36,19 +36,25 @@ def register(definition: Registration, seal: Seal, now_ms: int) -> Decide:
     checked(definition)
     first = new_secret(definition.endpoint_id, definition.secret.get_secret_value(), None, seal, now_ms)
 
+    signing = () if signs is None else (signs,)
+
     def decide(current: StoredWebhook | None) -> StoredWebhook:
         if current is not None:
             again = "PUT replaces it" if current.status == "active" else "it was deactivated, and PUT makes it active again"
             raise Conflict(f"There is an endpoint {definition.endpoint_id} already; {again}.")
         fields = {name: getattr(definition, name) for name in WebhookFields.model_fields}
         public = WebhookDefinition.model_construct(endpoint_id=definition.endpoint_id, secret=None, **fields)
-        return StoredWebhook(definition=public, secrets=(first,), created_at_ms=now_ms, updated_at_ms=now_ms)
+        return StoredWebhook(definition=public, secrets=(first,), delivery_secrets=signing, created_at_ms=now_ms, updated_at_ms=now_ms)
 
     return decide
 
 
-def replace(endpoint_id: str, replacement: WebhookReplacement, unseal: Callable[[StoredSecret], str], seal: Seal, now_ms: int) -> Decide:
-    """Put another definition in an endpoint's place, active; its secrets stay unless there is a new one.
+def replace(
+    endpoint_id: str, replacement: WebhookReplacement, unseal: Callable[[StoredSecret], str], seal: Seal, now_ms: int, signs: StoredSecret | None = None
+) -> Decide:
+    """Put another definition in an endpoint's place, active, deliveries switched on; its secrets stay unless there is a new one.
+
+    `signs` is what its deliveries are signed with from now on, where it has a `url` and no delivery secret yet.
 
     Raises:
         InvalidFields: as in `register`; also, from the decision, when a secret that stays does not fit the new verification.
@@ -69,7 +75,9 @@ def replace(endpoint_id: str, replacement: WebhookReplacement, unseal: Callable[
                 if wrong is not None:
                     raise InvalidFields("A secret the endpoint has does not fit; give a new one.", errors=(FieldError("/secret", wrong.code, wrong.detail),))
         stay = kept.secrets if given is None else (given,)
-        return kept.model_copy(update={"definition": definition, "secrets": stay, "status": "active", "updated_at_ms": now_ms})
+        signing = (signs,) if signs is not None and not live(kept.delivery_secrets, now_ms) else kept.delivery_secrets
+        switched = {"status": "active", "delivery_secrets": signing, "delivery_epoch": kept.delivery_epoch + 1}
+        return kept.model_copy(update={"definition": definition, "secrets": stay, "updated_at_ms": now_ms} | switched)
 
     return decide
 

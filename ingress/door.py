@@ -17,8 +17,10 @@ from flows.wire.kafka import ensure_topics
 from flows.wire.produce import Delivery, LoopProducer
 from flows.wire.telemetry import Telemetry
 from flows.wire.vault import Vault, admin_key
-from ingress.aside import aside
+from ingress.aside import Room, aside
 from ingress.intake import Intake
+from ingress.letters import LettersView
+from ingress.orders import OrdersView
 from ingress.registrar import Registrar
 from ingress.status import INGRESS, StatusView
 from ingress.tallies import Tallies, Tally
@@ -32,7 +34,9 @@ LOOKS: Final = 200
 """Endpoints whose secrets are opened each second until all have been; some 20 ms."""
 AGAIN_S: Final = 1.0
 FLUSH_S: Final = 1.0
-OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS)
+SEARCHES: Final = 2
+"""Searches of the log at once: each reads up to 256 MiB."""
+OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS)
 
 
 class Door:
@@ -59,12 +63,16 @@ class Door:
         self.telemetry = Telemetry()
         self.tallies = Tallies()
         self.definitions = Definitions(self.vault, self.tallies)
+        self.orders = OrdersView()
+        self.letters = LettersView(settings.dlq_index_letters)
         self.status = StatusView(clock)
         acks = self.telemetry.child(signals.BROKER_ACK_SECONDS)
         self.producer = LoopProducer(settings, clock, acks.observe)
         self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.telemetry, self.reading_done)
+        self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
         self.config_topic: Followed | None = None
         self.status_topic: Followed | None = None
+        self.letters_topic: Followed | None = None
         self._registrar: Registrar | None = None
         self._restored = False
         self.last_tick = clock.monotonic()
@@ -84,7 +92,7 @@ class Door:
         left = await self.producer.flush(FLUSH_S)
         if left:
             LOG.warning("%d records were not acknowledged before the ingress ended; their senders were not told that they were taken", left)
-        for followed in (self.config_topic, self.status_topic):
+        for followed in (self.config_topic, self.status_topic, self.letters_topic):
             if followed is not None:
                 followed.close()
         self.producer.close()
@@ -103,6 +111,17 @@ class Door:
         """
         if not self.reading_done():
             raise Unavailable("The definitions are still being read; try again.", retry_after_s=1)
+
+    def require_letters(self) -> None:
+        """Go on only when the index of the dead letters and what became of orders have been read.
+
+        Raises:
+            Unavailable: they have not.
+
+        """
+        self.require_reading()
+        if not all(followed is not None and followed.ready for followed in (self.letters_topic, self.status_topic)):
+            raise Unavailable("The index of the dead letters is still being read; try again.", retry_after_s=1)
 
     @property
     def registrar(self) -> Registrar:
@@ -134,8 +153,13 @@ class Door:
                 self._fail(error)
                 return
         self.status_topic = Followed(CompactedTopic(self.settings, topics.STATUS.name, self.status.apply), self._fail)
-        self.config_topic = Followed(CompactedTopic(self.settings, topics.CONFIG.name, self.definitions.apply), self._fail)
-        self._registrar = Registrar(self.settings, self.config_topic, self.definitions)
+        self.config_topic = Followed(CompactedTopic(self.settings, topics.CONFIG.name, self._configure), self._fail)
+        self.letters_topic = Followed(CompactedTopic(self.settings, topics.LETTERS.name, self.letters.apply), self._fail)
+        self._registrar = Registrar(self.settings, self.config_topic, self.definitions, self.orders)
+
+    def _configure(self, key: str, value: bytes | None, offset: int) -> None:
+        self.definitions.apply(key, value, offset)
+        self.orders.apply(key, value, offset)
 
     async def _tick(self) -> None:
         while True:

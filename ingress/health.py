@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal, NamedTuple
 
 from ingress.door import BEAT_S, TICK_S, Door
-from ingress.status import INGRESS
+from ingress.status import INGRESS, is_off
 from ingress.view import Followed
 
 LIVE_S: Final = 10 * TICK_S
@@ -11,7 +11,9 @@ READY_S: Final = BEAT_S + 4.0
 """An acknowledgement older than this means that the broker does not answer: one is asked for every `BEAT_S` seconds."""
 SEEN_S: Final = 60.0
 
-State = Literal["ok", "away", "starting", "quiet", "degraded"]
+MOST_NAMED: Final = 20
+
+State = Literal["ok", "away", "starting", "quiet", "degraded", "paused"]
 
 
 class Part(NamedTuple):
@@ -45,7 +47,28 @@ def parts(door: Door) -> dict[str, Part]:
     for flow, seen in sorted(door.status.seen.items()):
         if flow != INGRESS:
             quiet = now - seen
-            found[f"flow {flow}"] = Part("ok" if quiet < SEEN_S else "quiet", {"seconds_since_seen": _rounded(quiet)}, needed=False)
+            state: State = "ok" if quiet < SEEN_S else "quiet"
+            found[f"flow {flow}"] = Part(state, {"seconds_since_seen": _rounded(quiet)}, needed=False)
+    for flow in sorted({flow for flow, _ in door.status.pauses}):
+        whys = {partition: str(why.get("why")) for (name, partition), why in door.status.pauses.items() if name == flow}
+        found[f"flow {flow}"] = Part("paused", {"paused_partitions": sorted(whys), "why": next(iter(whys.values()))}, needed=False)
+    if troubled := _troubled(door):
+        named = dict(sorted(troubled.items())[:MOST_NAMED])
+        found["deliveries"] = Part("degraded", {"targets": named, "count": len(troubled)}, needed=False)
+    return found
+
+
+def _troubled(door: Door) -> dict[str, str]:
+    """Return the endpoints whose target's breaker is not closed, or whose deliveries were switched off, and which it is."""
+    found = {}
+    for endpoint_id, told in door.status.breakers.items():
+        stored = door.definitions.known(endpoint_id)
+        if stored is None or stored.definition.url is None or stored.status != "active":
+            continue
+        if is_off(stored, told):
+            found[endpoint_id] = "off"
+        elif told.get("state", "closed") != "closed":
+            found[endpoint_id] = told["state"]
     return found
 
 

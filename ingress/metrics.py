@@ -30,6 +30,7 @@ def flow_readings(door: Door) -> Iterable[Reading]:
         for outcome, n in sums.items():
             yield signals.FLOW_RECORDS, {"flow": flow, "partition": partition, "outcome": outcome}, n
         yield signals.FLOW_WAITING, {"flow": flow, "partition": partition}, counts.totals["waiting"]
+        yield signals.FLOW_PAUSED, {"flow": flow, "partition": partition}, int((flow, partition) in door.status.pauses)
     for (flow, reason), n in dropped.items():
         yield signals.FLOW_DROPPED, {"flow": flow, "reason": reason}, n
     for (flow, code), n in buried.items():

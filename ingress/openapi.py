@@ -69,7 +69,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         return
     wanted = ["401", "503"]
     wanted += BODY if "requestBody" in operation else []
-    wanted += ["404"] if "{endpoint_id}" in path else []
+    wanted += ["404"] if "{" in path else []
     wanted += ["422"] if operation.get("parameters") else []
     if method in {"post", "put", "delete"}:
         wanted += ["409"]

@@ -1,22 +1,37 @@
 """The read model of `xyra.status`: what became of things, added up as the records come in."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from flows.core.clock import Clock
+from flows.core.reruns import Report
+from flows.core.resources import StoredWebhook
 from ingress.rates import WINDOWS_S, Meter
 
 INGRESS: Final = "ingress"
 TALLY: Final = "tally/"
 TRACE: Final = "trace/"
 BEAT: Final = "beat/"
+REPLAY: Final = "replay/"
+DISCARD: Final = "discard/"
+RERUN: Final = "rerun/"
+FLOW: Final = "flow/"
+FLOW_PARTS: Final = 3
+BREAKER: Final = "breaker/"
+DELIVERIES: Final = "deliveries"
+"""The flow that delivers: what it counts of an endpoint is about deliveries, and not about webhooks."""
+LETTERS: Final = "replay"
+"""The flow that reads dead letters: they belong to other flows' endpoints, and are counted there."""
+BREAKER_PARTS: Final = 4
 MOST_TRACES: Final = 1000
 TALLY_PARTS: Final = 4
 BEAT_PARTS: Final = 3
+
+K = TypeVar("K")
 
 
 @dataclass(slots=True)
@@ -49,6 +64,12 @@ class Counts:
         return {reason: n for (name, reason), n in sorted(self.reasons.items()) if name == what and n}
 
 
+def is_off(stored: StoredWebhook, told: Mapping[str, Any]) -> bool:
+    """Tell whether the flow has switched an endpoint's deliveries off, and nobody has switched them on since."""
+    off = told.get("off")
+    return off is not None and int(off["epoch"]) >= stored.delivery_epoch
+
+
 class StatusView:
     """Tallies, traces and signs of life; never blocks. After a crash it is read again from the topic."""
 
@@ -58,7 +79,11 @@ class StatusView:
         self._tallies: dict[str, dict[str, Any]] = {}
         self._traces: dict[str, dict[str, Any]] = {}
         self.resources: defaultdict[str, Counts] = defaultdict(Counts)
-        """By endpoint id, `-` where it was unknown: over all flows and every ingress."""
+        """By endpoint id, `-` where it was unknown: over every ingress and all flows but the one that delivers."""
+        self.deliveries: defaultdict[str, Counts] = defaultdict(Counts)
+        """By endpoint id: what the flow deliveries counted."""
+        self.breakers: dict[str, dict[str, Any]] = {}
+        """By endpoint id: its target's breaker and switch, as they last moved."""
         self.flows: defaultdict[tuple[str, str], Counts] = defaultdict(Counts)
         """By flow and partition; the ingress counts as a flow, its instance as the partition."""
         self.seen: dict[str, float] = {}
@@ -66,8 +91,18 @@ class StatusView:
         self.meters: dict[tuple[str, str], Meter] = {}
         """How fast things go, by resource and what is counted: `accepted` and `out`."""
         self._moving: set[tuple[str, str]] = set()
+        self.orders: dict[str, dict[str, Any]] = {}
+        """What became of orders about dead letters, by `replay/<id>/<partition>` and `discard/<id>/<partition>`."""
+        self.reruns: dict[str, Report] = {}
+        """What has come of each replay of the log, by its id."""
+        self.pauses: dict[tuple[str, str], dict[str, Any]] = {}
+        """Flows and partitions that take no records, and why."""
         self.malformed = 0
         """Records that could not be read; none of ours are like that."""
+        self._readers: Final = (
+            *((TALLY, self._tally), (TRACE, self._trace), (BEAT, self._beat), (BREAKER, self._breaker)),
+            *((REPLAY, self._order), (DISCARD, self._order), (FLOW, self._pause), (RERUN, self._rerun)),
+        )
 
     def apply(self, key: str, value: bytes | None, _offset: int) -> None:
         """Take one record of the topic."""
@@ -78,21 +113,42 @@ class StatusView:
             self.malformed += 1
 
     def _take(self, key: str, content: dict[str, Any] | None) -> None:
-        if key.startswith(TALLY):
-            self._tally(key, content or {})
-        elif key.startswith(TRACE):
-            event_id = key[len(TRACE) :]
-            self._traces.pop(event_id, None)
-            if content is not None:
-                self._traces[event_id] = content
-                if len(self._traces) > MOST_TRACES:
-                    self._traces.pop(next(iter(self._traces)))  # the oldest; nobody waits for it any more
-        elif key.startswith(BEAT):
-            parts = key.split("/", BEAT_PARTS - 1)
-            if len(parts) == BEAT_PARTS:
-                self.seen[parts[1]] = self._clock.monotonic()
+        for prefix, take in self._readers:
+            if key.startswith(prefix):
+                take(key, content)
 
-    def _tally(self, key: str, tally: dict[str, Any]) -> None:
+    def _trace(self, key: str, content: dict[str, Any] | None) -> None:
+        event_id = key[len(TRACE) :]
+        self._traces.pop(event_id, None)
+        if content is not None:
+            self._traces[event_id] = content
+            if len(self._traces) > MOST_TRACES:
+                self._traces.pop(next(iter(self._traces)))  # the oldest; nobody waits for it any more
+
+    def _order(self, key: str, content: dict[str, Any] | None) -> None:
+        _set(self.orders, key, content)
+
+    def _rerun(self, key: str, content: dict[str, Any] | None) -> None:
+        self.reruns.pop(key[len(RERUN) :], None)
+        if content is not None:
+            self.reruns[key[len(RERUN) :]] = Report.of(content)
+
+    def _pause(self, key: str, content: dict[str, Any] | None) -> None:
+        _, flow, partition = key.split("/", FLOW_PARTS - 1)
+        _set(self.pauses, (flow, partition), content)
+
+    def _breaker(self, key: str, content: dict[str, Any] | None) -> None:
+        parts = key.split("/", BREAKER_PARTS - 1)
+        if len(parts) == BREAKER_PARTS and parts[1] == DELIVERIES:
+            self.breakers[parts[3]] = content or {}
+
+    def _beat(self, key: str, _content: dict[str, Any] | None) -> None:
+        parts = key.split("/", BEAT_PARTS - 1)
+        if len(parts) == BEAT_PARTS:
+            self.seen[parts[1]] = self._clock.monotonic()
+
+    def _tally(self, key: str, content: dict[str, Any] | None) -> None:
+        tally = content or {}
         parts = key.split("/", TALLY_PARTS - 1)
         if len(parts) != TALLY_PARTS:
             self.malformed += 1
@@ -100,11 +156,14 @@ class StatusView:
         _, flow, partition, resource = parts
         old = self._tallies.get(key, {})
         Counts().add(tally, 1)  # raises for a malformed one before anything is changed
-        for counts in (self.resources[resource], self.flows[flow, partition]):
+        counted = [self.flows[flow, partition]]
+        if flow != LETTERS:
+            counted.append((self.deliveries if flow == DELIVERIES else self.resources)[resource])
+        for counts in counted:
             counts.add(old, -1)
             counts.add(tally, 1)
         self._tallies[key] = tally
-        for what in ("accepted", "out"):
+        for what in ("accepted", "out") if flow not in {DELIVERIES, LETTERS} else ():
             if tally.get(what, 0) != old.get(what, 0):
                 self._move(resource, what, int(tally.get(what, 0)) - int(old.get(what, 0)) if old else 0)
         self.seen[flow] = self._clock.monotonic()
@@ -139,3 +198,10 @@ class StatusView:
     def trace(self, event_id: str) -> dict[str, Any] | None:
         """Return what a flow wrote about a traced event, None as long as it has not."""
         return self._traces.get(event_id)
+
+
+def _set(where: dict[K, dict[str, Any]], key: K, content: dict[str, Any] | None) -> None:
+    if content is None:
+        where.pop(key, None)
+    else:
+        where[key] = dict(content)

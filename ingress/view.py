@@ -4,13 +4,14 @@ import asyncio
 import logging
 from bisect import bisect_right, insort
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
 from flows.core import presets
 from flows.core.errors import Unavailable, XyraError
-from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, config_key
+from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, config_key, live
 from flows.core.verification import SHARED, Verification
 from flows.wire.compacted import CompactedTopic
 from flows.wire.vault import Vault
@@ -50,7 +51,7 @@ class Endpoint(NamedTuple):
 
 def live_secrets(stored: StoredWebhook, now_ms: int) -> tuple[StoredSecret, ...]:
     """Return the secrets of a definition that have not expired, the oldest first."""
-    return tuple(secret for secret in stored.secrets if secret.expires_at_ms is None or secret.expires_at_ms > now_ms)
+    return live(stored.secrets, now_ms)
 
 
 def seal_context(endpoint_id: str, secret_id: str) -> str:
@@ -113,6 +114,12 @@ class Definitions:
             raise Unavailable(
                 f"The definition {place} on xyra.config cannot be read by this release: {error.error_count()} fields are unknown or wrong."
             ) from error
+
+    def known(self, endpoint_id: str) -> StoredWebhook | None:
+        """Return a definition, None when there is none or it cannot be read."""
+        with suppress(Unavailable):
+            return self.stored(endpoint_id)
+        return None
 
     def page(self, after: str, limit: int) -> list[str]:
         """Return up to `limit` ids that come after `after`, in order."""

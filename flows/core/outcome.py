@@ -10,7 +10,7 @@ from typing import Final, Literal
 from flows.core.verdict import Reason
 
 Consequence = Literal["delivered", "retried", "buried", "deactivated"]
-"""`deactivated`: the endpoint is, and the record is buried."""
+"""`deactivated`: deliveries of the endpoint are, and the record is buried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ REDIRECTED: Final = Outcome(
 )  # fmt: skip
 REQUEST_TIMEOUT: Final = Outcome("request_timeout", "408", "retried", True, "The target did not get the whole request in its time.")
 CONFLICT: Final = Outcome("conflict", "409", "retried", False, "The target is busy with the same thing.")
-GONE: Final = Outcome("gone", "410", "deactivated", False, "The target wants nothing any more: the endpoint is deactivated. Replace the definition to go on.")
+GONE: Final = Outcome(
+    "gone", "410", "deactivated", False, "The target wants nothing any more: deliveries of the endpoint are switched off. Enable them to go on."
+)
 TOO_EARLY: Final = Outcome("too_early", "425", "retried", False, "The target does not take this yet.")
 THROTTLED: Final = Outcome("throttled", "429", "retried", True, "The target takes no more for now. A lower `rate_per_second` avoids this.")
 REFUSED: Final = Outcome(
@@ -71,6 +73,10 @@ ANSWER_HEAD_TOO_LARGE: Final = Outcome(
 )
 UNKNOWN_ERROR: Final = Outcome("unknown_error", "any other error", "retried", True, "The call failed for a reason that is not known.")
 
+SECRET_UNUSABLE: Final = Outcome(
+    "secret_unusable", "a secret that cannot be opened", "retried", False, "The delivery could not be signed with the key here; nothing was sent."
+)
+
 ATTEMPTS_SPENT: Final = Outcome("attempts_spent", "the last attempt failed", "buried", False, "All attempts were made. Mend the target, then replay.")
 TIME_SPENT: Final = Outcome(
     "time_spent", "the next attempt would be too late", "buried", False, "The time for all attempts is over. Mend the target, then replay."
@@ -82,7 +88,7 @@ ERRORS: Final = {
     row.code: row
     for row in (
         *(TIMED_OUT, DNS_FAILED, ADDRESS_NOT_ALLOWED, URL_INVALID, PORT_NOT_ALLOWED, REQUEST_INVALID),
-        *(CONNECT_FAILED, TLS_FAILED, CLOSED, BAD_ANSWER, ANSWER_HEAD_TOO_LARGE, UNKNOWN_ERROR),
+        *(CONNECT_FAILED, TLS_FAILED, CLOSED, BAD_ANSWER, ANSWER_HEAD_TOO_LARGE, UNKNOWN_ERROR, SECRET_UNUSABLE),
     )
 }
 """Ways in which there is no answer, by the code that the caller of the target gives."""

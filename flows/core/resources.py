@@ -1,6 +1,6 @@
 """Definitions: what a user declares, as it stands on `xyra.config`. One model a resource; a wrong field is named by its pointer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
@@ -34,7 +34,7 @@ class RetryConfig(Model):
 
 
 class Delivery(Model):
-    """How an endpoint's events are to be delivered to its `url`."""
+    """How an endpoint's events are delivered to its `url`."""
 
     timeout_seconds: int = Field(default=15, ge=1, le=60)
     """How long an attempt may take, from the name's resolution to the answer's last header."""
@@ -96,15 +96,14 @@ class WebhookFields(Model):
     """What can be said of a webhook endpoint and may be shown to anybody who may see it: all but its name and its secret."""
 
     url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s]+$")] | None = None
-    """Where its events are to be delivered over HTTP. Kept; nothing is delivered yet."""
+    """Where its events are delivered to, by POST. Absent: nowhere."""
     events: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(default=(), max_length=1000)
     """Event types to let through; `payment.*` matches by prefix; none lets all through."""
     retry_config: RetryConfig | None = None
     """`{"max_attempts", "retry_delays"}`: how often a delivery is to be tried, and the seconds between; the last one repeats. Absent: 8 times over
-    28 hours, with waits that grow from 5 s to 10 h. Kept; nothing is delivered yet."""
+    28 hours, with waits that grow from 5 s to 10 h."""
     delivery: Delivery = Delivery()
-    """`{"timeout_seconds", "concurrency", "rate_per_second", "order", "payload", "disable_after_days"}`: how its events are to be delivered. Kept;
-    nothing is delivered yet."""
+    """`{"timeout_seconds", "concurrency", "rate_per_second", "order", "payload", "disable_after_days"}`: how its events are delivered."""
     preset: Identifier | None = None
     """The sender's name, where it is one of the presets."""
     verification: Verification | None = None
@@ -173,8 +172,23 @@ class StoredWebhook(Model):
     definition: WebhookDefinition
     secrets: tuple[StoredSecret, ...]
     status: Literal["active", "inactive"] = "active"
+    delivery_secrets: tuple[StoredSecret, ...] = ()
+    """What its deliveries are signed with, the newest last."""
+    deliveries: Literal["active", "paused"] = "active"
+    delivery_epoch: int = 0
+    """Grows whenever deliveries are switched on; a flow that has switched them off did so under one of these."""
     created_at_ms: int
     updated_at_ms: int
+
+
+def live(secrets: Sequence[StoredSecret], now_ms: int) -> tuple[StoredSecret, ...]:
+    """Return the secrets that have not expired, in their order."""
+    return tuple(secret for secret in secrets if secret.expires_at_ms is None or secret.expires_at_ms > now_ms)
+
+
+def delivery_context(endpoint_id: str, secret_id: str) -> str:
+    """Return the context a delivery secret of an endpoint is sealed in: it opens nowhere else."""
+    return f"delivery/{endpoint_id}/{secret_id}"
 
 
 def config_key(kind: str, identifier: str) -> bytes:

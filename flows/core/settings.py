@@ -4,6 +4,7 @@
 README's table is made from the rows (`python -m deploy.docs`).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -70,6 +71,15 @@ def _whole(low: int, high: int) -> Kind[int]:
 def _bytes(low: int, high: int) -> Kind[int]:
     whole = _whole(low, high)
     return Kind(whole.read, f"{whole.allowed} (bytes)")
+
+
+def _share() -> Kind[float]:
+    def read(text: str) -> float:
+        if not re.fullmatch(r"0|1|0?\.[0-9]{1,6}|1\.0+", text):
+            raise ValueError(text)
+        return float(text)
+
+    return Kind(read, "a number from 0 to 1")
 
 
 def _choice(*values: str) -> Kind[str]:
@@ -201,6 +211,11 @@ class Settings:
         "Networks that may be called although they are not public, on any port; for targets in one's own network, and for tests (`127.0.0.0/8`). "
         "What else listens there can be reached by whoever may define a URL. A cloud's metadata addresses stay closed.",
     )
+    dlq_index_letters: int = _setting(
+        "50000", _whole(100, 1_000_000), "Newest dead letters that each ingress holds for lists, about 1 KB each; older ones are counted, and found by id."
+    )
+    dlq_ratio: float = _setting("0.5", _share(), "A flow pauses itself when it buries more than this part of its records within a minute; 1: never.")
+    dlq_min_count: int = _setting("100", _whole(1, 1_000_000_000), "It does so from so many dead letters within a minute on.")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "Least severe log line that is written.")
 
 

@@ -30,6 +30,7 @@ FLOW_RECORDS: Final = Signal(
 FLOW_DROPPED: Final = Signal("xyra_flow_dropped_total", "counter", "Records dropped on purpose, by reason.", ("flow", "reason"))
 FLOW_BURIED: Final = Signal("xyra_flow_buried_total", "counter", "Records sent to the dead letters, by the first reason's code.", ("flow", "code"))
 FLOW_WAITING: Final = Signal("xyra_flow_waiting", "gauge", "Records waiting in state to be tried again.", ("flow", "partition"))
+FLOW_PAUSED: Final = Signal("xyra_flow_paused", "gauge", "1 where a partition stands: the flow buried too much, or was paused.", ("flow", "partition"))
 FLOW_LAG: Final = Signal("xyra_flow_lag_records", "gauge", "Offsets between a partition's end and what the flow has committed.", ("flow", "partition"))
 BATCH_RECORDS: Final = Signal("xyra_batch_records", "histogram", "Records in one transaction.", ("flow",), (1, 10, 100, 500, 1000, 2000, 5000, 10000, 25000))
 COMMIT_SECONDS: Final = Signal("xyra_commit_seconds", "histogram", "How long a checkpoint took, from begin to the state written.", ("flow",), SECONDS_FAST)
@@ -51,5 +52,10 @@ WORK_RUNNING: Final = Signal("xyra_work_running", "gauge", "Slow work items runn
 EGRESS_CALLS: Final = Signal("xyra_egress_calls_total", "counter", "Calls out over HTTP: `answered`, or the code of why not.", ("outcome",))
 EGRESS_SECONDS: Final = Signal("xyra_egress_seconds", "histogram", "How long a call out took as a whole.", (), (*SECONDS_FAST, 30.0, 60.0))
 EGRESS_CONNECTIONS: Final = Signal("xyra_egress_connections", "gauge", "Calls out under way (`busy`), and connections kept for the next (`idle`).", ("state",))
+
+DELIVERIES: Final = Signal("xyra_deliveries_total", "counter", "Attempts to deliver an event, by what came of them.", ("outcome",))
+DELIVERY_SECONDS: Final = Signal("xyra_delivery_seconds", "histogram", "How long one attempt took.", (), (*SECONDS_FAST, 15.0, 30.0, 60.0))
+BREAKER_STATE: Final = Signal("xyra_breaker_state", "gauge", "A target's breaker: 0 closed, 1 half open, 2 open; from its first move on.", ("flow", "resource"))
+PARKED: Final = Signal("xyra_parked_records", "gauge", "Records that stand in a target's line, without an attempt being spent.", ("flow", "resource"))
 
 SIGNALS: Final = tuple(value for value in dict(globals()).values() if isinstance(value, Signal))

@@ -43,20 +43,33 @@ WEBHOOKS: Final = Topic(
     "flow", False, 7 * DAY_MS, RECORD_BYTES, "ingress, or any producer", "flow webhooks",
 )  # fmt: skip
 EVENTS: Final = Topic("xyra.events", "Checked output of every origin.", "as received", "flow", False, 7 * DAY_MS, RECORD_BYTES, "every flow", "you")
+DELIVERIES: Final = Topic(
+    "xyra.deliveries", "Events on their way to an endpoint's `url`: the bytes to send, the event's own headers, and its key as `x-key`.", "endpoint id",
+    "flow", False, 7 * DAY_MS, RECORD_BYTES, "flow webhooks", "flow deliveries",
+)  # fmt: skip
 DLQ: Final = Topic(
     "xyra.dlq", "Dead letters: the original bytes, and every reason.", "as received",
-    "flow", False, 30 * DAY_MS, KEPT_BYTES, "every flow", "operators",
+    "flow", False, 30 * DAY_MS, KEPT_BYTES, "every flow", "flow replay, operators",
+)  # fmt: skip
+LETTERS: Final = Topic(
+    "xyra.letters", "Index of the dead letters: what each is and what became of it; deleted when the letter has expired.", "partition-offset on xyra.dlq",
+    "one", True, -1, MIB, "flow replay", "ingress",
 )  # fmt: skip
 CONFIG: Final = Topic(
-    "xyra.config", "Definitions: webhooks, later streams, jobs, connectors, keys.", "kind/id",
+    "xyra.config", "Definitions: webhooks, later streams, jobs, connectors, keys; what operators order.", "kind/id",
     "one", True, -1, 4 * MIB, "ingress", "ingress, every flow",
 )  # fmt: skip
 STATUS: Final = Topic(
-    "xyra.status", "What became of things: tallies for each flow, partition and resource; traces of test events.", "tally/... or trace/...",
+    "xyra.status", "What became of things: tallies for each flow, partition and resource; traces of test events; breakers.", "KIND/...",
     "one", True, -1, 4 * MIB, "every flow, ingress", "ingress, `xyra ledger`",
 )  # fmt: skip
 
-TOPICS: Final = (WEBHOOKS, EVENTS, DLQ, CONFIG, STATUS)
+JOURNAL: Final = Topic(
+    "xyra.journal", "What became of an event and no other topic tells: why it was dropped, attempts to deliver it. Kept events write nothing.", "event id",
+    "flow", False, 7 * DAY_MS, 4 * MIB, "every flow", "ingress",
+)  # fmt: skip
+
+TOPICS: Final = (WEBHOOKS, EVENTS, DELIVERIES, DLQ, LETTERS, CONFIG, STATUS, JOURNAL)
 
 
 def changelog(flow: str) -> Topic:

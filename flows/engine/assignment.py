@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -90,7 +90,7 @@ class Assignment:
         crash here the next start goes on where this one stopped.
 
         Args:
-            inlet: resumes the partition.
+            inlet: resumes the partition, unless it was paused.
             moved: is called now and then; what it raises ends the restore.
 
         Raises:
@@ -112,7 +112,8 @@ class Assignment:
         self.shares[number] = share
         for item in share.work.unfinished():
             self._lanes.add(item)
-        inlet.resume(number)
+        if share.paused is None:
+            inlet.resume(number)
         self.ready = not self._coming
 
     def _open(self, number: int, inlet: Inlet, moved: Callable[[], None]) -> Share:
@@ -131,6 +132,19 @@ class Assignment:
         LOG.info("Partition %d is ready at offset %d: %d entries restored in %.2f s.", number, position, count, self._clock.monotonic() - begun)
         self._holdings += 1
         return Share(self._flow.name, state, position, self._holdings)
+
+    @property
+    def moving(self) -> list[Share]:
+        """The partitions that do not stand: of the others nothing that waits is taken."""
+        return [share for share in self.shares.values() if share.paused is None]
+
+    def turn(self, partitions: Iterable[int], inlet: Inlet) -> None:
+        """Let partitions stand or flow, as their shares have it from now on."""
+        for number in partitions:
+            if self.shares[number].paused is None:
+                inlet.resume(number)
+            else:
+                inlet.pause(number)
 
     def expects(self, number: int) -> bool:
         """Tell whether a partition was assigned and is not restored yet."""

@@ -30,7 +30,7 @@ class Books:
     def book(self, batch: Batch, touched: Mapping[int, Share]) -> Ledger:
         """Put records that wait into state, count every record once, and return what was counted."""
         waited = {place(waited.record): waited.resource for waited in batch.taken.again}
-        decided = [(waited.get(where) or self._name(entry.record, batch), entry) for where, entry in batch.decided.items()]
+        decided = [*self._named(batch)]
         self._keep(decided, set(waited), touched)
         ledger: Ledger = {}
         for number, share in touched.items():
@@ -54,10 +54,15 @@ class Books:
 
     def letters(self, batch: Batch) -> list[Output]:
         """Return the dead letters of what was buried."""
-        return [self._letter(batch, entry, entry.verdict) for entry in batch.decided.values() if isinstance(entry.verdict, Bury)]
+        return [self._letter(batch, resource, entry, entry.verdict) for resource, entry in self._named(batch) if isinstance(entry.verdict, Bury)]
 
-    def _letter(self, batch: Batch, entry: Decided, verdict: Bury) -> Output:
-        return letter(self._flow.name, entry.step, entry.record, verdict.reasons, batch.now_ms, self._version)
+    def _letter(self, batch: Batch, resource: str, entry: Decided, verdict: Bury) -> Output:
+        return letter(self._flow.name, entry.step, resource, entry.record, verdict.reasons, batch.now_ms, self._version)
+
+    def _named(self, batch: Batch) -> Iterable[tuple[str, Decided]]:
+        """Give what was decided, each with what its record is counted under."""
+        waited = {place(waited.record): waited.resource for waited in batch.taken.again}
+        return ((waited.get(where) or self._name(entry.record, batch), entry) for where, entry in batch.decided.items())
 
     def _arrived(self, batch: Batch, number: int) -> Mapping[str, int]:
         if self._flow.resource is None:

@@ -1,6 +1,6 @@
 """The checkpoint: everything a batch leads to, or nothing of it.
 
- 1. begin the transaction, produce outputs, dead letters, traces and tallies;
+ 1. begin the transaction, produce outputs, dead letters, the journal of what was dropped, traces and tallies;
  2. produce each changed state entry to the flow's changelog, same partition number as the source partition
     (records that wait, timers and work items are state entries too);
  3. send the source offsets with the group metadata (KIP-447) and commit;
@@ -19,6 +19,7 @@ from flows.core import topics
 from flows.engine.batch import Batch, Bulk
 from flows.engine.books import Books, Ledger
 from flows.engine.flow import Flow
+from flows.engine.journal import dropped
 from flows.engine.portion import Place
 from flows.engine.share import Share
 from flows.engine.trace import Traces
@@ -56,10 +57,9 @@ class Checkpoint:
         outlet.begin()
         self._outputs(batch, traces)
         ledger = self._books.book(batch, touched)
-        if tell:
-            for share in touched.values():
-                for key, text in share.tallies.tell():
-                    outlet.send(topics.STATUS.name, key, text)
+        for share in touched.values():
+            for key, text in [*share.tell_pause(), *(share.tallies.tell() if tell else ())]:
+                outlet.send(topics.STATUS.name, key, text)
         self._after(1)
         for number, share in touched.items():
             outlet.log(self._flow.changelog.name, number, share.state.pending())
@@ -84,8 +84,8 @@ class Checkpoint:
                 continue
             report = partial(_delivered, traces, sent.place) if traces is not None and sent.place in traces else None
             outlet.send(*sent.output, report)
-        for letter in self._books.letters(batch):
-            outlet.send(*letter)
+        for output in (*self._books.letters(batch), *dropped(self._flow.name, batch), *batch.published):
+            outlet.send(*output)
         if traces is not None:
             outlet.flush()  # a trace says where the outputs stand
             for output in traces.outputs(topics.STATUS.name, batch.decided):

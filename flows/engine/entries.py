@@ -58,10 +58,10 @@ class Entries:
         """Remove a value; one that does not exist is no error."""
         self._pending[self._namespace + key] = None
 
-    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Give keys that begin with `prefix` and their values, by key, as they are when the first one is taken."""
+    def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give keys that begin with `prefix`, from `prefix + start` on, and their values, by key, as they are when the first one is taken."""
         now_ms = self._overlay.now_ms
-        for key, entry in self._overlay.rows(self._namespace + prefix):
+        for key, entry in self._overlay.rows(self._namespace + prefix, start):
             value = codec.live(entry, now_ms)
             if value is not None:
                 yield key[1:], value

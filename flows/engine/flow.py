@@ -59,12 +59,16 @@ class Flow:
     """Names the group, the changelog, the state's directory and the tallies; renaming a flow starts it anew."""
     topic: Topic
     build: Callable[[Runtime], Dataflow]
+    writes: tuple[Topic, ...] = ()
+    """Topics of ours that it writes to, to be made before it runs."""
     resource: Callable[[Record], str] | None = None
     """What a record is counted under in the tallies; few values, since each has a tally. None: everything under one."""
     resource_kind: str | None = None
     """The kind of definition that a resource must have; a name that nobody has defined, out of a producer's record, is counted under `-`."""
     definitions: Mapping[str, Callable[[bytes], Any]] = field(default_factory=dict)
     """How a definition on `xyra.config` is read, by its kind; may raise ValueError, the definition then counts as absent."""
+    orders: frozenset[str] = frozenset()
+    """Those kinds that are something to be done: a batch is made when one of them changes, or a partition comes, though nothing else is there."""
     work_slots: int = 4
     """Work items of one lane that run at once, where they do not say it themselves."""
 

@@ -55,6 +55,7 @@ class Gauges:
         telemetry.gauge(signals.WORK_RUNNING, running, flow=flow)
         for number, share in shares.items():
             telemetry.gauge(signals.FLOW_WAITING, share.tallies.waiting, flow=flow, partition=number)
+            telemetry.gauge(signals.FLOW_PAUSED, int(share.paused is not None), flow=flow, partition=number)
             telemetry.gauge(signals.TIMERS_PENDING, share.state.timers.pending_count, flow=flow, partition=number)
             end = inlet.end(number)
             if end >= 0:

@@ -6,12 +6,12 @@ from typing import Final
 import orjson
 
 from flows.core import topics
+from flows.core.letters import CONNECT_PREFIX as CONNECT
+from flows.core.letters import LEFT_OUT, class_of, event_id_of, fingerprint
+from flows.core.letters import OURS_PREFIX as OURS
 from flows.core.record import ATTEMPT, Header, Output, Record
 from flows.core.verdict import Reason
 
-OURS: Final = "x-dlq-"
-CONNECT: Final = "__connect.errors."
-"""The header family of Kafka Connect (KIP-298), so that viewers of dead letters show ours."""
 MOST_REASONS: Final = 50
 MOST_DETAIL: Final = 1000
 MOST_DIGITS: Final = 9
@@ -28,15 +28,15 @@ def with_header(record: Record, name: str, value: bytes) -> Record:
     return record._replace(headers=(*(header for header in record.headers if header[0] != name), (name, value)))
 
 
-def letter(flow: str, step: str, record: Record, reasons: Sequence[Reason], now_ms: int, version: str) -> Output:
+def letter(flow: str, step: str, resource: str, record: Record, reasons: Sequence[Reason], now_ms: int, version: str) -> Output:
     """Make the dead letter of a record: its key, value and headers as they came, and ours behind them.
 
-    What an earlier burial said, of a record that was replayed since, is left out.
+    What an earlier burial said, of a record that was replayed since, is left out. `resource` is what the record is counted under.
     """
     kept = tuple(header for header in record.headers if not header[0].startswith((OURS, CONNECT)))
-    told = _ours(flow, step, record, reasons, now_ms, version) + _connect(flow, step, record, reasons[0])
+    told = (*_ours(flow, step, record, reasons, now_ms, version), (OURS + "resource", resource.encode()), *_connect(flow, step, record, reasons[0]))
     if size(record) > topics.RECORD_BYTES:  # compressed, a record can be larger on the log than anybody may write it again
-        return Output(topics.DLQ.name, None, None, (*told, ("x-dlq-left-out", b"%d" % size(record))))
+        return Output(topics.DLQ.name, None, None, (*told, (LEFT_OUT, b"%d" % size(record))))
     return Output(topics.DLQ.name, record.key, record.value, kept + told)
 
 
@@ -58,6 +58,9 @@ def _ours(flow: str, step: str, record: Record, reasons: Sequence[Reason], now_m
         ("x-dlq-attempt", b"%d" % attempt(record)),
         ("x-dlq-version", version.encode()),
         ("x-dlq-code", reasons[0].code.encode()),
+        ("x-dlq-class", class_of(reasons[0].code).encode()),
+        ("x-dlq-fingerprint", fingerprint(flow, step, reasons[0]).encode()),
+        ("x-dlq-event-id", event_id_of(record).encode()),
         ("x-dlq-reasons", orjson.dumps(told)),
         ("x-dlq-reason-count", b"%d" % len(reasons)),
     )

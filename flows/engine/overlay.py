@@ -54,10 +54,11 @@ class Overlay:
         for key, entry in zip(keys, self.stored(keys), strict=True):
             self._remember(key, entry)
 
-    def rows(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give entries whose key begins with `prefix`, in order, as they are when the first one is taken."""
-        pending = {key: entry for key, entry in self.pending.items() if key.startswith(prefix)}
-        stored = ((key, entry) for key, entry in self._db.rows(prefix, codec.after(prefix)) if key not in pending)
+    def rows(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give entries whose key begins with `prefix` and does not come before `prefix + start`, in order, as they are when the first one is taken."""
+        first = prefix + start
+        pending = {key: entry for key, entry in self.pending.items() if key >= first and key.startswith(prefix)}
+        stored = ((key, entry) for key, entry in self._db.rows(first, codec.after(prefix)) if key not in pending)
         changed = sorted((key, entry) for key, entry in pending.items() if entry is not None)
         yield from heapq.merge(stored, changed)
 

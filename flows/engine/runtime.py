@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import bytewax.operators as op
@@ -16,20 +15,21 @@ from flows.core.record import TRACE
 from flows.core.settings import Settings
 from flows.engine.assignment import Assignment
 from flows.engine.batch import Batch, Taken
+from flows.engine.brake import READERS, Brake
 from flows.engine.checkpoint import Checkpoint, nothing
 from flows.engine.dataflow import Noted, Sink, Source
 from flows.engine.definitions import Definitions, claimed
 from flows.engine.flow import Flow, Step
 from flows.engine.gauges import Gauges
 from flows.engine.lanes import Lanes
-from flows.engine.portion import Place, headers_of, place, record_of
+from flows.engine.portion import Place, place
 from flows.engine.share import DueTimer
 from flows.engine.trace import Traces, wanted
 from flows.engine.waiting import Waited
 from flows.engine.work import Finished, Handler
 from flows.wire.destinations import Destinations
 from flows.wire.inlet import Inlet
-from flows.wire.messages import Message
+from flows.wire.messages import Message, headers_of, record_of
 from flows.wire.outlet import Outlet
 from flows.wire.telemetry import Telemetry
 
@@ -89,13 +89,12 @@ class Engine:
         """
         self.settings, self.clock, self.telemetry = settings, clock, telemetry
         self.noted: Final = Noted()
-        self._flow = flow
-        self._lanes: Final = Lanes(flow.work_slots)
-        directory: Path = settings.data_dir / "state" / flow.name / f"slot-{slot}"
-        self.assignment: Final = Assignment(flow, settings, directory, clock, telemetry, self._lanes)
+        self._flow, self._lanes = flow, Lanes(flow.work_slots)
+        self.assignment: Final = Assignment(flow, settings, settings.data_dir / "state" / flow.name / f"slot-{slot}", clock, telemetry, self._lanes)
         self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
         self._outlet = Outlet(settings, f"{flow.group}-{slot}")
-        self._definitions = Definitions(flow.definitions)
+        self._definitions = Definitions({**flow.definitions, **READERS}, flow.orders)
+        self._brake = Brake(flow.name, settings, self._definitions)
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
         self._gauges = Gauges(flow.name, telemetry, clock)
@@ -103,6 +102,12 @@ class Engine:
         self.moved_at = self._told_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
         self._stop = stop or Stop()
         self._busy = self._drained = False
+        self._ordered = (0, frozenset[int]())
+
+    @property
+    def calls(self) -> int:
+        """Slow work that runs now."""
+        return self._lanes.running
 
     def source(self) -> Source:
         """Where batches come from; see `Runtime`."""
@@ -167,11 +172,20 @@ class Engine:
         now_ms = self.clock.now_ms()
         for share in self.assignment.shares.values():
             share.state.now_ms = now_ms
-        taken = self._ready(fresh, now_ms)
+        turned = self._brake.heed(self.assignment.shares, now_ms)
+        self.assignment.turn(turned, self.inlet)
+        taken = self._ready(fresh, now_ms)._replace(turned=turned)
         self._busy = bool(fresh)
-        if not any(taken) and not (self._untold() and self._time_to_tell()):
+        if not any(taken) and not (self._untold() and self._time_to_tell()) and not self._order_came():
             return None
         return self._batch(taken, now_ms)
+
+    def _order_came(self) -> bool:
+        """Tell whether an order has changed, or a partition has come whose part of the orders nobody has seen to."""
+        if not self._flow.orders:
+            return False
+        before, self._ordered = self._ordered, (self._definitions.revision, frozenset(self.assignment.shares))
+        return before != self._ordered
 
     def _batch(self, taken: Taken, now_ms: int) -> Batch:
         marked = [message for messages in taken.fresh.values() for message in messages if message.headers()]
@@ -182,6 +196,9 @@ class Engine:
 
     def _put(self, batch: Batch) -> None:
         begun = self.clock.monotonic()
+        stands = self._brake.judge(batch, self.assignment.shares, begun)
+        self.assignment.turn(stands, self.inlet)
+        batch.turned |= stands
         tell = self._drained or self._time_to_tell()
         ledger = self._checkpoint(batch, self.assignment.shares, self._traces, tell)
         now = self.clock.monotonic()
@@ -222,7 +239,7 @@ class Engine:
     def _idle_s(self) -> float:
         """How long nothing can happen but a record's arrival."""
         now_ms = self.clock.now_ms()
-        due = [next_ms for share in self.assignment.shares.values() if (next_ms := share.state.timers.next_due_ms()) is not None]
+        due = [next_ms for share in self.assignment.moving if (next_ms := share.state.timers.next_due_ms()) is not None]
         waits = [IDLE_S, *((next_ms - now_ms) / 1000 for next_ms in due)]
         if self._lanes.running:
             waits.append(WORKING_S)
@@ -236,7 +253,7 @@ class Engine:
         due: list[DueTimer] = []
         finished: list[Finished] = []
         results: dict[Place, Finished] = {}
-        for share in self.assignment.shares.values():
+        for share in self.assignment.moving:
             waited, timers = share.take_due(now_ms)
             again += waited
             due += timers
@@ -279,4 +296,4 @@ class Engine:
         self.moved_at = self.clock.monotonic()
         if self._stop.asked:
             raise _Stopped
-        self._gauges.look(self.inlet, self.assignment.shares, self._lanes.running)
+        self._gauges.look(self.inlet, self.assignment.shares, self.calls)

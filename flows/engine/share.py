@@ -2,6 +2,8 @@
 
 from typing import Final, NamedTuple
 
+import orjson
+
 from flows.engine.state import PartitionState
 from flows.engine.tally import Tallies
 from flows.engine.timers import DueTimer as Timer
@@ -10,6 +12,7 @@ from flows.engine.waiting import RETRY, Waited, Waits
 from flows.engine.work import Awaited, Ended, Finished, Item, Task, Work
 from flows.wire.messages import Message
 
+PAUSED: Final = b"paused"
 STEPS: Final = b"u"
 """First byte of the id of a timer that a step has set."""
 MOST_DUE: Final = 1000
@@ -24,6 +27,22 @@ class DueTimer(NamedTuple):
     id: bytes
     due_ms: int
     payload: bytes
+
+
+class Pause(NamedTuple):
+    """Why a partition takes no records and nothing of what waits."""
+
+    since_ms: int
+    code: str
+    """`buried_too_much`, or `ordered`."""
+    why: str
+    order: str
+    """The last order about it that was known; another one ends it."""
+    by: str
+
+    def text(self) -> bytes:
+        """Write it as it stands in state and on `xyra.status`."""
+        return orjson.dumps(self._asdict())
 
 
 class Alarms:
@@ -68,6 +87,10 @@ class Share:
         self.waits: Final = Waits(state.internal, state.timers, self.work)
         self.position = position
         """The offset to commit: the last record taken, and one."""
+        stored = state.internal.get(PAUSED)
+        self.paused: Pause | None = None if stored is None else Pause(**orjson.loads(stored))
+        self._untold_pause = False
+        self._pause_key = f"flow/{flow}/{state.partition}".encode()
         self._holding = holding
 
     def task(self, item: Item) -> Task | None:
@@ -80,6 +103,20 @@ class Share:
         if isinstance(found, Awaited):
             return self.waits.awaited(found.offset, found.attempt), found.finished
         return found
+
+    def pause(self, why: Pause | None) -> None:
+        """Let the partition stand, or go on (None), as part of the batch in hand; what waits stays in state meanwhile."""
+        self.paused = why
+        self._untold_pause = True
+        if why is None:
+            self.state.internal.delete(PAUSED)
+        else:
+            self.state.internal.put(PAUSED, why.text())
+
+    def tell_pause(self) -> list[tuple[bytes, bytes | None]]:
+        """Return key and value for `xyra.status` where the partition has begun to stand or to go on; counts as told."""
+        untold, self._untold_pause = self._untold_pause, False
+        return [(self._pause_key, self.paused.text() if self.paused is not None else None)] if untold else []
 
     def accept(self, messages: list[Message]) -> list[Message]:
         """Move the position behind these, and return those of them that no checkpoint has dealt with."""

@@ -112,7 +112,7 @@ def prepare_topics(flow: Flow, settings: Settings) -> None:
             f"The topic {flow.topic.name} has {source} partitions and the state of the flow {flow.name} was kept for {changelog} ({flow.changelog.name}). "
             f"State is kept by partition: go back to {changelog} partitions, or delete {flow.changelog.name} and with it the flow's state."
         )
-    ensure_topics(settings, [flow.topic, flow.changelog, topics.DLQ, topics.STATUS, topics.CONFIG])
+    ensure_topics(settings, [flow.topic, flow.changelog, *flow.writes, topics.DLQ, topics.JOURNAL, topics.STATUS, topics.CONFIG])
 
 
 def live(engine: Engine, clock: Clock) -> Mapping[str, object] | None:

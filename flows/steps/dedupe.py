@@ -8,10 +8,11 @@ order by one worker, and the memory is written in the transaction that writes th
 import hashlib
 from typing import Final, NamedTuple
 
+from flows.core.case import Case, Identity
 from flows.core.record import Record
 from flows.engine.batch import Batch
 from flows.engine.portion import place
-from flows.steps.case import Case, Desk, Identity
+from flows.steps.desk import Desk
 
 DUPLICATE: Final = "duplicate"
 SLACK_MS: Final = 86_400_000

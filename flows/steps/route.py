@@ -2,10 +2,26 @@
 
 from typing import Final
 
-from flows.core.record import CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, ORIGIN, SENDER_ID, TEST, Header, Output
+from flows.core import topics
+from flows.core.case import Case
+from flows.core.record import (
+    CE_ID,
+    CE_SOURCE,
+    CE_SPECVERSION,
+    CE_TIME,
+    CE_TYPE,
+    CONFIG_OFFSET,
+    CONTENT_TYPE,
+    KEY,
+    ORIGIN,
+    SENDER_ID,
+    TEST,
+    Header,
+    Output,
+)
 from flows.engine.batch import Batch
-from flows.steps.case import Case, Desk
 from flows.steps.dedupe import Memory
+from flows.steps.desk import Desk
 
 SPECVERSION: Final = (CE_SPECVERSION, b"1.0")
 UNTYPED: Final = b"xyra.webhook"
@@ -26,8 +42,21 @@ class Route:
         memory = Memory(batch)
         for case in self._desk.cases(batch):
             if not memory.repeats(case):
-                batch.emit(case.record, Output(case.plan.topic, case.record.key, case.value, headers_of(case)))
+                headers = headers_of(case)
+                batch.emit(case.record, Output(case.plan.topic, case.record.key, case.value, headers))
+                if case.plan.delivers is not None:
+                    batch.emit(case.record, delivery_of(case, headers))
                 memory.remember(case)
+
+
+def delivery_of(case: Case, headers: tuple[Header, ...]) -> Output:
+    """Return an event as it goes to its endpoint's target: all of one endpoint in one partition, which keeps its limits and its order."""
+    record = case.record
+    carried = [(name, value) for name, value in ((KEY, record.key), (CONFIG_OFFSET, record.header(CONFIG_OFFSET))) if value is not None]
+    if case.plan.delivers == "original" and case.value is not record.value:  # a transform has made another, and it is JSON
+        headers = (*(header for header in headers if header[0] != CONTENT_TYPE), *(header for header in record.headers if header[0] == CONTENT_TYPE))
+    value = record.value if case.plan.delivers == "original" else case.value
+    return Output(topics.DELIVERIES.name, case.plan.name.encode(), value, (*headers, *carried))
 
 
 def headers_of(case: Case) -> tuple[Header, ...]:

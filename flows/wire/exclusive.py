@@ -49,8 +49,8 @@ class Turn:
         except KafkaException as error:
             raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not answer ({error.args[0].str()}).", retry_after_s=5) from error
 
-    def write(self, key: bytes, value: bytes, timeout_s: float) -> int:
-        """Commit one record and return its offset; blocks for up to `timeout_s` seconds.
+    def write(self, key: bytes, value: bytes | None, timeout_s: float) -> int:
+        """Commit one record, None for the end of its key, and return its offset; blocks for up to `timeout_s` seconds.
 
         Raises:
             Overtaken: nothing was written, or it is not known whether it was; this turn is over.

@@ -147,8 +147,16 @@ class Inlet:
         """
         return extent_of(self._settings, self.topic, partition).start
 
+    def pause(self, partition: int) -> None:
+        """Let a partition stand; what was read of it and not handed out yet comes again after `resume`."""
+        self._consumer.pause([TopicPartition(self.topic, partition)])
+        held = [message for message in self._held if message.partition() == partition]
+        if held:
+            self._held = [message for message in self._held if message.partition() != partition]
+            self._consumer.seek(TopicPartition(self.topic, partition, cast("int", held[0].offset())))
+
     def resume(self, partition: int) -> None:
-        """Let a partition flow that was assigned."""
+        """Let a partition flow that was assigned, or stood."""
         self._consumer.resume([TopicPartition(self.topic, partition)])
 
     def end(self, partition: int) -> int:

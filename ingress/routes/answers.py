@@ -1,20 +1,15 @@
 """What the control routes answer, as the OpenAPI document shows it."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from flows.core.clock import rfc3339
 from flows.core.resources import StoredWebhook, WebhookFields
 from ingress.door import Door
+from ingress.routes.delivery_answers import Answer, DeliveryStatus, time_or_none
 
 RECEIVE_PATH = "/integration/webhooks/"
-
-
-class Answer(BaseModel):
-    """What all answers share."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
 
 class Accepted(Answer):
@@ -75,7 +70,7 @@ class WebhookAnswer(WebhookFields):
     secrets: tuple[SecretAnswer, ...]
 
     @classmethod
-    def of(cls, door: Door, stored: StoredWebhook) -> "WebhookAnswer":
+    def of(cls, door: Door, stored: StoredWebhook) -> Self:
         """Show a definition."""
         fields = {name: getattr(stored.definition, name) for name in WebhookFields.model_fields}
         endpoint_id = stored.definition.endpoint_id
@@ -88,6 +83,17 @@ class WebhookAnswer(WebhookFields):
             secrets=SecretAnswer.of(door, stored),
             **fields,
         )
+
+
+class Registered(WebhookAnswer):
+    """A webhook endpoint as it stands, and what this request has made for it."""
+
+    delivery_secret: str | None = None
+    """What its deliveries are signed with (Standard Webhooks, `whsec_...`), where this request made it; shown this once."""
+
+    def showing(self, plain: str | None) -> Self:
+        """Return it with a secret that was just made."""
+        return self.model_copy(update={"delivery_secret": plain})
 
 
 class Webhooks(Answer):
@@ -139,6 +145,7 @@ class WebhookStatus(Answer):
     last_emitted_at: str | None
     live_secrets: int
     secrets: tuple[SecretAnswer, ...]
+    delivery: DeliveryStatus
 
 
 class Step(Answer):
@@ -189,8 +196,3 @@ class ProblemAnswer(Answer):
     status: int
     detail: str
     errors: tuple[Wrong, ...] = Field(default=())
-
-
-def time_or_none(ms: int | None) -> str | None:
-    """Write a time, None where there is none."""
-    return rfc3339(ms) if ms else None

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from flows.core.errors import NotFound, Unavailable
 from flows.core.resources import StoredSecret, StoredWebhook, WebhookReplacement
-from ingress import changes
+from ingress import changes, delivering
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.routes.answers import Counters, Rates, SecretAnswer, WebhookAnswer, Webhooks, WebhookStatus, time_or_none
+from ingress.routes.answers import Counters, Rates, Registered, SecretAnswer, WebhookAnswer, Webhooks, WebhookStatus
+from ingress.routes.delivery_answers import DeliveryStatus, time_or_none
 from ingress.view import live_secrets, seal_context
 
 router = APIRouter(prefix="/integration/webhooks", tags=["webhooks"], route_class=StrictRoute)
@@ -44,10 +45,15 @@ def known(door: Door, endpoint_id: str) -> StoredWebhook:
 
 
 @router.post("/register", status_code=201, summary="Register a webhook endpoint")
-async def register(definition: changes.Registration, door: TheDoor) -> WebhookAnswer:
-    """Make an endpoint. It receives from the moment this is answered, here and on every other ingress that has read as far."""
-    decide = changes.register(definition, door.seal, door.clock.now_ms())
-    return WebhookAnswer.of(door, await door.registrar.change(definition.endpoint_id, decide))
+async def register(definition: changes.Registration, door: TheDoor) -> Registered:
+    """Make an endpoint. It receives from the moment this is answered, here and on every other ingress that has read as far.
+
+    With a `url` a secret is made that its deliveries are signed with, and shown in this answer only.
+    """
+    now_ms = door.clock.now_ms()
+    plain, made = delivering.new_secret(definition.endpoint_id, door.vault.seal, now_ms) if definition.url is not None else (None, None)
+    stored = await door.registrar.change(definition.endpoint_id, changes.register(definition, door.seal, now_ms, made))
+    return Registered.of(door, stored).showing(plain)
 
 
 @router.api_route("/register", methods=["GET", "HEAD", "PUT", "DELETE"], include_in_schema=False)
@@ -79,15 +85,20 @@ async def look(endpoint_id: str, door: TheDoor) -> WebhookAnswer:
 
 
 @router.put("/{endpoint_id}", summary="Replace a webhook endpoint")
-async def replace(endpoint_id: str, replacement: WebhookReplacement, door: TheDoor) -> WebhookAnswer:
-    """Put another definition in its place, active. Without `secret` the secrets stay; with one it takes the place of all."""
+async def replace(endpoint_id: str, replacement: WebhookReplacement, door: TheDoor) -> Registered:
+    """Put another definition in its place, active. Without `secret` the secrets stay; with one it takes the place of all.
+
+    Deliveries are switched on; where it has a `url` for the first time, a secret for them is made, and shown in this answer only.
+    """
     known(door, endpoint_id)
 
     def unseal(secret: StoredSecret) -> str:
         return door.vault.open(secret.sealed, seal_context(endpoint_id, secret.secret_id))
 
-    decide = changes.replace(endpoint_id, replacement, unseal, door.seal, door.clock.now_ms())
-    return WebhookAnswer.of(door, await door.registrar.change(endpoint_id, decide))
+    now_ms = door.clock.now_ms()
+    plain, made = delivering.new_secret(endpoint_id, door.vault.seal, now_ms) if replacement.url is not None else (None, None)
+    stored = await door.registrar.change(endpoint_id, changes.replace(endpoint_id, replacement, unseal, door.seal, now_ms, made))
+    return Registered.of(door, stored).showing(plain if made in stored.delivery_secrets else None)
 
 
 @router.delete("/{endpoint_id}", summary="Deactivate a webhook endpoint")
@@ -131,4 +142,5 @@ async def status(endpoint_id: str, door: TheDoor) -> WebhookStatus:
         last_emitted_at=time_or_none(counts.last_ms.get("last_out_ms")),
         live_secrets=len(live_secrets(stored, door.clock.now_ms())),
         secrets=SecretAnswer.of(door, stored),
+        delivery=DeliveryStatus.of(door, stored),
     )

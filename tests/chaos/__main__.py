@@ -1,4 +1,4 @@
-"""A long storm: `python -m tests.chaos [--kills 100] [--seed N]`. Prints what happened; exit code 1 when a promise was broken."""
+"""Two long storms, over webhooks and over deliveries: `python -m tests.chaos [--kills 100] [--seed N]`. Exit code 1 when a promise was broken."""
 
 import argparse
 import os
@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import broker
+from tests.chaos.deliveries import run as run_deliveries
 from tests.chaos.plan import Plan
 from tests.chaos.storm import run
 
 PAUSE_S: Final = 2.5
 """Between two kills of workers, on average."""
+DELIVERIES: Final = 200
+"""Events a second in the storm over deliveries."""
 EVERY: Final = 20
 """Kills of workers for each one of the broker and of the ingress."""
 
@@ -40,7 +43,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="xyra-storm-") as scratch, broker.running(Path(scratch) / "kafka", os.environ) as kafka:
         report = run(plan, kafka, Path(scratch) / "storm")
     print(report.text())
-    return 1 if report.wrong else 0
+    deliveries = Plan(
+        records=int(chosen.kills * PAUSE_S * DELIVERIES), kills=chosen.kills, broker_kills=few, ingress_kills=0, workers=2, rate=DELIVERIES, seed=chosen.seed
+    )
+    print(f"\nDeliveries, seed {chosen.seed}: {deliveries.records:,} events in {deliveries.seconds:.0f} s, {deliveries.kills} kills, {few} of the broker")
+    with tempfile.TemporaryDirectory(prefix="xyra-storm-") as scratch, broker.running(Path(scratch) / "kafka", os.environ) as kafka:
+        second = run_deliveries(deliveries, kafka, Path(scratch) / "storm")
+    print(second.text())
+    return 1 if report.wrong or second.wrong else 0
 
 
 if __name__ == "__main__":

@@ -32,36 +32,35 @@ class Member:
     """When it is to be started again, monotonic; 0 while it runs."""
 
 
-class Crew:
-    """The ingress and the workers of one storm."""
+Part = tuple[Sequence[str], Mapping[str, str]]
+"""A command line, and its environment on top of our own."""
 
-    def __init__(self, bootstrap: str, home: Path, workers: int, partitions: int, report: Report) -> None:
-        """Start everything."""
+
+def webhook_parts(bootstrap: str, home: Path, workers: int, partitions: int, port: int) -> dict[str, Part]:
+    """Return an ingress on `port`, and workers of the flow webhooks."""
+    own = {"INTEGRATION_HTTP_PORT": str(port), "INTEGRATION_ADMIN_KEY": ADMIN_KEY, "INTEGRATION_KAFKA_PARTITIONS": str(partitions)}
+    env = environment(bootstrap, home / "data", **own)
+    parts: dict[str, Part] = {"ingress": ([sys.executable, "-m", "ingress"], env)}
+    first = free_port(workers)
+    # One worker takes the large batches of the default, the others small ones, so that a kill finds a transaction open more often.
+    for slot in range(workers):
+        command = [sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", str(slot), "--port", str(first + slot)]
+        parts[f"worker-{slot}"] = command, {**env, **({"INTEGRATION_BATCH_RECORDS": "500"} if slot else {})}
+    return parts
+
+
+class Crew:
+    """The processes of one storm; those that are to be killed at random are called workers."""
+
+    def __init__(self, parts: Mapping[str, Part], home: Path, report: Report) -> None:
+        """Start everything; `home` takes the logs."""
         self._home = home
         self._report = report
-        self.port = free_port()
-        self._env = environment(
-            bootstrap,
-            home / "data",
-            INTEGRATION_HTTP_PORT=str(self.port),
-            INTEGRATION_ADMIN_KEY=ADMIN_KEY,
-            INTEGRATION_KAFKA_PARTITIONS=str(partitions),
-        )
-        self.members: dict[str, Member] = {}
-        self._add("ingress", [sys.executable, "-m", "ingress"])
-        first = free_port(workers)
-        # One worker takes the large batches of the default, the others small ones, so that a kill finds a transaction open more often.
-        for slot in range(workers):
-            command = [sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", str(slot), "--port", str(first + slot)]
-            self._add(f"worker-{slot}", command, {"INTEGRATION_BATCH_RECORDS": "500"} if slot else {})
+        self.members = {name: Member(name, command, env, start(command, self._log(name), env)) for name, (command, env) in parts.items()}
 
     def workers(self) -> list[str]:
         """Return the names of the workers."""
         return [name for name in self.members if name != "ingress"]
-
-    def _add(self, name: str, command: Sequence[str], own: Mapping[str, str] | None = None) -> None:
-        env = {**self._env, **(own or {})}
-        self.members[name] = Member(name, command, env, start(command, self._log(name), env))
 
     def _log(self, name: str) -> Path:
         return self._home / f"{name}.log"

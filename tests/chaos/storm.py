@@ -23,13 +23,14 @@ from deploy.cli.positions import positions
 from deploy.cli.topics import all_topics
 from deploy.local.broker import RunningBroker
 from deploy.local.parts import answers_ready
+from deploy.local.ports import free_port
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings, load
 from flows.wire.kafka import ensure_topics
 from tests.bench.topics import wait_until
 from tests.bench.web import register
 from tests.chaos import proofs
-from tests.chaos.crew import ADMIN_KEY, Crew
+from tests.chaos.crew import ADMIN_KEY, Crew, webhook_parts
 from tests.chaos.plan import Plan, Report
 from tests.chaos.senders import ENDPOINT, HOST, SECRET, Door, Senders
 
@@ -54,14 +55,15 @@ def run(plan: Plan, broker: RunningBroker, home: Path) -> Report:
     home.mkdir(parents=True, exist_ok=True)
     settings = load({}, kafka_bootstrap_servers=broker.bootstrap, data_dir=str(home / "data"), kafka_partitions=str(plan.partitions))
     ensure_topics(settings, all_topics())  # as `xyra up` does before it starts anything
-    crew = Crew(broker.bootstrap, home, plan.workers, plan.partitions, report)
+    port = free_port()
+    crew = Crew(webhook_parts(broker.bootstrap, home, plan.workers, plan.partitions, port), home, report)
     try:
-        wait_until(lambda: answers_ready(HOST, crew.port), START_S, "the ingress")
-        register(crew.port, {"endpoint_id": ENDPOINT, "secret": SECRET, "dedupe": {"path": "/id"}}, ADMIN_KEY)
-        senders = Senders(plan, broker.bootstrap, crew.port)
+        wait_until(lambda: answers_ready(HOST, port), START_S, "the ingress")
+        register(port, {"endpoint_id": ENDPOINT, "secret": SECRET, "dedupe": {"path": "/id"}}, ADMIN_KEY)
+        senders = Senders(plan, broker.bootstrap, port)
         rage(plan, crew, broker, senders, report)
         rest(settings, crew)
-        resend(plan, crew, senders)
+        resend(plan, port, senders)
         rest(settings, crew)
         crew.stop()  # before the proofs, since a worker publishes its last tallies as it drains
         proofs.compare(broker.bootstrap, senders.sent, report)
@@ -118,9 +120,9 @@ def rest(settings: Settings, crew: Crew) -> None:
     wait_until(worked_off, QUIET_S, "rest after the storm", every_s=0.2)
 
 
-def resend(plan: Plan, crew: Crew, senders: Senders) -> None:
+def resend(plan: Plan, port: int, senders: Senders) -> None:
     """Send known ids once more, whichever way they came first; `accepted` takes note, so that the proofs expect no event for them."""
-    door, accepted = Door(crew.port, senders.sent), senders.sent.accepted
+    door, accepted = Door(port, senders.sent), senders.sent.accepted
     for name in random.Random(plan.seed).sample(sorted(accepted), min(plan.resend, len(accepted))):
         accepted[name].append(door.deliver(name))
     door.close()

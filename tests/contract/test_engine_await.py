@@ -10,7 +10,7 @@ import pytest
 from connectors.testing import ManualClock
 from flows.core.record import ATTEMPT, Output, Record
 from flows.core.verdict import Await, Hold, Reason, Retry, Verdict
-from flows.engine import Batch, Task, attempt
+from flows.engine import Batch, Step, Task, attempt
 from flows.engine.runtime import Engine
 from flows.steps.guard import each
 from tests.kit.engine import Bench, Crash, balanced, bench
@@ -25,7 +25,7 @@ def through_all(made: Bench, engine: Engine) -> bool:
     return made.through(engine) and not any(share.tallies.waiting for share in engine.assignment.shares.values())
 
 
-def calling(made: Bench, slots: int | None = None) -> tuple[list[tuple[int, str | None]], "object"]:
+def calling(made: Bench, slots: int | None = None) -> tuple[list[tuple[int, str | None]], Step]:
     """Make a step that has each record called out for, and writes what came of it; and the list of what it saw."""
     seen: list[tuple[int, str | None]] = []
 

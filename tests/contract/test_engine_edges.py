@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 from flows.core import topics
 from flows.core.errors import WrongSetting
 from flows.core.ids import origin_id
+from flows.core.letters import fingerprint
 from flows.core.record import ATTEMPT, CE_ID, CONFIG_OFFSET, TRACE, Output, Record
 from flows.core.verdict import Bury, Drop, Reason, Retry, Verdict
 from flows.engine import Batch
@@ -39,7 +40,11 @@ def test_a_dead_letter_has_the_original_bytes_and_says_everything(kafka: str, tm
     assert [(reason["code"], reason["pointer"]) for reason in reasons] == [("no_amount", "/amount"), ("bad_currency", "/currency")]
     assert said.pop("x-dlq-partition").isdigit()
     assert abs(int(said.pop("x-dlq-timestamp")) - dead.timestamp_ms) < 60_000
+    assert said.pop("x-dlq-fingerprint") == fingerprint(made.name, "step", WRONG[0])
     assert said == {
+        "x-dlq-class": "theirs",
+        "x-dlq-resource": "-",
+        "x-dlq-event-id": "1",
         "x-dlq-topic": made.name,
         "x-dlq-offset": "0",
         "x-dlq-flow": made.name,

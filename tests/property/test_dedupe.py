@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.steps.case import Identity
+from flows.core.case import Identity
 from flows.steps.dedupe import First, key_of
 from tests.kit.line import Line, values, verdicts
 

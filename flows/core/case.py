@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -12,7 +12,6 @@ from flows.core.expressions import Scope
 from flows.core.pointer import ABSENT
 from flows.core.record import CE_ID, CE_TIME, CE_TYPE, HTTP, Record
 from flows.core.rules import Rules
-from flows.engine.batch import Batch
 
 MAX_TEXT: Final = 512
 """Longest id or event type that is believed, in characters."""
@@ -39,6 +38,8 @@ class Plan:
     """Finds the sender's id of a record; None: it has none to compare."""
     event_type: Callable[["Case"], str | None]
     """Finds what kind of event a record is that does not say so itself."""
+    delivers: Literal["original", "transformed"] | None = None
+    """Which bytes of an event are to be delivered over HTTP; None: it is not."""
     window_ms: int | None = None
     """How long an id is remembered; None: as the settings say."""
 
@@ -109,35 +110,6 @@ class Case:
         if name == "body":
             return self.document
         return self.sender_headers if name == "headers" else self.received_at
-
-
-class Desk:
-    """The cases of the batch in hand, by partition and offset. One flow has one; each step finds there what the one before has found."""
-
-    def __init__(self) -> None:
-        """Begin with an empty desk."""
-        self.plans: set[Plan] = set()
-        """The plans that cases of this batch follow."""
-        self._cases: dict[tuple[int, int], Case] = {}
-        self._batch: Batch | None = None
-
-    def open(self, batch: Batch, case: Case) -> None:
-        """Lay a case down; the first of a batch clears away those of the batch before."""
-        if batch is not self._batch:
-            self._batch = batch
-            self._cases.clear()
-            self.plans.clear()
-        self.plans.add(case.plan)
-        self._cases[case.record[1:3]] = case
-
-    def case(self, record: Record) -> Case:
-        """Return a record's case."""
-        return self._cases[record[1:3]]
-
-    def cases(self, batch: Batch) -> list[Case]:
-        """Return the cases of the records still alive, in their order."""
-        found = self._cases
-        return [found[record[1:3]] for record in batch.records]
 
 
 def _attribute(headers: dict[str, bytes], name: str) -> str | None:

@@ -2,13 +2,18 @@
 
 from typing import Final
 
+from flows.core.case import Case
 from flows.core.pointer import ABSENT
 from flows.core.record import CONTENT_TYPE
 from flows.core.rules import NOT_WANTED
-from flows.core.verdict import Bury, Drop, Reason
-from flows.steps.case import Case
+from flows.core.verdict import Bury, Drop, Reason, Verdict
 
 JSON_TYPE: Final = b"application/json"
+
+
+def judged(case: Case) -> Verdict | None:
+    """Put a case through all rules in the order the flow has them; None: an event comes of it."""
+    return wanted(case) or valid(case) or passes(case) or transformed(case)
 
 
 def wanted(case: Case) -> Drop | None:

@@ -1,0 +1,253 @@
+"""Dead letters: list and count them, look at one, have them replayed or discarded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from itertools import islice
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.responses import Response
+
+from flows.core import ids
+from flows.core.clock import rfc3339
+from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
+from flows.core.letters import place_of
+from flows.core.orders import DISCARD, REPLAY, Filter, StoredDiscard, StoredReplay
+from flows.core.reentry import compile_reentry
+from flows.core.summaries import BURIED, Summary, reasons_in, summary_of
+from ingress import export, letterbox
+from ingress.aside import aside
+from ingress.door import Door
+from ingress.jsonbody import StrictRoute
+from ingress.letters import Group, Key, grouped
+from ingress.routes.delivery_answers import time_or_none
+from ingress.routes.letter_answers import (
+    DiscardAnswer,
+    DiscardRequest,
+    Foreseen,
+    GroupAnswer,
+    Groups,
+    LetterAnswer,
+    Letters,
+    LetterStory,
+    Origin,
+    PartitionProgress,
+    ReasonAnswer,
+    ReplayAnswer,
+    ReplayProgress,
+    ReplayRequest,
+    Search,
+    Wanted,
+    body,
+)
+from ingress.routes.webhooks import TheDoor
+
+router = APIRouter(prefix="/integration/dlq", tags=["dead letters"], route_class=StrictRoute)
+ON_A_PAGE: Final = 100
+AT_ONCE: Final = 200
+MOST_SAMPLES: Final = 20
+MOST_ORDERS: Final = 500
+"""Replays, and discards, that are remembered; an old one that is over makes room for a new one."""
+ADMIN: Final = "admin"
+"""Who orders: whoever has the one admin key."""
+CAUSES: Final = frozenset({"flow", "letter_class", "fingerprint", "group", "limit", "cursor"})
+"""What may be asked of causes without looking at letters."""
+EXPORTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "A page, or by `Accept` the matching letters as CSV or as NDJSON, a line each.",
+        "content": {export.CSV: {"schema": {"type": "string"}}, export.NDJSON: {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("", summary="List dead letters, or count them by cause", response_model=Letters | Groups, responses=EXPORTS)
+async def list_all(door: TheDoor, search: Annotated[Search, Query()], request: Request) -> Letters | Groups | Response:
+    """List letters, the newest first; with `group=true` by cause. As `Accept: text/csv` or `application/x-ndjson` all that match, safe for spreadsheets."""
+    door.require_letters()
+    if search.group:
+        return Groups(items=tuple(map(GroupAnswer.of, _groups(door, search))))
+    letters = _found(door, search)
+    kind = _export(request.headers.get("accept", ""))
+    if kind is not None:
+        return StreamingResponse(_lines(letters if search.limit is None else letters[: search.limit], kind), media_type=kind)
+    limit = search.limit or ON_A_PAGE
+    page = letters[:limit]
+    return Letters(items=tuple(map(LetterAnswer.of, page)), next_cursor=_cursor(page[-1]) if len(letters) > limit else None)
+
+
+@router.post("/replay", status_code=202, summary="Replay dead letters")
+async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
+    """Have letters enter once more where they came from, each once however often it is asked for. A dry run says what would happen, and writes nothing."""
+    door.require_letters()
+    chosen = _chosen(door, wanted)
+    plan = None
+    if wanted.transform is not None:
+        plan, errors = compile_reentry(wanted.transform)
+        if errors:
+            wrong = tuple(FieldError("/transform" + error.pointer, error.code, error.detail) for error in errors)
+            raise InvalidFields("The transform cannot be run.", errors=wrong)
+    if wanted.dry_run:
+        fates = await aside(letterbox.foresee, door.settings, chosen, door.definitions.raw, plan)
+        outcomes: dict[str, int] = {}
+        for fate in fates:
+            outcomes[fate.outcome] = outcomes.get(fate.outcome, 0) + 1
+        samples = tuple(Foreseen(id=f.id, outcome=f.outcome, reasons=tuple(map(ReasonAnswer.of, f.reasons[:8]))) for f in fates[:MOST_SAMPLES])  # type: ignore[arg-type]  # validated on the way
+        return ReplayAnswer(replay_id=None, selected=len(chosen), dry_run=True, judged=len(fates), outcomes=outcomes, samples=samples)
+    now_ms = door.clock.now_ms()
+    order = StoredReplay(
+        replay_id=ids.event_id(now_ms), filter=wanted.filter, ids=wanted.ids, until=_until(door, wanted, chosen),
+        rate_per_second=wanted.rate_per_second, transform=wanted.transform, by=ADMIN, at_ms=now_ms,
+    )  # fmt: skip
+    await _order(door, REPLAY, order.replay_id, order.model_dump_json(by_alias=True, exclude_none=True).encode())
+    return ReplayAnswer(replay_id=order.replay_id, selected=len(chosen), dry_run=False)
+
+
+@router.get("/replays/{replay_id}", summary="How far a replay has come")
+async def progress(replay_id: str, door: TheDoor) -> ReplayProgress:
+    """Add up what each partition has told; a second old at most."""
+    door.require_letters()
+    raw = door.orders.raw(f"{REPLAY}/{replay_id}")
+    if raw is None:
+        raise NotFound(f"There is no replay {replay_id[:128]}, or it is no longer remembered.")
+    order = StoredReplay.model_validate_json(raw)
+    parts = tuple(_part(door, f"{REPLAY}/{replay_id}/{partition}", partition) for partition in sorted(order.until))
+    sums = {name: sum(getattr(part, name) for part in parts) for name in ("selected", "replayed", "already", "failed")}
+    return ReplayProgress(
+        replay_id=order.replay_id,
+        status="done" if all(part.done for part in parts) else "running",
+        by=order.by,
+        ordered_at=rfc3339(order.at_ms),
+        rate_per_second=order.rate_per_second,
+        partitions=parts,
+        **sums,
+    )
+
+
+@router.post("/discard", status_code=202, summary="Discard dead letters")
+async def discard(wanted: DiscardRequest, door: TheDoor) -> DiscardAnswer:
+    """Have letters marked as needed by nobody; they stay on the log, with who did it, when and why, and are not replayed any more."""
+    door.require_letters()
+    chosen = _chosen(door, wanted)
+    now_ms = door.clock.now_ms()
+    order = StoredDiscard(
+        discard_id=ids.event_id(now_ms), filter=wanted.filter, ids=wanted.ids, until=_until(door, wanted, chosen), reason=wanted.reason, by=ADMIN, at_ms=now_ms
+    )
+    await _order(door, DISCARD, order.discard_id, order.model_dump_json(by_alias=True, exclude_none=True).encode())
+    return DiscardAnswer(discard_id=order.discard_id, selected=len(chosen))
+
+
+@router.get("/{letter_id}", summary="Look at a dead letter")
+async def look(letter_id: str, door: TheDoor) -> LetterStory:
+    """Tell all of a letter: why, where from, its headers with credentials masked, and its body, read from the log."""
+    door.require_letters()
+    place = place_of(letter_id)
+    if place is None or place[0] >= door.settings.kafka_partitions:
+        raise NotFound(f"There is no dead letter {letter_id[:128]}.")
+    letter = door.letters.get(letter_id)
+    record = await aside(letterbox.read_letter, door.settings, *place)
+    if record is not None:
+        letter = letter or summary_of(record)
+    if letter is None:
+        raise NotFound(f"There is no dead letter {letter_id}; what is older than 30 days has expired.")
+    reasons = reasons_in(record) if record is not None else letter.reasons
+    timestamp = record.text("x-dlq-timestamp") if record is not None else None
+    fields = LetterAnswer.fields_of(letter) | {"reasons": tuple(map(ReasonAnswer.of, reasons or letter.reasons))}
+    at = int(timestamp) if timestamp is not None and timestamp.isdecimal() else None
+    return LetterStory(
+        origin=Origin(topic=letter.topic, partition=letter.partition, offset=letter.offset, timestamp=time_or_none(at)),
+        key=body(record.key) if record is not None else None,
+        headers=letterbox.headers_of(record) if record is not None else {},
+        body=body(record.value) if record is not None else None,
+        on_log=record is not None,
+        **fields,
+    )
+
+
+def _found(door: Door, search: Search) -> list[Summary]:
+    before: Key | None = None
+    if search.cursor:
+        at, partition, offset = map(int, search.cursor.split("."))
+        before = (at, partition, offset)
+    matching = door.letters.matching(search, before)
+    return [letter for letter in matching if search.status in {None, letter.status} and search.id in {None, letter.id}]
+
+
+def _groups(door: Door, search: Search) -> list[Group]:
+    """Count exactly where only causes are asked about; otherwise count the letters that are here in full."""
+    if search.model_fields_set <= CAUSES:
+        found = door.letters.groups()
+        wanted = ("flow", "letter_class", "fingerprint")
+        return [group for group in found if all(getattr(search, name) in {None, getattr(group, name)} for name in wanted)]
+    return grouped(_found(door, search))
+
+
+def _chosen(door: Door, wanted: Wanted) -> list[Summary]:
+    """Return the letters that are meant and buried now, the newest first, as far as they are in the index."""
+    if (wanted.filter is None) == (wanted.ids is None):
+        raise InvalidFields("Say which letters.", errors=(FieldError("", "filter_or_ids", "give filter or ids, one of them; an empty filter means all"),))
+    if wanted.ids is not None:
+        found = (door.letters.get(one) for one in dict.fromkeys(wanted.ids))
+        return [letter for letter in found if letter is not None and letter.status == BURIED]
+    return [letter for letter in door.letters.matching(wanted.filter or Filter()) if letter.status == BURIED]
+
+
+def _until(door: Door, wanted: Wanted, chosen: Iterable[Summary]) -> dict[int, int]:
+    """Return how far an order reaches: on each partition where it may find something, up to the last letter there is now."""
+    last = door.letters.last
+    if wanted.ids is not None:
+        places = [place for one in wanted.ids if (place := place_of(one)) is not None]
+        return {partition: last[partition] for partition, _ in places if partition in last}
+    if door.letters.left_out:  # there are letters that only the flow can choose among
+        return dict(last)
+    found = {place[0] for letter in chosen if (place := place_of(letter.id)) is not None}
+    return {partition: last[partition] for partition in found}
+
+
+async def _order(door: Door, kind: str, name: str, text: bytes) -> None:
+    keys = door.orders.keys(kind)
+    if len(keys) >= MOST_ORDERS:
+        over = next((key for key in keys if _is_over(door, key)), None)
+        if over is None:
+            raise Conflict(f"{len(keys)} orders are under way already; wait until one is over.")
+        await door.registrar.order(over, lambda _: None)
+    await door.registrar.order(f"{kind}/{name}", lambda _: text)
+
+
+def _is_over(door: Door, key: str) -> bool:
+    until = orjson.loads(door.orders.raw(key) or b"{}").get("until", {})
+    return all(door.status.orders.get(f"{key}/{partition}", {}).get("over") for partition in until)
+
+
+def _part(door: Door, key: str, partition: int) -> PartitionProgress:
+    told = door.status.orders.get(key, {})
+    counts = {name: int(told.get(name, 0)) for name in ("selected", "already", "failed")}
+    trouble = str(told.get("trouble") or "") or None
+    return PartitionProgress(partition=partition, replayed=int(told.get("done", 0)), done=bool(told.get("over")), trouble=trouble, **counts)
+
+
+def _cursor(letter: Summary) -> str:
+    partition, offset = place_of(letter.id) or (0, 0)
+    return f"{letter.buried_at_ms}.{partition}.{offset}"
+
+
+def _export(accept: str) -> str | None:
+    """Return which export is asked for by name before JSON is, None for none."""
+    for part in accept.split(","):
+        kind = part.partition(";")[0].strip().lower()
+        if kind in {export.CSV, export.NDJSON}:
+            return kind
+        if kind in {"application/json", "*/*"}:
+            return None
+    return None
+
+
+async def _lines(letters: list[Summary], kind: str) -> AsyncIterator[bytes]:
+    if kind == export.CSV:
+        yield export.csv_head().encode()
+    rows = iter(letters)
+    while portion := list(islice(rows, AT_ONCE)):
+        items = [LetterAnswer.of(letter).model_dump(mode="json", by_alias=True) for letter in portion]
+        yield b"".join(export.csv_line(item).encode() if kind == export.CSV else export.ndjson_line(item) for item in items)
+        await asyncio.sleep(0)  # others have their turn

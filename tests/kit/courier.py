@@ -1,0 +1,128 @@
+"""The flow deliveries in this process, on a topic of its own, with targets that run beside it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+import orjson
+from confluent_kafka import Producer
+
+from connectors.testing import ManualClock
+from flows import deliveries
+from flows.core import delivery, topics
+from flows.core.clock import Clock
+from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, delivery_context
+from flows.engine.runtime import Engine
+from flows.wire.kafka import ensure_topics
+from flows.wire.vault import Vault
+from tests.kit.engine import Bench, bench
+from tests.kit.targets import Talk, Target, target
+from tests.kit.topics import Read
+
+T = TypeVar("T")
+
+
+class Beside:
+    """An event loop in a thread of its own, for targets."""
+
+    def __init__(self) -> None:
+        """Start it."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._open = AsyncExitStack()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something on it and wait for the end."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def target(self, talk: Talk, **more: Any) -> Target:
+        """Run a target until the end."""
+        return self.do(self._open.enter_async_context(target(talk, **more)))
+
+    def close(self) -> None:
+        """Cut everything."""
+        self.do(self._open.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@dataclass
+class Courier:
+    """A bench for deliveries."""
+
+    bench: Bench
+    beside: Beside
+    vault: Vault
+
+    def define(self, name: str, url: str | None, *, secrets: dict[str, str] | None = None, stored: dict[str, Any] | None = None, **fields: Any) -> str:
+        """Put a definition on the log and return a delivery secret of its."""
+        plain = secrets or {"first": delivery.new_secret()}
+        sealed = tuple(StoredSecret(secret_id=n, sealed=self.vault.seal(s, delivery_context(name, n)), created_at_ms=0) for n, s in plain.items())
+        definition = WebhookDefinition.model_validate({"endpoint_id": name, "url": url} | fields)
+        whole = StoredWebhook(definition=definition, secrets=(), delivery_secrets=sealed, created_at_ms=0, updated_at_ms=0)
+        self.config(name, whole.model_copy(update=stored or {}))
+        return next(iter(plain.values()))
+
+    def config(self, name: str, stored: StoredWebhook) -> None:
+        """Put anything on the log of definitions."""
+        producer = Producer({"bootstrap.servers": self.bench.settings.kafka_bootstrap_servers})
+        producer.produce(topics.CONFIG.name, stored.model_dump_json(by_alias=True, exclude_none=True).encode(), f"webhook/{name}".encode())
+        assert producer.flush(20) == 0
+
+    def send(self, name: str, *bodies: bytes, key: bytes | None = None) -> None:
+        """Write events for an endpoint; their ids are its name and a number."""
+        for body in bodies:
+            headers = [("ce_id", f"{name}-{body.decode('latin-1')}".encode()), ("ce_source", b"/webhooks/" + name.encode()), ("ce_type", b"a.b")]
+            headers += [("content-type", b"application/json")] + ([("x-key", key)] if key is not None else [])
+            self.bench.send((name.encode(), body), headers=headers)
+
+    def run(self, until: Callable[[Engine], bool] | None = None) -> Engine:
+        """Run a worker until everything sent is taken and nothing waits, or `until` says so."""
+        flow = replace(deliveries.FLOW, name=self.bench.name, topic=self.bench.source)
+        return self.bench.run(flow, until=until or self.idle)
+
+    def idle(self, engine: Engine) -> bool:
+        """Tell whether everything that was sent is delivered or buried."""
+        return self.bench.through(engine) and not self.waiting(engine)
+
+    def waiting(self, engine: Engine) -> int:
+        """Count what waits, as far as is committed."""
+        return sum(share.tallies.waiting for share in engine.assignment.shares.values())
+
+    def tally(self, name: str) -> dict[str, Any]:
+        """Return an endpoint's tally."""
+        return next(tally for key, tally in self.bench.tallies().items() if key.endswith("/" + name))
+
+    def attempts(self, name: str) -> list[dict[str, Any]]:
+        """Return what the journal tells about an endpoint's deliveries."""
+        entries = [orjson.loads(read.value or b"") for read in self.bench.read(topics.JOURNAL.name)]
+        return sorted((entry for entry in entries if entry.get("resource") == name), key=lambda entry: (entry["event_id"], entry["attempt"]))
+
+    def letters(self, name: str) -> list[Read]:
+        """Return an endpoint's dead letters."""
+        return [read for read in self.bench.dead() if read.key == name.encode()]
+
+    def moves(self, name: str) -> list[dict[str, Any]]:
+        """Return what was told about an endpoint's target."""
+        reads = self.bench.read(topics.STATUS.name)
+        return [
+            orjson.loads(read.value or b"") for read in reads if (read.key or b"").startswith(b"breaker/") and (read.key or b"").endswith(b"/" + name.encode())
+        ]
+
+
+@contextmanager
+def courier(kafka: str, tmp_path: Path, *, clock: Clock | None = None, **over: str) -> Iterator[Courier]:
+    """Make a bench for deliveries to this machine."""
+    made = bench(kafka, tmp_path, clock=clock or ManualClock(), egress_allow="127.0.0.0/8", **over)
+    ensure_topics(made.settings, topics.TOPICS)
+    beside = Beside()
+    try:
+        yield Courier(made, beside, Vault.load(made.settings))
+    finally:
+        beside.close()

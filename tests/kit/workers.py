@@ -1,0 +1,32 @@
+"""Flow workers for tests: processes of their own beside an ingress."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.local.ports import free_port
+from flows.core import topics
+from flows.core.settings import PREFIX, Settings
+from flows.wire.kafka import ensure_topics
+
+
+@contextlib.contextmanager
+def running_workers(settings: Settings, home: Path, *flows: str) -> Iterator[None]:
+    """Run a worker of each of these flows for the length of a block; their logs and data are under `home`."""
+    ensure_topics(settings, topics.TOPICS)
+    env = {**os.environ, PREFIX + "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, PREFIX + "DATA_DIR": str(home / "data")}
+    processes = []
+    for flow in flows:
+        command = [sys.executable, "-m", "deploy.cli.main", "worker", flow, "--slot", "0", "--port", str(free_port())]
+        with (home / flow).open("wb") as out:
+            processes.append(subprocess.Popen(command, env=env, stdout=out, stderr=out))
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(30)
