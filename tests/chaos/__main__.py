@@ -1,4 +1,4 @@
-"""Two long storms, over webhooks and over deliveries: `python -m tests.chaos [--kills 100] [--seed N]`. Prints what happened; exit code 1 when a promise was broken."""
+"""Two long storms, over webhooks and over deliveries: `python -m tests.chaos [--kills 100] [--seed N]`. Exit code 1 when a promise was broken."""
 
 import argparse
 import os
@@ -46,9 +46,7 @@ def main() -> int:
     deliveries = Plan(
         records=int(chosen.kills * PAUSE_S * DELIVERIES), kills=chosen.kills, broker_kills=few, ingress_kills=0, workers=2, rate=DELIVERIES, seed=chosen.seed
     )
-    print(
-        f"\nDeliveries, seed {chosen.seed}: {deliveries.records:,} events in {deliveries.seconds:.0f} s, {deliveries.kills} kills of workers, {few} of the broker"
-    )
+    print(f"\nDeliveries, seed {chosen.seed}: {deliveries.records:,} events in {deliveries.seconds:.0f} s, {deliveries.kills} kills, {few} of the broker")
     with tempfile.TemporaryDirectory(prefix="xyra-storm-") as scratch, broker.running(Path(scratch) / "kafka", os.environ) as kafka:
         second = run_deliveries(deliveries, kafka, Path(scratch) / "storm")
     print(second.text())
