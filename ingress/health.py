@@ -2,6 +2,7 @@
 
 from typing import Any, Final, Literal, NamedTuple
 
+from flows.wire.spill import Spill
 from ingress.door import BEAT_S, TICK_S, Door
 from ingress.status import INGRESS
 from ingress.view import Followed
@@ -11,7 +12,7 @@ READY_S: Final = BEAT_S + 4.0
 """An acknowledgement older than this means that the broker does not answer: one is asked for every `BEAT_S` seconds."""
 SEEN_S: Final = 60.0
 
-State = Literal["ok", "away", "starting", "quiet"]
+State = Literal["ok", "away", "starting", "quiet", "spilling", "draining", "full", "failing", "off"]
 
 
 class Part(NamedTuple):
@@ -28,7 +29,7 @@ def live(door: Door) -> bool:
 
 
 def ready(door: Door) -> bool:
-    """Tell whether a webhook would be taken now: the definitions are read, and the broker acknowledged something lately."""
+    """Tell whether a webhook would be taken now: the definitions are read, and the broker acknowledged something lately or the disk has room."""
     return all(part.state == "ok" for part in parts(door).values() if part.needed)
 
 
@@ -38,15 +39,29 @@ def parts(door: Door) -> dict[str, Part]:
     age = None if last is None else now - last
     broker: State = "starting" if age is None else "ok" if age < READY_S else "away"
     found = {
-        "broker": Part(broker, {"bootstrap_servers": door.settings.kafka_bootstrap_servers, "seconds_since_acknowledgement": _rounded(age)}, needed=True),
+        "broker": Part(
+            broker,
+            {"bootstrap_servers": door.settings.kafka_bootstrap_servers, "seconds_since_acknowledgement": _rounded(age)},
+            needed=door.spill.closed_because is not None,
+        ),
         "definitions": _followed(door.config_topic, {"webhooks": len(door.definitions)}, needed=True),
         "status": _followed(door.status_topic, {}, needed=False),
+        "spill": _spill(door.spill),
     }
     for flow, seen in sorted(door.status.seen.items()):
         if flow != INGRESS:
             quiet = now - seen
             found[f"flow {flow}"] = Part("ok" if quiet < SEEN_S else "quiet", {"seconds_since_seen": _rounded(quiet)}, needed=False)
     return found
+
+
+def _spill(spill: Spill) -> Part:
+    """Look at what is kept on the disk while the broker is away."""
+    why = spill.closed_because
+    closed: dict[str, State] = {"off": "off" if not spill.entries else "draining", "full": "full", "too_old": "full", "disk": "failing"}
+    way: State = "ok" if spill.state == "broker" else "spilling" if spill.state == "spilling" else "draining"
+    told = {"entries": spill.entries, "bytes": spill.size, "oldest_age_seconds": _rounded(spill.oldest_s), "way": spill.state, "drained": spill.drained}
+    return Part(way if why is None else closed[why], told | ({} if spill.trouble is None else {"trouble": spill.trouble}), needed=False)
 
 
 def _followed(followed: Followed | None, detail: dict[str, Any], *, needed: bool) -> Part:

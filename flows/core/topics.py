@@ -52,7 +52,8 @@ CONFIG: Final = Topic(
     "one", True, -1, 4 * MIB, "ingress", "ingress, every flow",
 )  # fmt: skip
 STATUS: Final = Topic(
-    "xyra.status", "What became of things: tallies for each flow, partition and resource; traces of test events.", "tally/... or trace/...",
+    "xyra.status", "What became of things: tallies for each flow, partition and resource; traces of tests; how far spill logs are drained.",
+    "tally/... trace/... spill/...",
     "one", True, -1, 4 * MIB, "every flow, ingress", "ingress, `xyra ledger`",
 )  # fmt: skip
 
