@@ -42,7 +42,7 @@ def parts(door: Door) -> dict[str, Part]:
         "broker": Part(
             broker,
             {"bootstrap_servers": door.settings.kafka_bootstrap_servers, "seconds_since_acknowledgement": _rounded(age)},
-            needed=door.spill.closed_because is not None,
+            needed=door.spill.closed_because is not None or (age is None and door.spill.state == "broker"),
         ),
         "definitions": _followed(door.config_topic, {"webhooks": len(door.definitions)}, needed=True),
         "status": _followed(door.status_topic, {}, needed=False),
@@ -61,7 +61,8 @@ def _spill(spill: Spill) -> Part:
     closed: dict[str, State] = {"off": "off" if not spill.entries else "draining", "full": "full", "too_old": "full", "disk": "failing"}
     way: State = "ok" if spill.state == "broker" else "spilling" if spill.state == "spilling" else "draining"
     told = {"entries": spill.entries, "bytes": spill.size, "oldest_age_seconds": _rounded(spill.oldest_s), "way": spill.state, "drained": spill.drained}
-    return Part(way if why is None else closed[why], told | ({} if spill.trouble is None else {"trouble": spill.trouble}), needed=False)
+    trouble = {} if spill.trouble is None else {"trouble": spill.trouble}
+    return Part(way if why is None else closed[why], told | trouble, needed=why is not None and spill.state != "broker")
 
 
 def _followed(followed: Followed | None, detail: dict[str, Any], *, needed: bool) -> Part:
