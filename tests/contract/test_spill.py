@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,8 @@ def test_killed_while_it_keeps_and_started_again(door: RunningDoor, broker: Runn
     assert collections.Counter(read.value for read in of(broker, name)) == collections.Counter([b'{"n": 1}', *map(body, range(50))])
 
 
-def test_killed_again_and_again_while_it_drains(door: RunningDoor, broker: RunningBroker) -> None:
-    name, many = door.register(), 60_000
+def prefilled(door: RunningDoor, name: str, many: int) -> None:
+    """Stop the ingress and put many webhooks where it keeps them."""
     instance = next((door.settings.data_dir / "spill").iterdir()).name
     door.stop()
     kept = Spool(door.settings.data_dir / "spill" / instance, 1 << 30)
@@ -159,20 +160,47 @@ def test_killed_again_and_again_while_it_drains(door: RunningDoor, broker: Runni
     for first in range(0, many, 1000):
         kept.append([Entry(1_700_000_000_000 + n, WEBHOOKS, b"k%d" % (n % 8), b"%d" % n, [*source]) for n in range(first, first + 1000)])
     kept.close()
-    kills = 0
+
+
+def drains_on(door: RunningDoor, before: int) -> bool:
+    now = spill(door)
+    return bool(now["drained"] > before or now["way"] == "broker")
+
+
+def each_once_in_order(broker: RunningBroker, name: str, many: int) -> None:
+    found = of(broker, name)
+    assert len(found) == many
+    for key in range(8):
+        assert [int(read.value or b"") for read in found if read.key == b"k%d" % key] == list(range(key, many, 8))
+
+
+def test_killed_again_and_again_while_it_drains(door: RunningDoor, broker: RunningBroker) -> None:
+    name, many, kills = door.register(), 60_000, 0
+    prefilled(door, name, many)
     for _ in range(5):
         door.process = door.launch()
-        until(lambda: door.refuses() is False, why=door.log.read_text)
+        until(lambda: not door.refuses(), why=door.log.read_text)
         until(lambda: spill(door)["drained"] > 0 or spill(door)["way"] == "broker", why=door.log.read_text)
         kills += spill(door)["way"] != "broker"
         door.stop(signal.SIGKILL)
     door.start()
     until(lambda: spill(door)["way"] == "broker", why=door.log.read_text)
     assert kills
-    found = of(broker, name)
-    assert len(found) == many
-    for key in range(8):
-        assert [int(read.value or b"") for read in found if read.key == b"k%d" % key] == list(range(key, many, 8))
+    each_once_in_order(broker, name, many)
+
+
+def test_a_broker_that_dies_again_and_again_while_it_drains(door: RunningDoor, broker: RunningBroker) -> None:
+    name, many = door.register(), 150_000
+    prefilled(door, name, many)
+    door.process = door.launch()
+    until(lambda: not door.refuses(), why=door.log.read_text)
+    for _ in range(3):
+        until(partial(drains_on, door, spill(door)["drained"]), why=door.log.read_text)
+        broker.kill()
+        broker.start()
+    until(lambda: spill(door)["way"] == "broker", why=door.log.read_text)
+    until(door.is_ready)
+    each_once_in_order(broker, name, many)
 
 
 def test_killed_between_the_commit_and_the_deletion(broker: RunningBroker, tmp_path: Path) -> None:
