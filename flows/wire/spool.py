@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -51,12 +51,14 @@ class _Segment:
 class Spool:
     """Appended to by one thread, read and dropped by one other, looked at by any. Whoever opens it holds the folder alone."""
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    def __init__(self, folder: Path, most_bytes: int, write: Callable[[int, memoryview], int] = os.write, sync: Callable[[int], None] = os.fdatasync) -> None:
         """Look at what an earlier process left in `folder`; reads all of it, and blocks for a second with 512 MiB.
 
         Args:
             folder: made with the first append.
             most_bytes: so many bytes of files are held at once.
+            write: writes to a file, some or all of the bytes.
+            sync: returns when a file's bytes are on the disk.
 
         Raises:
             WrongSetting: the folder is there and cannot be read.
@@ -64,6 +66,7 @@ class Spool:
         """
         self.folder = folder
         self._most = most_bytes
+        self._to_file, self._to_disk = write, sync
         self._segment_bytes = min(SEGMENT_BYTES, most_bytes // SEGMENTS)
         self._changing, self._appending = Lock(), Lock()
         self._file: int | None = None
@@ -111,8 +114,8 @@ class Spool:
             segment, file = self._current()
             rest = memoryview(data)
             while rest:
-                rest = rest[os.write(file, rest) :]
-            os.fdatasync(file)
+                rest = rest[self._to_file(file, rest) :]
+            self._to_disk(file)
         except OSError:
             self._abandon()
             raise

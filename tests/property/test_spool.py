@@ -5,9 +5,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -33,24 +31,30 @@ class Killed(BaseException):
     """The process ended here."""
 
 
-@contextlib.contextmanager
-def dying_write(after: int, error: BaseException) -> Iterator[None]:
-    """Let the operating system take so many bytes of the next write, and then fail, or end the process."""
-    real = os.write
+class Disk:
+    """The machine's own, until it is told to fail: it then takes some bytes of a write, or does not sync, and raises what it was given."""
 
-    def write(file: int, data: bytes) -> int:
-        real(file, bytes(data[:after]))
+    def __init__(self) -> None:
+        self.write_dies: tuple[int, BaseException] | None = None
+        self.sync_dies: BaseException | None = None
+
+    def write(self, file: int, data: memoryview) -> int:
+        if self.write_dies is None:
+            return os.write(file, data)
+        (after, error), self.write_dies = self.write_dies, None
+        os.write(file, data[:after])
         raise error
 
-    with mock.patch.object(os, "write", write):
-        yield
+    def sync(self, file: int) -> None:
+        os.fdatasync(file)
+        error, self.sync_dies = self.sync_dies, None
+        if error is not None:
+            raise error
 
-
-@contextlib.contextmanager
-def failing_sync(error: BaseException) -> Iterator[None]:
-    """Let the next fsync of a file fail, or the process end in it."""
-    with mock.patch.object(os, "fdatasync", side_effect=error):
-        yield
+    def spool(self, folder: Path) -> Spool:
+        """Open a spool on it, mended."""
+        self.write_dies = self.sync_dies = None
+        return Spool(folder, MOST, self.write, self.sync)
 
 
 @given(st.integers(0, 2**62), st.text(), st.none() | st.binary(), st.none() | st.binary(), HEADERS)
@@ -64,9 +68,11 @@ def test_a_tail_that_is_torn_at_any_byte_is_cut_off(tmp_path: Path) -> None:
     numbers, last = [1, 2], encode(entry(3))
     for cut in range(len(last) + 1):
         folder = tmp_path / str(cut)
-        spool = Spool(folder, MOST)
+        disk = Disk()
+        spool = disk.spool(folder)
         spool.append([entry(number) for number in numbers])
-        with dying_write(cut, Killed()), pytest.raises(Killed):
+        disk.write_dies = cut, Killed()
+        with pytest.raises(Killed):
             spool.append([entry(3)])
         spool.close()
         again = Spool(folder, MOST)
@@ -129,7 +135,8 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="xyra-spool-"))
-        self.spool = Spool(self.folder, MOST)
+        self.disk = Disk()
+        self.spool = self.disk.spool(self.folder)
         self.asked = 0
         self.acknowledged: list[int] = []
         self.topic: list[int] = []
@@ -158,30 +165,34 @@ class Machine(RuleBasedStateMachine):
 
     @rule(sizes=st.lists(st.integers(0, 900), min_size=1, max_size=3), after=st.integers(0, 3000), number=st.sampled_from([errno.ENOSPC, errno.EIO]))
     def write_fails(self, sizes: list[int], after: int, number: int) -> None:
-        with dying_write(after, OSError(number, "it fails")), contextlib.suppress(OSError):
+        self.disk.write_dies = after, OSError(number, "it fails")
+        with contextlib.suppress(OSError):
             self.spool.append(self.some(sizes))
 
     @rule(sizes=st.lists(st.integers(0, 900), min_size=1, max_size=3))
     def sync_fails(self, sizes: list[int]) -> None:
-        with failing_sync(OSError(errno.EIO, "it fails")), contextlib.suppress(OSError):
+        self.disk.sync_dies = OSError(errno.EIO, "it fails")
+        with contextlib.suppress(OSError):
             self.spool.append(self.some(sizes))
 
     @rule(sizes=st.lists(st.integers(0, 900), min_size=1, max_size=3), after=st.integers(0, 3000))
     def dies_in_a_write(self, sizes: list[int], after: int) -> None:
-        with dying_write(after, Killed()), contextlib.suppress(Killed):
+        self.disk.write_dies = after, Killed()
+        with contextlib.suppress(Killed):
             self.spool.append(self.some(sizes))
         self.restart()
 
     @rule(sizes=st.lists(st.integers(0, 900), min_size=1, max_size=3))
     def dies_in_a_sync(self, sizes: list[int]) -> None:
-        with failing_sync(Killed()), contextlib.suppress(Killed):
+        self.disk.sync_dies = Killed()
+        with contextlib.suppress(Killed):
             self.spool.append(self.some(sizes))
         self.restart()
 
     @rule()
     def restart(self) -> None:
         self.spool.close()
-        self.spool = Spool(self.folder, MOST)
+        self.spool = self.disk.spool(self.folder)
         if self.place is not None:
             self.spool.skip(self.place)
 
