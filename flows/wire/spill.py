@@ -20,7 +20,7 @@ from flows.core.settings import Settings
 from flows.wire.drain import MOST_BYTES, MOST_ENTRIES, Drain
 from flows.wire.entry import Entry, Headers
 from flows.wire.produce import KEPT, Delivery, LoopProducer, Outcome, Post, as_future
-from flows.wire.spool import Place, Spool
+from flows.wire.spool import SUFFIX, Place, Spool
 
 LOG: Final = logging.getLogger("xyra.spill")
 LOOK_S: Final = 0.1
@@ -104,6 +104,8 @@ class Spill:
         if self._spool.entries:
             LOG.info("%d records of an earlier process wait in %s", self._spool.entries, self._spool.folder)
             self.enter()
+        for folder in sorted({path.parent for path in self._spool.folder.parent.glob(f"*/*{SUFFIX}")} - {self._spool.folder}):
+            LOG.warning("%s holds records that another ingress kept; they go to Kafka as soon as one of that number runs here", folder)
 
     def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> "asyncio.Future[Delivery]":
         """Post a record and return a future of where it stands, `KEPT` where that is the disk; raises as `post` does."""

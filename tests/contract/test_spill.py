@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -133,6 +134,34 @@ def test_a_disk_that_fails_is_answered_with_503_until_it_does_not(door: RunningD
     assert (spill(door)["status"], door.is_ready()) == ("spilling", True)
     start(broker, door)
     assert [read.value for read in sorted(of(broker, name), key=lambda read: read.timestamp_ms)] == [body(1), body(3)]
+
+
+def test_a_full_disk_is_answered_with_503_and_what_was_kept_is_there(broker: RunningBroker, tmp_path: Path) -> None:
+    """A file system of a MiB where one may be mounted; elsewhere no file may grow beyond a quarter of that."""
+    settings = settings_for(broker.bootstrap, tmp_path)
+    folder = settings.data_dir / "spill"
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], check=False, capture_output=True).returncode == 0
+    try:
+        with running_door(settings, tmp_path / "log", **IMPATIENT) as door:
+            name = door.register()
+            kill(broker, door)
+            if not mounted and door.process is not None:
+                psutil.Process(door.process.pid).rlimit(psutil.RLIMIT_FSIZE, (1 << 18, resource.RLIM_INFINITY))
+            answers = [door.send(name, body(number, 50_000)) for number in range(30)]
+            kept = [number for number, answer in enumerate(answers) if answer.status_code == 202]
+            refused = [answer for answer in answers if answer.status_code == 503]
+            assert len(kept) + len(refused) == 30
+            assert kept
+            assert {answer.headers["retry-after"] for answer in refused} == {"10"}
+            broker.start()
+            until(lambda: spill(door)["way"] == "broker", why=door.log.read_text)
+            assert door.send(name).status_code == 202
+            assert sorted(read.value or b"" for read in of(broker, name)) == sorted([b"{}", *(body(number, 50_000) for number in kept)])
+            assert "Traceback" not in door.log.read_text()
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_killed_while_it_keeps_and_started_again(door: RunningDoor, broker: RunningBroker) -> None:
