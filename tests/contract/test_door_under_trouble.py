@@ -16,7 +16,9 @@ MANY = 3
 def tight(own_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDoor]:
     """An ingress with little patience and little room, on a broker that may die."""
     home = tmp_path_factory.mktemp("tight")
-    with running_door(settings_for(own_broker.bootstrap, home), home / "log", webhook_ack_timeout_ms="1500", webhook_max_in_flight=str(MANY)) as running:
+    with running_door(
+        settings_for(own_broker.bootstrap, home), home / "log", webhook_ack_timeout_ms="1500", webhook_max_in_flight=str(MANY), spill="off"
+    ) as running:
         yield running
 
 
