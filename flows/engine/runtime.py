@@ -165,7 +165,7 @@ class Engine:
         self._definitions.poll()
         with suppress(_Stopped):
             self._moved()
-            self.assignment.advance(self.inlet, self._moved)
+            self.assignment.advance(self.inlet, self._moved, self._settle)
         if self._stop.asked:
             return self._last()
         fresh = self._poll()
@@ -285,6 +285,9 @@ class Engine:
         tracing = [record_of(message) for message in marked if any(name == TRACE for name, _ in headers_of(message))]
         found = wanted([*tracing, *(waited.record for waited in again)])
         return Traces(self._flow.name, found) if found else None
+
+    def _settle(self, partition: int) -> None:
+        self._outlet.settle(self._flow.topic.name, partition, self.inlet.membership())
 
     def _untold(self) -> bool:
         return any(share.tallies.untold for share in self.assignment.shares.values())

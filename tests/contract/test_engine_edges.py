@@ -18,6 +18,7 @@ from flows.engine import Batch
 from flows.engine.worker import prepare_topics
 from flows.steps.guard import each
 from flows.wire.kafka import ensure_topics
+from flows.wire.outlet import Outlet
 from tests.kit.engine import balanced, bench
 from tests.kit.settings import settings_for
 
@@ -221,3 +222,20 @@ def test_a_header_name_that_is_no_text_does_not_end_the_process(kafka: str, tmp_
     made.run(made.flow(each(copy)))
     found = {read.value: read.headers for read in made.read()}
     assert found == {b"before": [("name", b"1")], b"v": [("x-unreadable-headers", b"1")], b"after": [("name", b"2")]}
+
+
+def test_settling_an_offset_leaves_what_is_committed(kafka: str, tmp_path: Path) -> None:
+    made = bench(kafka, tmp_path)
+    place = confluent_kafka.TopicPartition(made.name, 0)
+    group = confluent_kafka.Consumer({"bootstrap.servers": kafka, "group.id": f"xyra-{made.name}"})
+    outlet = Outlet(made.settings, f"xyra-{made.name}-0")
+    outlet.take_over(lambda: False)
+    found = []
+    for offset in (5, 9):
+        outlet.settle(made.name, 0, group.consumer_group_metadata())
+        outlet.begin()
+        outlet.commit(made.name, {0: offset}, group.consumer_group_metadata())
+        outlet.settle(made.name, 0, group.consumer_group_metadata())
+        found.append(group.committed([place], timeout=10)[0].offset)
+    group.close()
+    assert found == [5, 9]
