@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 import orjson
 
@@ -32,6 +32,9 @@ BEAT_S: Final = 2.0
 """After so long without an acknowledgement the ingress asks for one itself: readiness is known, not hoped for."""
 AGAIN_S: Final = 1.0
 FLUSH_S: Final = 1.0
+MOST_READERS: Final = 4
+P = ParamSpec("P")
+T = TypeVar("T")
 OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS)
 
 
@@ -70,6 +73,7 @@ class Door:
         self.letters_topic: Followed | None = None
         self._registrar: Registrar | None = None
         self._restored = False
+        self._readers = asyncio.Semaphore(MOST_READERS)
         self.last_tick = clock.monotonic()
         """When the loop last moved, on the monotonic clock."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -117,6 +121,11 @@ class Door:
         self.require_reading()
         if not all(followed is not None and followed.ready for followed in (self.letters_topic, self.status_topic)):
             raise Unavailable("The index of the dead letters is still being read; try again.", retry_after_s=1)
+
+    async def read_log(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what reads from the log, beside the loop; a few at once, since each has a client of its own."""
+        async with self._readers:
+            return await aside(function, *args, **kwargs)
 
     @property
     def registrar(self) -> Registrar:
