@@ -13,34 +13,48 @@ from bytewax.dataflow import Dataflow
 
 from flows.core import judge, topics
 from flows.core.case import Case, Plan
+from flows.core.history import WEBHOOK_STEPS
 from flows.core.plans import endpoint_of, read, unknown
 from flows.core.record import Record
+from flows.core.reruns import RERUN, StoredRerun
 from flows.core.resources import WEBHOOK
 from flows.core.rules import Rules
 from flows.core.settings import Settings
-from flows.core.verdict import Bury, Verdict
+from flows.core.verdict import Bury, Drop, Verdict
 from flows.engine import Batch, Flow, Runtime, Step
 from flows.steps.dedupe import Known, key_of
 from flows.steps.desk import Desk
 from flows.steps.guard import each
+from flows.steps.past import reader
+from flows.steps.rerun import KIND, NOT_CHOSEN, Rerun, Reruns, holds, read_rerun
 from flows.steps.route import Route
 
 NAME: Final = "webhooks"
+MOST_TARGETS: Final = 32
+"""Topics that a rerun looks at for what became of its records then."""
 
 
-def admit(desk: Desk, settings: Settings) -> Callable[[Record, Batch], Bury | None]:
-    """Make the step that finds each record's endpoint and opens its case; buries what belongs to none, or to one that is not active."""
+def admit(desk: Desk, settings: Settings, rerun: Rerun | None = None) -> Callable[[Record, Batch], Bury | Drop | None]:
+    """Make the step that finds each record's endpoint and opens its case; buries what belongs to none, or to one that is not active.
+
+    In a rerun nothing is compared, unless it was asked for: then with what the rerun itself has seen. What its filter does not choose is dropped.
+    """
     window_ms = settings.dedupe_window_seconds * 1000
+    memory = f"{rerun.order.replay_id}/" if rerun is not None else ""
+    compared = rerun is None or rerun.order.dedupe
+    chosen = rerun.filter if rerun is not None else None
 
-    def find_endpoint(record: Record, batch: Batch) -> Bury | None:
+    def find_endpoint(record: Record, batch: Batch) -> Bury | Drop | None:
         name = endpoint_of(record)
         plan: Plan | Bury | None = batch.config.get(WEBHOOK, name)
         if not isinstance(plan, Plan):
             return plan or unknown(name)
         case = Case(record, dict(record.headers), plan)
-        identity = plan.identify(case)
+        if chosen is not None and not holds(chosen, case):
+            return Drop(NOT_CHOSEN)
+        identity = plan.identify(case) if compared else None
         if identity is not None:
-            case.key = key_of(name, identity)
+            case.key = key_of(memory + name, identity)
             case.window_ms = window_ms if plan.window_ms is None else plan.window_ms
         desk.open(batch, case)
         return None
@@ -48,8 +62,8 @@ def admit(desk: Desk, settings: Settings) -> Callable[[Record, Batch], Bury | No
     return find_endpoint
 
 
-def steps(settings: Settings) -> tuple[tuple[str, Step], ...]:
-    """Return the steps in their order, with names as they stand in traces and dead letters."""
+def steps(settings: Settings, rerun: Rerun | None = None) -> tuple[tuple[str, Step], ...]:
+    """Return the steps in their order, with names as they stand in traces and dead letters; those that judge a rerun, where one is given."""
     desk = Desk()
 
     def by_case(rule: Callable[[Case], Verdict | None], concerns: Callable[[Rules], bool]) -> Step:
@@ -62,23 +76,44 @@ def steps(settings: Settings) -> tuple[tuple[str, Step], ...]:
 
         return step
 
-    return (
-        ("admit", each(admit(desk, settings))),
-        ("dedupe", Known(desk)),
-        ("events", by_case(judge.wanted, lambda rules: not rules.events.all)),
-        ("schema", by_case(judge.valid, lambda rules: rules.reads_body)),
-        ("filter", by_case(judge.passes, lambda rules: rules.filter is not None)),
-        ("transform", by_case(judge.transformed, lambda rules: rules.transform is not None)),
-        ("route", Route(desk)),
+    made = (
+        each(admit(desk, settings, rerun)),
+        Known(desk),
+        by_case(judge.wanted, lambda rules: not rules.events.all),
+        by_case(judge.valid, lambda rules: rules.reads_body),
+        by_case(judge.passes, lambda rules: rules.filter is not None),
+        by_case(judge.transformed, lambda rules: rules.transform is not None),
+        Route(desk),
     )
+    return tuple(zip(WEBHOOK_STEPS, made, strict=True))
+
+
+def targets(batch: Batch, order: StoredRerun) -> list[str]:
+    """Return the topics, beside `xyra.events`, that events of a rerun's endpoints go to by their present definitions."""
+    names = batch.config.names(WEBHOOK) if order.endpoint_id is None else [order.endpoint_id]
+    plans = [batch.config.get(WEBHOOK, name) for name in names]
+    return sorted({plan.topic for plan in plans if isinstance(plan, Plan)} - {topics.EVENTS.name})[:MOST_TARGETS]
+
+
+def one_after_the_other(first: Step, second: Step) -> Step:
+    """Make one step of two, under one name."""
+
+    def step(batch: Batch) -> None:
+        first(batch)
+        second(batch)
+
+    return step
 
 
 def build(runtime: Runtime) -> Dataflow:
     """Put the steps behind one another."""
     flow = Dataflow(NAME)
+    settings = runtime.settings
+    runtime.handle(KIND, reader(settings))
     batches = op.input("records", flow, runtime.source())
-    for name, step in steps(runtime.settings):
-        batches = runtime.step(name, batches, step)
+    reruns = Reruns(settings.kafka_partitions, lambda rerun: steps(settings, rerun), targets)
+    for name, step in steps(settings):
+        batches = runtime.step(name, batches, step if name != WEBHOOK_STEPS[0] else one_after_the_other(reruns, step))
     op.output("checkpoint", batches, runtime.sink())
     return flow
 
@@ -90,5 +125,6 @@ FLOW: Final = Flow(
     writes=(topics.EVENTS, topics.DELIVERIES),
     resource=endpoint_of,
     resource_kind=WEBHOOK,
-    definitions={WEBHOOK: read},
+    definitions={WEBHOOK: read, RERUN: read_rerun},
+    orders=frozenset((RERUN,)),
 )

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from flows.core.errors import Unavailable
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -34,6 +36,33 @@ async def aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
     threading.Thread(target=work, daemon=True, name=f"aside-{function.__name__}").start()
     return await future
+
+
+class Room:
+    """Room for a few blocking calls at once: those that read much are not to crowd out the webhooks."""
+
+    def __init__(self, places: int, what: str, retry_after_s: int) -> None:
+        """Take how many there may be, what they are for a person, and when to come again."""
+        self._places = threading.BoundedSemaphore(places)
+        self._what, self._retry_after_s = what, retry_after_s
+
+    async def aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do as `aside` does; the place is held until the call has ended, whoever still waits for it.
+
+        Raises:
+            Unavailable: all places are taken.
+
+        """
+        if not self._places.acquire(blocking=False):
+            raise Unavailable(f"{self._what} at once are as many as there may be; ask again.", retry_after_s=self._retry_after_s)
+
+        def work() -> T:
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._places.release()
+
+        return await aside(work)
 
 
 def _success(future: "asyncio.Future[T]", result: T) -> Callable[[], None]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 import orjson
 
@@ -15,9 +15,10 @@ from flows.wire.compacted import CompactedTopic
 from flows.wire.instance import Instance
 from flows.wire.kafka import ensure_topics
 from flows.wire.produce import Delivery, LoopProducer
+from flows.wire.spill import Spill
 from flows.wire.telemetry import Telemetry
 from flows.wire.vault import Vault, admin_key
-from ingress.aside import aside
+from ingress.aside import Room, aside
 from ingress.intake import Intake
 from ingress.letters import LettersView
 from ingress.orders import OrdersView
@@ -30,11 +31,14 @@ LOG: Final = logging.getLogger("xyra.ingress")
 TICK_S: Final = 1.0
 BEAT_S: Final = 2.0
 """After so long without an acknowledgement the ingress asks for one itself: readiness is known, not hoped for."""
+LOOKS: Final = 200
+"""Endpoints whose secrets are opened each second until all have been; some 20 ms."""
 AGAIN_S: Final = 1.0
 FLUSH_S: Final = 1.0
-MOST_READERS: Final = 4
-P = ParamSpec("P")
-T = TypeVar("T")
+SEARCHES: Final = 2
+"""Searches of the log at once: each reads up to 256 MiB."""
+READINGS: Final = 4
+"""Readings of dead letters at once: each has a client of its own, and reads up to 64 MiB."""
 OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS)
 
 
@@ -50,7 +54,7 @@ class Door:
             fail: is told of an error after which the process must end.
 
         Raises:
-            WrongSetting: a key cannot be read.
+            WrongSetting: a key, or what waits for the broker, cannot be read.
             Busy: the data directory has no place for another ingress.
 
         """
@@ -67,19 +71,22 @@ class Door:
         self.status = StatusView(clock)
         acks = self.telemetry.child(signals.BROKER_ACK_SECONDS)
         self.producer = LoopProducer(settings, clock, acks.observe)
-        self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.telemetry, self.reading_done)
+        self.spill = Spill(settings, clock, self.instance, self.producer)
+        self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.spill, self.telemetry, self.reading_done)
+        self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
+        self.readings: Final = Room(READINGS, "Readings of dead letters", 1)
         self.config_topic: Followed | None = None
         self.status_topic: Followed | None = None
         self.letters_topic: Followed | None = None
         self._registrar: Registrar | None = None
         self._restored = False
-        self._readers = asyncio.Semaphore(MOST_READERS)
         self.last_tick = clock.monotonic()
         """When the loop last moved, on the monotonic clock."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Begin to read, to count and to look for the broker; call it in the loop. Does not block."""
+        self.spill.open()
         self._tasks = [asyncio.create_task(self._connect()), asyncio.create_task(self._tick())]
 
     async def close(self) -> None:
@@ -88,6 +95,7 @@ class Door:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._publish()
+        await self.spill.close(FLUSH_S)
         left = await self.producer.flush(FLUSH_S)
         if left:
             LOG.warning("%d records were not acknowledged before the ingress ended; their senders were not told that they were taken", left)
@@ -121,11 +129,6 @@ class Door:
         self.require_reading()
         if not all(followed is not None and followed.ready for followed in (self.letters_topic, self.status_topic)):
             raise Unavailable("The index of the dead letters is still being read; try again.", retry_after_s=1)
-
-    async def read_log(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call what reads from the log, beside the loop; a few at once, since each has a client of its own."""
-        async with self._readers:
-            return await aside(function, *args, **kwargs)
 
     @property
     def registrar(self) -> Registrar:
@@ -170,6 +173,7 @@ class Door:
             self.last_tick = self.clock.monotonic()
             self.producer.serve()
             self.status.tick()
+            self.definitions.look(LOOKS)
             if self.status_topic is not None and self.status_topic.ready:
                 if not self._restored:
                     self.tallies.restore(self.status, self.instance)

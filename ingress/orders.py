@@ -1,10 +1,11 @@
-"""The read model of what operators have ordered: replays, discards, pauses."""
+"""The read model of what operators have ordered: replays of dead letters and of the log, discards, pauses."""
 
 from typing import Final
 
 from flows.core.orders import DISCARD, PAUSE, REPLAY
+from flows.core.reruns import RERUN, StoredRerun
 
-KINDS: Final = frozenset({REPLAY, DISCARD, PAUSE})
+KINDS: Final = frozenset({REPLAY, DISCARD, PAUSE, RERUN})
 
 
 class OrdersView:
@@ -28,3 +29,15 @@ class OrdersView:
     def keys(self, kind: str) -> list[str]:
         """Return the keys of a kind's orders, in the order they were given."""
         return [key for key in self._raw if key.startswith(kind + "/")]
+
+    def rerun(self, replay_id: str) -> StoredRerun | None:
+        """Return an order to judge a window of the log anew; None when there is none, or a newer version wrote it."""
+        raw = self._raw.get(f"{RERUN}/{replay_id}")
+        try:
+            return StoredRerun.model_validate_json(raw) if raw is not None else None
+        except ValueError:
+            return None
+
+    def reruns(self) -> list[str]:
+        """Return the ids of the orders to judge a window of the log anew, the newest first."""
+        return sorted((key.partition("/")[2] for key in self.keys(RERUN)), reverse=True)

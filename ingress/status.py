@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from flows.core.clock import Clock
+from flows.core.reruns import Report
 from flows.core.resources import StoredWebhook
 from ingress.rates import WINDOWS_S, Meter
 
@@ -17,6 +18,7 @@ TRACE: Final = "trace/"
 BEAT: Final = "beat/"
 REPLAY: Final = "replay/"
 DISCARD: Final = "discard/"
+RERUN: Final = "rerun/"
 FLOW: Final = "flow/"
 FLOW_PARTS: Final = 3
 BREAKER: Final = "breaker/"
@@ -91,13 +93,15 @@ class StatusView:
         self._moving: set[tuple[str, str]] = set()
         self.orders: dict[str, dict[str, Any]] = {}
         """What became of orders about dead letters, by `replay/<id>/<partition>` and `discard/<id>/<partition>`."""
+        self.reruns: dict[str, Report] = {}
+        """What has come of each replay of the log, by its id."""
         self.pauses: dict[tuple[str, str], dict[str, Any]] = {}
         """Flows and partitions that take no records, and why."""
         self.malformed = 0
         """Records that could not be read; none of ours are like that."""
         self._readers: Final = (
             *((TALLY, self._tally), (TRACE, self._trace), (BEAT, self._beat), (BREAKER, self._breaker)),
-            *((REPLAY, self._order), (DISCARD, self._order), (FLOW, self._pause)),
+            *((REPLAY, self._order), (DISCARD, self._order), (FLOW, self._pause), (RERUN, self._rerun)),
         )
 
     def apply(self, key: str, value: bytes | None, _offset: int) -> None:
@@ -123,6 +127,11 @@ class StatusView:
 
     def _order(self, key: str, content: dict[str, Any] | None) -> None:
         _set(self.orders, key, content)
+
+    def _rerun(self, key: str, content: dict[str, Any] | None) -> None:
+        self.reruns.pop(key[len(RERUN) :], None)
+        if content is not None:
+            self.reruns[key[len(RERUN) :]] = Report.of(content)
 
     def _pause(self, key: str, content: dict[str, Any] | None) -> None:
         _, flow, partition = key.split("/", FLOW_PARTS - 1)

@@ -35,6 +35,9 @@ DUE: Final = "x-due"
 ORIGIN: Final = "x-origin"
 """`topic/partition/offset` of the record this one was made from."""
 
+RERUN: Final = "x-rerun"
+"""Present: written by a rerun, whose id it is, and not when the event came."""
+
 KEY: Final = "x-key"
 """The Kafka key of the event that is being delivered."""
 

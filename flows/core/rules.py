@@ -106,7 +106,7 @@ def _compile(definition: WebhookFields) -> tuple[Rules, tuple[FieldError, ...]]:
     if definition.transform is not None:
         shape, wrong = compile_transform(definition.transform)
         errors.extend(_under("/transform", error) for error in wrong)
-    errors.extend(_topic(definition.target_topic))
+    errors.extend(check_topic(definition.target_topic))
     return Rules(events, schema, expression, shape), tuple(errors)
 
 
@@ -131,7 +131,8 @@ def _events(patterns: tuple[str, ...], errors: list[FieldError]) -> Events:
 _OURS: Final = re.compile(r"xyra\.|__")
 
 
-def _topic(name: str | None) -> tuple[FieldError, ...]:
+def check_topic(name: str | None) -> tuple[FieldError, ...]:
+    """Say what is wrong with the name of a topic that events are to go to; None is `xyra.events`."""
     if name is None or name == topics.EVENTS.name:
         return ()
     if name in {".", ".."}:

@@ -1,5 +1,6 @@
 """A batch: the records of one poll, and what the steps have decided about them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -10,11 +11,11 @@ from flows.core.verdict import Await, Bury, Drop, Hold, Reason, Retry, Verdict, 
 from flows.engine.definitions import Definitions
 from flows.engine.entries import Entries
 from flows.engine.letters import size
-from flows.engine.portion import Place, Portion, place, portions_of_messages, portions_of_records, record_of
+from flows.engine.portion import Place, Portion, place, portions_of_messages, portions_of_records
 from flows.engine.share import Alarms, DueTimer, Share
 from flows.engine.waiting import Waited
 from flows.engine.work import Finished, Work
-from flows.wire.messages import Message
+from flows.wire.messages import Message, record_of
 
 
 class Decided(NamedTuple):
@@ -98,6 +99,12 @@ class Batch:
         self._replaced: dict[Place, Record] = {}
         self._recalled: list[Waited] = []
         self._settled = 0
+        self._touched: set[int] = set()
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The partitions that this worker holds."""
+        return frozenset(self._shares)
 
     @property
     def records(self) -> Sequence[Record]:
@@ -187,6 +194,24 @@ class Batch:
         else:
             self.outputs.append(Bulk(portion, topic, keys, values))
 
+    def limit(self, topic: str) -> int:
+        """Return how large a record on a topic may be, 0 when nothing can be written there."""
+        return self._limit(topic)
+
+    def touch(self, partition: int) -> None:
+        """Have a partition's state checkpointed that has no record, timer or work in this batch."""
+        self._touched.add(partition)
+
+    def beside(self, records: Sequence[Record], partition: int, limit: Callable[[str], int]) -> "Batch":
+        """Make a batch of records that did not come from the topic just now, to be judged by steps on their own.
+
+        It sees the same definitions, and for the records of every partition the state of `partition`. What it decides and emits has no effect: whoever
+        made it does with that what is to be done.
+        """
+        share = self._shares[partition]
+        shares: Mapping[int, Share] = defaultdict(lambda: share)
+        return Batch(Taken({}, [Waited("", record) for record in records]), shares, self.config, limit, self.now_ms)
+
     def state(self, partition: int) -> Entries:
         """Return the state of a partition: get, get_many, put, delete, scan."""
         return self._shares[partition].state.user
@@ -213,7 +238,7 @@ class Batch:
 
     def partitions(self) -> set[int]:
         """Return every partition that has a part in this batch."""
-        found = {*self.taken.fresh, *self.taken.swept, *self.turned}
+        found = {*self.taken.fresh, *self.taken.swept, *self._touched, *self.turned}
         for part in (self.due, self.finished):
             found.update(entry.partition for entry in part)
         return found.union(waited.record.partition for waited in self.taken.again)

@@ -1,6 +1,6 @@
 """The checkpoint: everything a batch leads to, or nothing of it.
 
- 1. begin the transaction, produce outputs, dead letters, traces and tallies;
+ 1. begin the transaction, produce outputs, dead letters, the journal of what was dropped, traces and tallies;
  2. produce each changed state entry to the flow's changelog, same partition number as the source partition
     (records that wait, timers and work items are state entries too);
  3. send the source offsets with the group metadata (KIP-447) and commit;
@@ -19,6 +19,7 @@ from flows.core import topics
 from flows.engine.batch import Batch, Bulk
 from flows.engine.books import Books, Ledger
 from flows.engine.flow import Flow
+from flows.engine.journal import dropped
 from flows.engine.portion import Place
 from flows.engine.share import Share
 from flows.engine.trace import Traces
@@ -83,7 +84,7 @@ class Checkpoint:
                 continue
             report = partial(_delivered, traces, sent.place) if traces is not None and sent.place in traces else None
             outlet.send(*sent.output, report)
-        for output in (*self._books.letters(batch), *batch.published):
+        for output in (*self._books.letters(batch), *dropped(self._flow.name, batch), *batch.published):
             outlet.send(*output)
         if traces is not None:
             outlet.flush()  # a trace says where the outputs stand

@@ -20,9 +20,18 @@ Readers = Mapping[str, Callable[[bytes], Any]]
 class Definitions:
     """A view of `xyra.config`, read with the flow's own readers; each definition is read once, when it is first asked for."""
 
-    def __init__(self, readers: Readers) -> None:
-        """Take the readers by kind; without any, nothing is followed and every definition is absent."""
+    def __init__(self, readers: Readers, orders: frozenset[str] = frozenset()) -> None:
+        """Take the readers by kind; without any, nothing is followed and every definition is absent.
+
+        Args:
+            readers: make of a definition's text what the flow works with.
+            orders: kinds that are something to be done, and not only looked up.
+
+        """
         self._readers = readers
+        self._orders = orders
+        self.revision = 0
+        """Grows with every change of an order."""
         self._texts: dict[str, bytes] = {}
         self._read: dict[str, Any] = {}
         self._topic: CompactedTopic | None = None
@@ -86,10 +95,12 @@ class Definitions:
     def apply(self, key: str, text: bytes | None, _offset: int) -> None:
         """Take a record of the topic; public so that a test can hand in definitions without a broker."""
         self._read.pop(key, None)
+        kind = key.partition("/")[0]
         if text is None:
             self._texts.pop(key, None)
-        elif key.partition("/")[0] in self._readers:
+        elif kind in self._readers:
             self._texts[key] = text
+        self.revision += kind in self._orders
 
     def close(self) -> None:
         """Stop following."""

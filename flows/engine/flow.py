@@ -67,6 +67,8 @@ class Flow:
     """The kind of definition that a resource must have; a name that nobody has defined, out of a producer's record, is counted under `-`."""
     definitions: Mapping[str, Callable[[bytes], Any]] = field(default_factory=dict)
     """How a definition on `xyra.config` is read, by its kind; may raise ValueError, the definition then counts as absent."""
+    orders: frozenset[str] = frozenset()
+    """Those kinds that are something to be done: a batch is made when one of them changes, or a partition comes, though nothing else is there."""
     work_slots: int = 4
     """Work items of one lane that run at once, where they do not say it themselves."""
 

@@ -4,32 +4,16 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from flows.core.record import Header, Record
-from flows.wire.messages import Message
+from flows.core.record import Record
+from flows.wire.messages import Message, record_of
 
 Place = tuple[int, int]
 """Partition and offset: what names a record within its topic."""
-
-_new = tuple.__new__
 
 
 def place(record: Record) -> Place:
     """Name a record within its topic."""
     return record[1], record[2]
-
-
-def record_of(message: Message) -> Record:
-    """Make a record of a message."""
-    return _new(
-        Record,
-        (message.topic(), message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value(), headers_of(message)),
-    )
-
-
-def headers_of(message: Message) -> tuple[Header, ...]:
-    """Return a message's headers."""
-    found = message.headers()
-    return tuple(found) if found else ()
 
 
 class Portion:

@@ -22,14 +22,14 @@ from flows.engine.definitions import Definitions, claimed
 from flows.engine.flow import Flow, Step
 from flows.engine.gauges import Gauges
 from flows.engine.lanes import Lanes
-from flows.engine.portion import Place, headers_of, place, record_of
+from flows.engine.portion import Place, place
 from flows.engine.share import DueTimer
 from flows.engine.trace import Traces, wanted
 from flows.engine.waiting import Waited
 from flows.engine.work import Finished, Handler
 from flows.wire.destinations import Destinations
 from flows.wire.inlet import Inlet
-from flows.wire.messages import Message
+from flows.wire.messages import Message, headers_of, record_of
 from flows.wire.outlet import Outlet
 from flows.wire.telemetry import Telemetry
 
@@ -89,12 +89,11 @@ class Engine:
         """
         self.settings, self.clock, self.telemetry = settings, clock, telemetry
         self.noted: Final = Noted()
-        self._flow = flow
-        self._lanes: Final = Lanes(flow.work_slots)
+        self._flow, self._lanes = flow, Lanes(flow.work_slots)
         self.assignment: Final = Assignment(flow, settings, settings.data_dir / "state" / flow.name / f"slot-{slot}", clock, telemetry, self._lanes)
         self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
         self._outlet = Outlet(settings, f"{flow.group}-{slot}")
-        self._definitions = Definitions({**flow.definitions, **READERS})
+        self._definitions = Definitions({**flow.definitions, **READERS}, flow.orders)
         self._brake = Brake(flow.name, settings, self._definitions)
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
@@ -103,6 +102,7 @@ class Engine:
         self.moved_at = self._told_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
         self._stop = stop or Stop()
         self._busy = self._drained = False
+        self._ordered = (0, frozenset[int]())
 
     @property
     def calls(self) -> int:
@@ -176,9 +176,16 @@ class Engine:
         self.assignment.turn(turned, self.inlet)
         taken = self._ready(fresh, now_ms)._replace(turned=turned)
         self._busy = bool(fresh)
-        if not any(taken) and not (self._untold() and self._time_to_tell()):
+        if not any(taken) and not (self._untold() and self._time_to_tell()) and not self._order_came():
             return None
         return self._batch(taken, now_ms)
+
+    def _order_came(self) -> bool:
+        """Tell whether an order has changed, or a partition has come whose part of the orders nobody has seen to."""
+        if not self._flow.orders:
+            return False
+        before, self._ordered = self._ordered, (self._definitions.revision, frozenset(self.assignment.shares))
+        return before != self._ordered
 
     def _batch(self, taken: Taken, now_ms: int) -> Batch:
         marked = [message for messages in taken.fresh.values() for message in messages if message.headers()]

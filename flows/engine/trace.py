@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from flows.core import ids
-from flows.core.record import CE_ID, TRACE, Output, Record
+from flows.core.letters import event_id_of
+from flows.core.record import TRACE, Output, Record
 from flows.core.verdict import Await, Bury, Drop, Hold, Verdict
 from flows.engine.batch import Batch, Decided
 from flows.engine.letters import MOST_DETAIL
@@ -16,7 +16,6 @@ from flows.engine.portion import Place, place
 MOST: Final = 100
 """Traces of one batch: any producer can ask for them."""
 MOST_REASONS: Final = 50
-MOST_ID: Final = 200
 
 Spot = dict[str, str | int]
 """Topic, partition and offset of an output."""
@@ -53,7 +52,7 @@ class Traces:
         """Return the traces, to be written to `topic`."""
         found = []
         for where, record in self._records.items():
-            event_id = (record.text(CE_ID) or "")[:MOST_ID] or ids.origin_id(*record[:3])
+            event_id = event_id_of(record)
             end = decided.get(where)
             text = orjson.dumps(
                 {

@@ -6,8 +6,12 @@ from typing import Final, Protocol, cast
 
 from confluent_kafka import Message as KafkaMessage
 
+from flows.core.record import Header, Record
+
 MOST_BYTES: Final = 16 << 20
 """Values of one batch; a single message may be larger."""
+
+_new = tuple.__new__
 
 
 class Message(Protocol):
@@ -85,3 +89,17 @@ def readable(messages: list[Message]) -> list[Message]:
             messages[len(asked)] = Unreadable(messages[len(asked)])
             asked.append(None)
     return messages
+
+
+def record_of(message: Message) -> Record:
+    """Make a record of a message."""
+    return _new(
+        Record,
+        (message.topic(), message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value(), headers_of(message)),
+    )
+
+
+def headers_of(message: Message) -> tuple[Header, ...]:
+    """Return a message's headers."""
+    found = message.headers()
+    return tuple(found) if found else ()

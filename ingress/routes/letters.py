@@ -88,7 +88,7 @@ async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
             wrong = tuple(FieldError("/transform" + error.pointer, error.code, error.detail) for error in errors)
             raise InvalidFields("The transform cannot be run.", errors=wrong)
     if wanted.dry_run:
-        fates = await door.read_log(letterbox.foresee, door.settings, chosen, door.definitions.raw, plan)
+        fates = await door.readings.aside(letterbox.foresee, door.settings, chosen, door.definitions.raw, plan)
         outcomes: dict[str, int] = {}
         for fate in fates:
             outcomes[fate.outcome] = outcomes.get(fate.outcome, 0) + 1
@@ -145,7 +145,7 @@ async def look(letter_id: str, door: TheDoor) -> LetterStory:
     if place is None or place[0] >= door.settings.kafka_partitions:
         raise NotFound(f"There is no dead letter {letter_id[:128]}.")
     letter = door.letters.get(letter_id)
-    record = await door.read_log(letterbox.read_letter, door.settings, *place)
+    record = await door.readings.aside(letterbox.read_letter, door.settings, *place)
     if record is not None:
         letter = letter or summary_of(record)
     if letter is None:

@@ -1,9 +1,17 @@
-"""An ingress that the contract tests share."""
+"""An ingress that the contract tests share, and a worker beside it."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from deploy.local.ports import free_port
+from flows.core import topics
+from flows.core.settings import PREFIX
+from flows.wire.kafka import ensure_topics
 from tests.kit.door import RunningDoor, running_door
 from tests.kit.settings import settings_for
 
@@ -14,3 +22,17 @@ def door(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runni
     home = tmp_path_factory.mktemp("door")
     with running_door(settings_for(kafka, home), home / "log", webhook_body_timeout_ms="700", webhook_max_payload_size="1048576") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def worker(door: RunningDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Run a worker of the webhooks flow beside the ingress; gives its log."""
+    home = tmp_path_factory.mktemp("worker")
+    ensure_topics(door.settings, [topics.EVENTS])
+    env = {**os.environ, PREFIX + "KAFKA_BOOTSTRAP_SERVERS": door.settings.kafka_bootstrap_servers, PREFIX + "DATA_DIR": str(home / "data")}
+    command = [sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", "0", "--port", str(free_port())]
+    with (home / "log").open("wb") as out:
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=out)
+    yield home / "log"
+    process.terminate()
+    process.wait(30)

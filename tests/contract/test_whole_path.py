@@ -1,37 +1,16 @@
 """From the door through the flow to the event, and back to the door's counters."""
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.local.ports import free_port
 from flows.core import record, topics
-from flows.core.settings import PREFIX
-from flows.wire.kafka import ensure_topics
 from tests.kit.door import RunningDoor, until
 from tests.kit.topics import Tail
 
 ROUTE = "/integration/webhooks"
-
-
-@pytest.fixture(scope="module")
-def worker(door: RunningDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Run a worker of the webhooks flow beside the ingress; gives its log."""
-    home = tmp_path_factory.mktemp("worker")
-    ensure_topics(door.settings, [topics.EVENTS])
-    env = {**os.environ, PREFIX + "KAFKA_BOOTSTRAP_SERVERS": door.settings.kafka_bootstrap_servers, PREFIX + "DATA_DIR": str(home / "data")}
-    command = [sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", "0", "--port", str(free_port())]
-    with (home / "log").open("wb") as out:
-        process = subprocess.Popen(command, env=env, stdout=out, stderr=out)
-    yield home / "log"
-    process.terminate()
-    process.wait(30)
 
 
 def counters(door: RunningDoor, name: str) -> dict[str, int]:

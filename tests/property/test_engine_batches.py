@@ -19,10 +19,10 @@ from flows.engine.batch import Batch, Bulk, Sent, Taken
 from flows.engine.books import Books
 from flows.engine.definitions import Definitions
 from flows.engine.flow import Flow
-from flows.engine.portion import place, record_of
+from flows.engine.portion import place
 from flows.engine.share import Share
 from flows.engine.tally import Tally, changes
-from flows.wire.messages import Message, bounded
+from flows.wire.messages import Message, bounded, record_of
 from tests.kit.state import opened
 
 VERDICTS: tuple[Verdict | None, ...] = (

@@ -1,0 +1,91 @@
+"""Puts the life of an event together. Blocking: called beside the event loop."""
+
+from collections.abc import Callable
+from typing import Final
+
+from flows.core.history import Fate
+from flows.core.record import Record
+from flows.core.settings import Settings
+from flows.wire.window import Bounds, Window, committed
+from ingress.life import FLOW, NOWHERE, Life, Replayed, Return, Ways
+from ingress.search import Search
+
+BUDGET: Final = Bounds(seconds=10.0, records=400_000, bytes=256 << 20)
+"""What one answer may cost, all its looks together."""
+MOST_RETURNS: Final = 8
+GROUP: Final = "xyra-webhooks"
+
+WaysOf = Callable[[Record], Ways]
+"""Tells where the events of a received record's endpoint go."""
+ReplayedOf = Callable[[str], Replayed | None]
+"""Tells whether a dead letter, by its id, was replayed."""
+
+
+def look_up(settings: Settings, event_id: str, at_ms: int, now_ms: int, ways_of: WaysOf, replayed_of: ReplayedOf, budget: Bounds = BUDGET) -> Life:
+    """Find the life of an event; blocks for the budget's seconds and what questions to the broker take.
+
+    Args:
+        settings: names the cluster.
+        event_id: its id.
+        at_ms: about when it was received.
+        now_ms: the time.
+        ways_of: knows the definitions.
+        replayed_of: knows the dead letters.
+        budget: what it may cost.
+
+    Raises:
+        Unavailable: the broker is away.
+
+    """
+    life, window = Life(event_id), Window(settings)
+    search = Search(window, life, now_ms, budget)
+    try:
+        search.receipt(at_ms)
+        record = life.received
+        ways = ways_of(record) if record is not None else NOWHERE
+        _decided(settings, search, at_ms, record, ways)
+        for _ in range(MOST_RETURNS):
+            replayed = replayed_of(letter_id(life.fate)) if life.fate is not None and life.fate.outcome == "buried" else None
+            if life.fate is None or replayed is None:
+                break
+            record = search.reentry(replayed.at_ms, letter_id(life.fate))
+            life.returns.append(Return(letter_id(life.fate), replayed, record))
+            if record is None or not _decided(settings, search, replayed.at_ms, record, ways):
+                break
+        _delivered(search, life, ways, replayed_of)
+    finally:
+        window.close()
+    return life
+
+
+def letter_id(fate: Fate) -> str:
+    """Name a dead letter by its place on `xyra.dlq`."""
+    return f"{fate.told.partition}-{fate.told.offset}"
+
+
+def _decided(settings: Settings, search: Search, at_ms: int, record: Record | None, ways: Ways) -> bool:
+    """Find what the flow decided about a record, if it has come to it; tell whether that was found."""
+    life, count = search.life, len(search.life.fates)
+    if record is not None:
+        life.read = committed(settings, GROUP, record.topic, record.partition) > record.offset
+    if life.read:
+        search.verdict(at_ms, record, ways.target)
+    return len(life.fates) > count
+
+
+def _delivered(search: Search, life: Life, ways: Ways, replayed_of: ReplayedOf) -> None:
+    """Follow an event to its target, and once more where its dead letter was replayed."""
+    if life.fate is not None and life.fate.outcome == "kept":
+        at_ms = life.fate.told.timestamp_ms
+        if ways.delivers is not None:
+            search.handed_on(at_ms, ways.delivers)
+        search.deliveries(at_ms)
+    elif life.entries and life.fate is None:
+        search.deliveries(life.entries[-1][0].timestamp_ms)
+    for _ in range(MOST_RETURNS):
+        last = life.letters[-1] if life.letters else None
+        replayed = replayed_of(letter_id(last)) if last is not None and last.flow != FLOW else None
+        if last is None or replayed is None or any(one.letter_id == letter_id(last) for one in life.returns):
+            return
+        life.returns.append(Return(letter_id(last), replayed, None))
+        search.deliveries(replayed.at_ms)

@@ -1,0 +1,87 @@
+"""The life of one event: received, decided on, written, delivered, buried, replayed."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+
+from flows.core import ids
+from flows.core.clock import rfc3339
+from flows.core.errors import FieldError, InvalidFields, NotFound
+from flows.core.record import CE_SOURCE, Record
+from flows.core.summaries import REPLAYED
+from ingress.door import Door
+from ingress.jsonbody import StrictRoute
+from ingress.life import Life, Replayed, Ways
+from ingress.lookup import look_up
+from ingress.routes.stories import Story
+from ingress.routes.webhooks import TheDoor
+from ingress.search import SKEW_MS
+
+router = APIRouter(prefix="/integration/events", tags=["events"], route_class=StrictRoute)
+SOURCE: Final = "/webhooks/"
+MOST_ID: Final = 512
+
+
+@router.get("/{event_id:path}", summary="The life of one event")
+async def life(
+    door: TheDoor,
+    event_id: Annotated[str, Path(min_length=1, max_length=MOST_ID)],
+    at: Annotated[str, Query(max_length=64, description="About when it was received, RFC 3339; needed where the id holds no time (is no UUIDv7).")] = "",
+    body: Annotated[bool, Query(description="Show the body, too: as text, or as base64 where it is none.")] = False,  # noqa: FBT002  a query's parameter
+) -> Story:
+    """Tell what became of an event that is still kept: what was received, each step's verdict, outputs, attempts to deliver, burial, replays.
+
+    Found by its time, without reading the log from its start; where a bound was hit, `incomplete` says what was not looked at.
+    """
+    now_ms = door.clock.now_ms()
+    at_ms = _time(at) if at else ids.event_time_ms(event_id)
+    if at_ms is None:
+        wrong = FieldError("/query/at", "missing", "give about when it was received, as ?at=2026-01-31T12:00:00Z: this id is no UUIDv7, so it holds no time")
+        raise InvalidFields("Where an event stands is found by its time, and this id has none.", errors=(wrong,))
+    if at_ms > now_ms + SKEW_MS:
+        raise NotFound(f"There is no event {event_id}: its time is {rfc3339(at_ms)}, which is still to come. Nothing was looked at.")
+    door.require_reading()
+    found = await door.searches.aside(
+        look_up, door.settings, event_id, at_ms, now_ms, lambda record: _ways(door, record), lambda letter: _replayed(door, letter)
+    )
+    if not found.found and not found.left:
+        raise NotFound(_nowhere(found, at_ms))
+    orders = [order for name in door.orders.reruns() if (order := door.orders.rerun(name)) is not None]
+    return Story.of(found, orders, body=body)
+
+
+def _time(text: str) -> int:
+    """Read RFC 3339 as milliseconds since the epoch.
+
+    Raises:
+        InvalidFields: it is none.
+
+    """
+    try:
+        parsed = datetime.fromisoformat(text)
+        return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        wrong = FieldError("/query/at", "not_a_time", "give a time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
+        raise InvalidFields("The request has fields that are not valid.", errors=(wrong,)) from error
+
+
+def _ways(door: Door, record: Record) -> Ways:
+    """Tell where the events of a record's endpoint go by its present definition."""
+    stored = door.definitions.known((record.text(CE_SOURCE) or "").removeprefix(SOURCE))
+    if stored is None:
+        return Ways()
+    definition = stored.definition
+    return Ways(definition.target_topic, definition.endpoint_id if definition.url is not None else None)
+
+
+def _replayed(door: Door, letter_id: str) -> Replayed | None:
+    """Tell whether a dead letter was replayed, as far as the index of the dead letters goes back."""
+    letter = door.letters.get(letter_id)
+    return Replayed(letter.order, letter.decided_at_ms) if letter is not None and letter.status == REPLAYED else None
+
+
+def _nowhere(life: Life, at_ms: int) -> str:
+    looked = "; ".join(f"{one.topic} from {rfc3339(one.from_ms)} to {rfc3339(one.until_ms)}" for one in life.searched)
+    gone = f" Of that time, the oldest records of {', '.join(sorted(life.cut))} are gone: retention has taken them." if life.cut else ""
+    return f"There is no event {life.event_id} near {rfc3339(at_ms)}. Looked at: {looked}.{gone} If it was received at another time, say when with ?at=."

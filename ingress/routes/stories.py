@@ -1,0 +1,291 @@
+"""An event's life as it is answered."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlencode
+
+import orjson
+
+from flows.core.clock import rfc3339
+from flows.core.history import WEBHOOK_STEPS, Fate
+from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
+from flows.core.reruns import StoredRerun
+from flows.core.summaries import reasons_in
+from ingress.life import FLOW, Entry, Life, Return
+from ingress.lookup import letter_id
+from ingress.masks import MASK, masked
+from ingress.routes.answers import Spot
+from ingress.routes.delivery_answers import Answer
+
+
+class HttpRequest(Answer):
+    """The request as it was kept, credentials masked."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+
+
+class Signature(Answer):
+    """What the door found out about its sender."""
+
+    verdict: Literal["valid", "not_checked"]
+    """`not_checked`: a producer wrote the record to Kafka itself, or a test event was let in without one."""
+    key_id: str | None
+
+
+class Received(Answer):
+    """The record as it was received."""
+
+    at: str
+    endpoint_id: str | None
+    type: str | None
+    sender_id: str | None
+    test: bool
+    record: Spot
+    key: str | None
+    http: HttpRequest | None
+    """Null: it did not come by the door."""
+    signature: Signature
+    content_type: str | None
+    size: int
+    sha256: str
+    body: str | None = None
+    body_encoding: Literal["text", "base64"] | None = None
+
+
+class StepVerdict(Answer):
+    """What one step of a flow decided."""
+
+    flow: str
+    step: str
+    verdict: Literal["kept", "dropped", "buried"]
+    reason: str | None = None
+    detail: str | None = None
+
+
+class Written(Answer):
+    """An output."""
+
+    at: str
+    record: Spot
+
+
+class Attempt(Answer):
+    """What happened on its way to a target."""
+
+    at: str
+    flow: str
+    kind: str
+    """`attempt`, `delivered`, `parked`."""
+    resource: str | None
+    attempt: int | None
+    status: int | None
+    latency_ms: float | None
+    outcome: str | None
+    """What that means; the README's table of outcomes has what follows from each."""
+    error_code: str | None
+    answer: str | None
+    """The first KiB of what the target answered."""
+    answer_base64: str | None
+    """The same, where it is no text."""
+    next_due_at: str | None
+
+
+class Burial(Answer):
+    """A dead letter."""
+
+    letter_id: str
+    at: str
+    flow: str
+    step: str
+    code: str
+    letter_class: str | None
+    reasons: tuple[dict[str, Any], ...]
+    record: Spot
+
+
+class Rejudged(Answer):
+    """A replay of the log whose window the event lies in."""
+
+    replay_id: str
+    at: str
+    """When it was ordered."""
+    target_topic: str | None
+    cancelled: bool
+
+
+class Returned(Answer):
+    """A dead letter that was replayed."""
+
+    letter_id: str
+    replay_id: str
+    at: str
+    record: Spot | None
+    """Where it entered `xyra.webhooks` once more; null: not found there, or it entered elsewhere."""
+
+
+class Unseen(Answer):
+    """What was not looked at, since the answer would have cost too much."""
+
+    topic: str
+    partition: int
+    offset: int
+    """From here on."""
+    why: str
+    """Which bound was hit: `time`, `records` or `bytes`."""
+
+
+class Story(Answer):
+    """The life of an event, as far as the topics tell it."""
+
+    event_id: str
+    outcome: Literal["kept", "dropped", "buried", "waiting", "unknown"]
+    """`waiting`: the flow has not come to it; `unknown`: nothing that was looked at tells."""
+    received: Received | None
+    """Null: it is not on `xyra.webhooks`, or not any more."""
+    steps: tuple[StepVerdict, ...]
+    outputs: tuple[Written, ...]
+    deliveries: tuple[Attempt, ...]
+    retry_due_at: str | None
+    burials: tuple[Burial, ...]
+    returns: tuple[Returned, ...]
+    """From the dead letters; `steps` go on with what was decided then."""
+    replays: tuple[Rejudged, ...]
+    incomplete: tuple[Unseen, ...]
+
+    @classmethod
+    def of(cls, life: Life, orders: Iterable[StoredRerun], *, body: bool) -> "Story":
+        """Show what was found, and which of the orders to judge the log anew concern it."""
+        fate = life.fate
+        return cls(
+            event_id=life.event_id,
+            outcome="waiting" if not life.read else fate.outcome if fate is not None else "unknown",
+            received=_received(life.received, body=body) if life.received is not None else None,
+            steps=tuple(step for one in life.fates for step in _steps(one)),
+            outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in life.outputs),
+            deliveries=tuple(map(_attempt, life.entries)),
+            retry_due_at=rfc3339(life.due_ms) if life.due_ms is not None else None,
+            burials=tuple(map(_burial, life.letters)),
+            returns=tuple(map(_returned, life.returns)),
+            replays=_replays(life.received, orders) if life.received is not None else (),
+            incomplete=tuple(Unseen(topic=one.topic, partition=one.partition, offset=one.offset, why=one.why) for one in life.left),
+        )
+
+
+def _received(record: Record, *, body: bool) -> Received:
+    value = record.value or b""
+    key_id = record.text(KEY_ID)
+    source = record.text(CE_SOURCE) or ""
+    text, encoding = _text(value) if body else (None, None)
+    return Received(
+        at=record.text(CE_TIME) or rfc3339(record.timestamp_ms),
+        endpoint_id=source.removeprefix("/webhooks/") if source.startswith("/webhooks/") else None,
+        type=record.text(CE_TYPE),
+        sender_id=record.text(SENDER_ID),
+        test=record.header(TEST) is not None,
+        record=_spot(record),
+        key=record.key.decode("utf-8", "replace") if record.key is not None else None,
+        http=_http(record.header(HTTP)),
+        signature=Signature(verdict="valid" if key_id else "not_checked", key_id=key_id or None),
+        content_type=record.text(CONTENT_TYPE),
+        size=len(value),
+        sha256=hashlib.sha256(value).hexdigest(),
+        body=text,
+        body_encoding=encoding,
+    )
+
+
+def _http(raw: bytes | None) -> HttpRequest | None:
+    """Read `x-http`; None where it is not as the door writes it. A producer may have written it, so its secrets are masked here as well."""
+    try:
+        found = orjson.loads(raw or b"")
+        headers = {str(name): MASK if masked(str(name)) else str(value) for name, value in found["headers"].items()}
+        query = [(name, MASK if masked(name) else value) for name, value in parse_qsl(str(found["query"]), keep_blank_values=True)]
+        return HttpRequest(method=str(found["method"]), path=str(found["path"]), query=urlencode(query, safe="*"), headers=headers)
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
+        return None
+
+
+def _text(value: bytes) -> tuple[str, Literal["text", "base64"]]:
+    try:
+        return value.decode(), "text"
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode(), "base64"
+
+
+def _steps(fate: Fate) -> tuple[StepVerdict, ...]:
+    """Give each step up to the one that decided; all of them where it was kept."""
+    if fate.outcome == "kept":
+        return tuple(StepVerdict(flow=FLOW, step=step, verdict="kept") for step in WEBHOOK_STEPS)
+    before = WEBHOOK_STEPS[: WEBHOOK_STEPS.index(fate.step)] if fate.step in WEBHOOK_STEPS else ()
+    last = StepVerdict(flow=FLOW, step=fate.step, verdict=fate.outcome, reason=fate.reason or None, detail=fate.detail or None)
+    return (*(StepVerdict(flow=FLOW, step=step, verdict="kept") for step in before), last)
+
+
+def _attempt(entry: Entry) -> Attempt:
+    record, said = entry
+    due = said.get("next_due_ms")
+    return Attempt(
+        at=rfc3339(_whole(said.get("at_ms")) or record.timestamp_ms),
+        flow=str(said.get("flow") or ""),
+        kind=str(said.get("kind") or ""),
+        resource=_texts(said, "resource"),
+        attempt=_whole(said.get("attempt")),
+        status=_whole(said.get("status")),
+        latency_ms=said["latency_ms"] if isinstance(said.get("latency_ms"), int | float) else None,
+        outcome=_texts(said, "outcome"),
+        error_code=_texts(said, "error_code"),
+        answer=_texts(said, "answer"),
+        answer_base64=_texts(said, "answer_base64"),
+        next_due_at=rfc3339(due) if isinstance(due, int) else None,
+    )
+
+
+def _burial(fate: Fate) -> Burial:
+    letter = fate.told
+    return Burial(
+        letter_id=letter_id(fate),
+        at=rfc3339(_whole(letter.text("x-dlq-time")) or letter.timestamp_ms),
+        flow=fate.flow,
+        step=fate.step,
+        code=fate.reason,
+        letter_class=letter.text("x-dlq-class"),
+        reasons=tuple({"code": one.code, "detail": one.detail, "pointer": one.pointer} for one in reasons_in(letter)),
+        record=_spot(letter),
+    )
+
+
+def _returned(one: Return) -> Returned:
+    spot = _spot(one.record) if one.record is not None else None
+    return Returned(letter_id=one.letter_id, replay_id=one.replayed.replay_id, at=rfc3339(one.replayed.at_ms), record=spot)
+
+
+def _replays(record: Record, orders: Iterable[StoredRerun]) -> tuple[Rejudged, ...]:
+    """Give the orders whose window a record lies in."""
+    source = record.text(CE_SOURCE) or ""
+    mine = [
+        order
+        for order in orders
+        if order.from_ms <= record.timestamp_ms < order.until_ms and (order.endpoint_id is None or source == f"/webhooks/{order.endpoint_id}")
+    ]
+    return tuple(
+        Rejudged(replay_id=order.replay_id, at=rfc3339(order.created_at_ms), target_topic=order.target_topic, cancelled=order.cancelled) for order in mine
+    )
+
+
+def _spot(record: Record) -> Spot:
+    return Spot(topic=record.topic, partition=record.partition, offset=record.offset)
+
+
+def _texts(said: Mapping[str, Any], name: str) -> str | None:
+    return str(said[name]) if said.get(name) is not None else None
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value[:18])
+    return value if type(value) is int else None
