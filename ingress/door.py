@@ -37,6 +37,8 @@ AGAIN_S: Final = 1.0
 FLUSH_S: Final = 1.0
 SEARCHES: Final = 2
 """Searches of the log at once: each reads up to 256 MiB."""
+READINGS: Final = 4
+"""Readings of dead letters at once: each has a client of its own, and reads up to 64 MiB."""
 OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS)
 
 
@@ -72,6 +74,7 @@ class Door:
         self.spill = Spill(settings, clock, self.instance, self.producer)
         self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.spill, self.telemetry, self.reading_done)
         self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
+        self.readings: Final = Room(READINGS, "Readings of dead letters", 1)
         self.config_topic: Followed | None = None
         self.status_topic: Followed | None = None
         self.letters_topic: Followed | None = None

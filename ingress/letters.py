@@ -134,7 +134,7 @@ class LettersView:
 
     def matching(self, wanted: Filter, before: Key | None = None) -> Iterator[Summary]:
         """Give the letters that are meant, the newest first."""
-        return filter(wanted.matches, self.newest(before))
+        return filter(wanted.matcher(), self.newest(before))
 
     def groups(self) -> list[Group]:
         """Return every cause there are letters of, counted exactly, that of the newest letter first."""

@@ -1,6 +1,7 @@
 """What operators order, as it stands on `xyra.config`: a replay or a discard of dead letters, a flow paused or let go on."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
@@ -34,22 +35,20 @@ class Filter(Model):
     to_time: AwareDatetime | None = Field(default=None, alias="to")
     """Buried before this time, RFC 3339."""
 
-    def matches(self, letter: Summary) -> bool:
-        """Tell whether a letter is meant."""
-        for wanted, found in (
-            (self.flow, letter.flow),
-            (self.resource, letter.resource),
-            (self.letter_class, letter.letter_class),
-            (self.fingerprint, letter.fingerprint),
-            (self.event_id, letter.event_id),
-        ):
-            if wanted is not None and wanted != found:
-                return False
-        return self._in_time(letter.buried_at_ms)
+    def matcher(self) -> Callable[[Summary], bool]:
+        """Return what tells whether a letter is meant; made once for many letters."""
+        names = ("flow", "resource", "letter_class", "fingerprint", "event_id")
+        wanted = [(name, value) for name in names if (value := getattr(self, name)) is not None]
+        since_ms = self.from_time.timestamp() * 1000 if self.from_time is not None else -math.inf
+        before_ms = self.to_time.timestamp() * 1000 if self.to_time is not None else math.inf
 
-    def _in_time(self, at_ms: int) -> bool:
-        after = self.from_time is None or at_ms >= self.from_time.timestamp() * 1000
-        return after and (self.to_time is None or at_ms < self.to_time.timestamp() * 1000)
+        def matches(letter: Summary) -> bool:
+            for name, value in wanted:
+                if getattr(letter, name) != value:
+                    return False
+            return since_ms <= letter.buried_at_ms < before_ms
+
+        return matches
 
 
 class Selection(Model):

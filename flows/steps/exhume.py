@@ -15,7 +15,7 @@ from flows.core import codec, topics
 from flows.core.case import Plan
 from flows.core.jobs import Job
 from flows.core.letters import REPLAY_ID, REPLAYED_LETTER, place_of, restored
-from flows.core.orders import DISCARD, REPLAY, Selection, StoredDiscard, StoredReplay
+from flows.core.orders import DISCARD, REPLAY, Filter, Selection, StoredDiscard, StoredReplay
 from flows.core.record import Output, Record
 from flows.core.reentry import compile_reentry, reentering
 from flows.core.summaries import BURIED, DISCARDED, REPLAYED, Status, Summary
@@ -180,6 +180,7 @@ class Exhumer:
             found = self._state.get_many([letter_key(offset) for offset in wanted])
             yield from ((offset, Summary.read(text)) for offset, text in zip(wanted, found, strict=True) if text is not None)
             return
+        matches = (order.selection.filter or Filter()).matcher()
         rows = list(islice(self._state.scan(LETTER, job.cursor.to_bytes(8, "big")), LOOKED_AT))
         places_of = [(int.from_bytes(key[len(LETTER) :], "big"), text) for key, text in rows]
         job.looked = len(rows) < LOOKED_AT or places_of[-1][0] >= until
@@ -187,7 +188,7 @@ class Exhumer:
             if offset > until:
                 return
             letter = Summary.read(text)
-            if order.selection.filter is None or order.selection.filter.matches(letter):
+            if matches(letter):
                 yield offset, letter
             job.cursor = offset + 1
 

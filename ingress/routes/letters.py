@@ -1,7 +1,7 @@
 """Dead letters: list and count them, look at one, have them replayed or discarded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -18,7 +18,6 @@ from flows.core.orders import DISCARD, REPLAY, Filter, StoredDiscard, StoredRepl
 from flows.core.reentry import compile_reentry
 from flows.core.summaries import BURIED, Summary, reasons_in, summary_of
 from ingress import export, letterbox
-from ingress.aside import aside
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.letters import Group, Key, grouped
@@ -71,10 +70,10 @@ async def list_all(door: TheDoor, search: Annotated[Search, Query()], request: R
     letters = _found(door, search)
     kind = _export(request.headers.get("accept", ""))
     if kind is not None:
-        return StreamingResponse(_lines(letters if search.limit is None else letters[: search.limit], kind), media_type=kind)
+        return StreamingResponse(_lines(list(islice(letters, search.limit)), kind), media_type=kind)
     limit = search.limit or ON_A_PAGE
-    page = letters[:limit]
-    return Letters(items=tuple(map(LetterAnswer.of, page)), next_cursor=_cursor(page[-1]) if len(letters) > limit else None)
+    page = list(islice(letters, limit + 1))
+    return Letters(items=tuple(map(LetterAnswer.of, page[:limit])), next_cursor=_cursor(page[limit - 1]) if len(page) > limit else None)
 
 
 @router.post("/replay", status_code=202, summary="Replay dead letters")
@@ -89,7 +88,7 @@ async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
             wrong = tuple(FieldError("/transform" + error.pointer, error.code, error.detail) for error in errors)
             raise InvalidFields("The transform cannot be run.", errors=wrong)
     if wanted.dry_run:
-        fates = await aside(letterbox.foresee, door.settings, chosen, door.definitions.raw, plan)
+        fates = await door.readings.aside(letterbox.foresee, door.settings, chosen, door.definitions.raw, plan)
         outcomes: dict[str, int] = {}
         for fate in fates:
             outcomes[fate.outcome] = outcomes.get(fate.outcome, 0) + 1
@@ -146,7 +145,7 @@ async def look(letter_id: str, door: TheDoor) -> LetterStory:
     if place is None or place[0] >= door.settings.kafka_partitions:
         raise NotFound(f"There is no dead letter {letter_id[:128]}.")
     letter = door.letters.get(letter_id)
-    record = await aside(letterbox.read_letter, door.settings, *place)
+    record = await door.readings.aside(letterbox.read_letter, door.settings, *place)
     if record is not None:
         letter = letter or summary_of(record)
     if letter is None:
@@ -165,13 +164,14 @@ async def look(letter_id: str, door: TheDoor) -> LetterStory:
     )
 
 
-def _found(door: Door, search: Search) -> list[Summary]:
+def _found(door: Door, search: Search) -> Iterator[Summary]:
+    """Give what is asked for, the newest first; to be used up at once, before the index changes."""
     before: Key | None = None
     if search.cursor:
         at, partition, offset = map(int, search.cursor.split("."))
         before = (at, partition, offset)
     matching = door.letters.matching(search, before)
-    return [letter for letter in matching if search.status in {None, letter.status} and search.id in {None, letter.id}]
+    return (letter for letter in matching if search.status in {None, letter.status} and search.id in {None, letter.id})
 
 
 def _groups(door: Door, search: Search) -> list[Group]:

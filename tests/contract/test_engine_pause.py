@@ -121,3 +121,23 @@ def test_bad_records_among_many_good_ones_stop_nothing(kafka: str, tmp_path: Pat
     made.send(*[pair for n in range(300) for pair in ((b"k%d" % n, b"good"), (b"k%d" % n, BAD if n % 3 == 0 else b"good"))])
     made.run(made.flow(judge))
     assert (len(made.dead()), len(made.read()), told(made)) == (100, 500, {})
+
+
+def test_what_was_read_and_not_handed_out_comes_again(kafka: str, tmp_path: Path) -> None:
+    """Forty records of 0.9 MB are read at once, and handed out 16 MiB at a time: the first of them make the flow stand."""
+    made = bench(kafka, tmp_path, dlq_min_count="1", dlq_ratio="0")
+    large = BAD * 300_000
+
+    def refuse(batch: Batch) -> None:
+        for record in batch.records:
+            batch.bury(record, [Reason("schema", "it is large")])
+
+    flow = made.flow(refuse)
+    made.send(*((b"k%02d" % n, large) for n in range(40)), partition=0)
+    made.run(flow, until=stands)
+    assert made.dead() == []
+    assert sum(tally["in"] for tally in made.tallies().values()) < 40
+    order(made, order_id="go", paused=False, bury_until_ms=made.clock.now_ms() + 600_000)
+    made.run(flow, until=lambda engine: goes(engine) and made.through(engine))
+    assert sorted(dead.key or b"" for dead in made.dead()) == [b"k%02d" % n for n in range(40)]
+    assert balanced(made.tallies())

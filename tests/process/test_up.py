@@ -65,7 +65,7 @@ def test_status_tells_every_process_and_an_idle_stack_is_small(stack: Stack) -> 
     assert found["state"] == "ready"
     assert {process["name"] for process in found["processes"]} == {"supervisor", "kafka", "valkey", "ingress", *WORKERS}
     assert 0 < found["memory_bytes"] < IDLE_LIMIT
-    assert [flow["lag"] for flow in found["flows"]] == [0] * len(WORKERS)
+    stack.until(lambda: [flow["lag"] for flow in stack.status()["flows"]] == [0] * len(WORKERS))
     assert "payment" not in stack.xyra("status").stdout
 
 
@@ -97,7 +97,8 @@ def test_after_all_that_a_webhook_still_becomes_one_event(stack: Stack) -> None:
     assert '"status":"accepted"' in answer
     read = stack.shell(shown(stack.printed(), "Read the event off Kafka").replace("-n 1", "-n 2"))
     assert [line[-40:] for line in sorted(read.splitlines(), key=lambda line: line[-4:])] == [f'{{"type":"payment.completed","amount":{n}}}' for n in (42, 43)]
-    stack.until(lambda: "2 records in; every one is accounted for" in stack.xyra("ledger", "--scan").stdout)
+    # Two webhooks, and their two deliveries.
+    stack.until(lambda: "4 records in; every one is accounted for" in stack.xyra("ledger", "--scan").stdout)
 
 
 def test_ctrl_c_leaves_nothing(stack: Stack) -> None:

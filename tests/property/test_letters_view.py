@@ -68,7 +68,7 @@ def test_an_offset_out_of_all_bounds_is_not_believed() -> None:
 
 def test_filters() -> None:
     one = replace(summary(0, 1, 0, 999), letter_class="ours", resource="shop")
-    assert Filter().matches(one)
-    assert Filter.model_validate({"class": "ours", "resource": "shop", "from": "1970-01-01T00:00:01Z", "to": "1970-01-01T00:00:01.001Z"}).matches(one)
+    assert Filter().matcher()(one)
+    assert Filter.model_validate({"class": "ours", "resource": "shop", "from": "1970-01-01T00:00:01Z", "to": "1970-01-01T00:00:01.001Z"}).matcher()(one)
     for wrong in ({"class": "theirs"}, {"flow": "x"}, {"from": "1970-01-01T00:00:01.001Z"}, {"to": "1970-01-01T01:00:01+01:00"}, {"event_id": "x"}):
-        assert not Filter.model_validate(wrong).matches(one), wrong
+        assert not Filter.model_validate(wrong).matcher()(one), wrong
