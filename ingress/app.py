@@ -1,12 +1,14 @@
 """The whole ingress as one ASGI app: the hot path first, then the key, then the control plane."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
 from flows.core import signals
 from flows.core.clock import Clock
-from flows.core.errors import MethodNotAllowed, Unauthorized, XyraError
+from flows.core.errors import MethodNotAllowed, Unauthorized, Unavailable, XyraError
 from flows.core.resources import RESERVED_IDS
 from flows.core.settings import Settings
 from ingress.answers import Answer, Send, of_error, respond
@@ -16,13 +18,14 @@ from ingress.control import control_plane
 from ingress.door import Door
 from ingress.intake import ROUTE
 from ingress.judgement import Scope
-from ingress.metrics import flow_readings
+from ingress.metrics import flow_readings, spill_readings
 
 WEBHOOKS: Final = "/integration/webhooks/"
 VERSION: Final = "/v1"
 OPEN: Final = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/openapi.json"})
 """Asked by probes and scrapers, which have no key; none of them shows a secret or a payload."""
 NO_KEY: Final = Unauthorized("This needs the admin key, as `X-API-Key: KEY` or `Authorization: Bearer KEY`.")
+STOPPING: Final = Unavailable("The ingress is stopping; send it again.", retry_after_s=1)
 HOT_METHODS: Final = "DELETE, GET, POST, PUT"
 
 
@@ -32,7 +35,7 @@ class Ingress:
     def __init__(self, settings: Settings, clock: Clock, fail: Callable[[XyraError], None]) -> None:
         """Put the app together; see `Door` for what is raised and what `fail` is told."""
         self.door = Door(settings, clock, fail)
-        self.door.telemetry.mirror(lambda: flow_readings(self.door))
+        self.door.telemetry.mirror(lambda: [*flow_readings(self.door), *spill_readings(self.door)])
         self._control = control_plane(self.door)
         self._key = KeyCheck(self.door.admin_key)
 
@@ -41,6 +44,15 @@ class Ingress:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
+        try:
+            await self._answer(scope, receive, send)
+        except asyncio.CancelledError:  # by the server alone, which stops, and whose patience is over
+            with contextlib.suppress(RuntimeError):  # the answer had begun
+                await self._counted(scope, send, "none", of_error(STOPPING, close=True))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD" and scope["path"].removeprefix(VERSION) in OPEN:
+            scope = {**scope, "method": "GET"}  # the server leaves the body out
         endpoint_id = hot_endpoint(scope["path"])
         if endpoint_id is not None:
             if scope["method"] == "POST":

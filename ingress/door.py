@@ -15,6 +15,7 @@ from flows.wire.compacted import CompactedTopic
 from flows.wire.instance import Instance
 from flows.wire.kafka import ensure_topics
 from flows.wire.produce import Delivery, LoopProducer
+from flows.wire.spill import Spill
 from flows.wire.telemetry import Telemetry
 from flows.wire.vault import Vault, admin_key
 from ingress.aside import Room, aside
@@ -30,6 +31,8 @@ LOG: Final = logging.getLogger("xyra.ingress")
 TICK_S: Final = 1.0
 BEAT_S: Final = 2.0
 """After so long without an acknowledgement the ingress asks for one itself: readiness is known, not hoped for."""
+LOOKS: Final = 200
+"""Endpoints whose secrets are opened each second until all have been; some 20 ms."""
 AGAIN_S: Final = 1.0
 FLUSH_S: Final = 1.0
 SEARCHES: Final = 2
@@ -49,7 +52,7 @@ class Door:
             fail: is told of an error after which the process must end.
 
         Raises:
-            WrongSetting: a key cannot be read.
+            WrongSetting: a key, or what waits for the broker, cannot be read.
             Busy: the data directory has no place for another ingress.
 
         """
@@ -66,7 +69,8 @@ class Door:
         self.status = StatusView(clock)
         acks = self.telemetry.child(signals.BROKER_ACK_SECONDS)
         self.producer = LoopProducer(settings, clock, acks.observe)
-        self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.telemetry, self.reading_done)
+        self.spill = Spill(settings, clock, self.instance, self.producer)
+        self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.spill, self.telemetry, self.reading_done)
         self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
         self.config_topic: Followed | None = None
         self.status_topic: Followed | None = None
@@ -79,6 +83,7 @@ class Door:
 
     def open(self) -> None:
         """Begin to read, to count and to look for the broker; call it in the loop. Does not block."""
+        self.spill.open()
         self._tasks = [asyncio.create_task(self._connect()), asyncio.create_task(self._tick())]
 
     async def close(self) -> None:
@@ -87,6 +92,7 @@ class Door:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._publish()
+        await self.spill.close(FLUSH_S)
         left = await self.producer.flush(FLUSH_S)
         if left:
             LOG.warning("%d records were not acknowledged before the ingress ended; their senders were not told that they were taken", left)
@@ -164,6 +170,7 @@ class Door:
             self.last_tick = self.clock.monotonic()
             self.producer.serve()
             self.status.tick()
+            self.definitions.look(LOOKS)
             if self.status_topic is not None and self.status_topic.ready:
                 if not self._restored:
                     self.tallies.restore(self.status, self.instance)

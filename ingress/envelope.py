@@ -8,7 +8,7 @@ import orjson
 from flows.core import ids, pointer, record
 from flows.core.clock import rfc3339
 from flows.core.resources import Dedupe, OrderingKey, WebhookFields
-from flows.wire.produce import Headers
+from flows.wire.entry import Headers
 
 CREDENTIALS: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"x-api-key"})
 MOST_KEY: Final = 1024

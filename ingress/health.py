@@ -2,6 +2,7 @@
 
 from typing import Any, Final, Literal, NamedTuple
 
+from flows.wire.spill import Spill
 from ingress.door import BEAT_S, TICK_S, Door
 from ingress.status import INGRESS, is_off
 from ingress.view import Followed
@@ -13,7 +14,7 @@ SEEN_S: Final = 60.0
 
 MOST_NAMED: Final = 20
 
-State = Literal["ok", "away", "starting", "quiet", "degraded", "paused"]
+State = Literal["ok", "away", "starting", "quiet", "degraded", "paused", "spilling", "draining", "full", "failing", "off"]
 
 
 class Part(NamedTuple):
@@ -30,7 +31,7 @@ def live(door: Door) -> bool:
 
 
 def ready(door: Door) -> bool:
-    """Tell whether a webhook would be taken now: the definitions are read, and the broker acknowledged something lately."""
+    """Tell whether a webhook would be taken now: the definitions are read, and the broker acknowledged something lately or the disk has room."""
     return all(part.state == "ok" for part in parts(door).values() if part.needed)
 
 
@@ -40,9 +41,14 @@ def parts(door: Door) -> dict[str, Part]:
     age = None if last is None else now - last
     broker: State = "starting" if age is None else "ok" if age < READY_S else "away"
     found = {
-        "broker": Part(broker, {"bootstrap_servers": door.settings.kafka_bootstrap_servers, "seconds_since_acknowledgement": _rounded(age)}, needed=True),
-        "definitions": _followed(door.config_topic, {"webhooks": len(door.definitions)}, needed=True),
+        "broker": Part(
+            broker,
+            {"bootstrap_servers": door.settings.kafka_bootstrap_servers, "seconds_since_acknowledgement": _rounded(age)},
+            needed=door.spill.closed_because is not None or (age is None and door.spill.state == "broker"),
+        ),
+        "definitions": _definitions(door),
         "status": _followed(door.status_topic, {}, needed=False),
+        "spill": _spill(door.spill),
     }
     for flow, seen in sorted(door.status.seen.items()):
         if flow != INGRESS:
@@ -70,6 +76,24 @@ def _troubled(door: Door) -> dict[str, str]:
         elif told.get("state", "closed") != "closed":
             found[endpoint_id] = told["state"]
     return found
+
+
+def _definitions(door: Door) -> Part:
+    part, unusable = _followed(door.config_topic, {"webhooks": len(door.definitions)}, needed=True), door.definitions.unusable
+    if not unusable or part.state != "ok":
+        return part
+    trouble = f"{unusable} endpoints answer 503: their record or their secrets cannot be read here, as with another INTEGRATION_SECRET_KEY; the log names them."
+    return Part("degraded", part.detail | {"unusable": unusable, "trouble": trouble}, needed=False)  # the others are served
+
+
+def _spill(spill: Spill) -> Part:
+    """Look at what is kept on the disk while the broker is away."""
+    why = spill.closed_because
+    closed: dict[str, State] = {"off": "off" if not spill.entries else "draining", "full": "full", "too_old": "full", "disk": "failing"}
+    way: State = "ok" if spill.state == "broker" else "spilling" if spill.state == "spilling" else "draining"
+    told = {"entries": spill.entries, "bytes": spill.size, "oldest_age_seconds": _rounded(spill.oldest_s), "way": spill.state, "drained": spill.drained}
+    trouble = {} if spill.trouble is None else {"trouble": spill.trouble}
+    return Part(way if why is None else closed[why], told | trouble, needed=why is not None and spill.state != "broker")
 
 
 def _followed(followed: Followed | None, detail: dict[str, Any], *, needed: bool) -> Part:

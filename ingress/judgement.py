@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from flows.core import ids, record
 from flows.core.errors import Gone, TooLarge, Unauthorized, Unavailable, XyraError
-from flows.wire.produce import Headers
+from flows.wire.entry import Headers
 from ingress.answers import Answer, accepted, of_challenge
 from ingress.envelope import attributes, http_header, identify
 from ingress.verification import Rejected, Request, Verified

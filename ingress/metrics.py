@@ -1,11 +1,12 @@
 """What `GET /metrics` shows: this process's counts, the flows' tallies from `xyra.status`, and the same as JSON in plain words."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import psutil
 
 from flows.core import signals
+from flows.wire.spill import State
 from flows.wire.telemetry import Reading
 from ingress.door import Door
 from ingress.intake import UNKNOWN
@@ -37,6 +38,16 @@ def flow_readings(door: Door) -> Iterable[Reading]:
         yield signals.FLOW_BURIED, {"flow": flow, "code": code}, n
 
 
+def spill_readings(door: Door) -> Iterable[Reading]:
+    """Give what is kept on the disk while the broker is away."""
+    for state in get_args(State):
+        yield signals.SPILL_STATE, {"state": state}, int(door.spill.state == state)
+    yield signals.SPILL_BYTES, {}, door.spill.size
+    yield signals.SPILL_ENTRIES, {}, door.spill.entries
+    yield signals.SPILL_OLDEST_SECONDS, {}, door.spill.oldest_s
+    yield signals.SPILL_DRAINED, {}, door.spill.drained
+
+
 def as_json(door: Door) -> dict[str, Any]:
     """Return the metrics and performance data in plain words, and every sample by its Prometheus name."""
     samples = door.telemetry.as_json()
@@ -57,6 +68,13 @@ def as_json(door: Door) -> dict[str, Any]:
             "unknown_endpoint": dict(door.status.resources[UNKNOWN].by_reason("rejected")) if UNKNOWN in door.status.resources else {},
         },
         "flows": _flows(door),
+        "spill": {
+            "state": door.spill.state,
+            "bytes": door.spill.size,
+            "entries": door.spill.entries,
+            "oldest_seconds": door.spill.oldest_s,
+            "drained": door.spill.drained,
+        },
         "broker": {"acknowledgement_seconds": _durations(samples, signals.BROKER_ACK_SECONDS.name, None)},
         "system": _system(),
         "samples": samples,

@@ -33,6 +33,7 @@ class Exchange:
         self.keep_alive = keep_alive
         self.response_complete = False
         self.disconnected = False
+        self.more_body = False
         self.message_event = self
 
     def set(self) -> None:
@@ -87,6 +88,17 @@ class DoorProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._at_work = cycle
         super()._start_asgi_task(cycle, app)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's answers nothing, and so hangs up on a sender that has said all it had to say
+        """Keep the connection for the answers to what has come whole; close it behind the last of them."""
+        last: RequestResponseCycle | None = self.cycle
+        if last is None or last.response_complete or last.more_body:
+            return False
+        last.keep_alive = False
+        return True
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: any stranger can ask for another protocol, and is answered in this one."""
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of a head that has not come whole, from the read after its first on; past the bound the connection ends."""
@@ -210,6 +222,10 @@ class DoorProtocol(HttpToolsProtocol):
             answer = problems.of_status(status, detail, {"connection": "close"})
             lines = [f"HTTP/1.1 {answer.status} ", *(f"\r\n{name}: {value}" for name, value in answer.headers), "\r\n\r\n"]
             self.transport.write("".join(lines).encode("latin-1") + answer.body)
+        elif not cycle.more_body:  # what came before was whole, and is answered; nothing behind it is read
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
         self.transport.close()
 
     def _stop_timer(self) -> None:

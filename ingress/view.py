@@ -75,6 +75,8 @@ class Definitions:
         self._raw: dict[str, bytes] = {}
         self._ids: list[str] = []
         self._ready: dict[str, Endpoint | Unavailable] = {}
+        self._unopened: set[str] = set()
+        self._unusable: set[str] = set()
         self.offset_text = b"0"
         """How far the topic was applied, as `x-config-offset` has it."""
 
@@ -88,6 +90,8 @@ class Definitions:
             insort(self._ids, identifier)
         self._raw[identifier] = value
         self._ready.pop(identifier, None)
+        self._unusable.discard(identifier)
+        self._unopened.add(identifier)
 
     def raw(self, endpoint_id: str) -> bytes | None:
         """Return a definition's record as it stands on the log."""
@@ -142,13 +146,29 @@ class Definitions:
             raise found
         return found
 
+    def look(self, most: int) -> None:
+        """Open the secrets of some endpoints that nobody has asked for yet, `most` at once, so that health knows of those that cannot be used."""
+        while self._unopened and most > 0:
+            endpoint_id, most = self._unopened.pop(), most - 1
+            if endpoint_id not in self._ready:
+                made = self._made(endpoint_id)
+                if isinstance(made, Unavailable):
+                    self._ready[endpoint_id] = made
+
+    @property
+    def unusable(self) -> int:
+        """How many endpoints cannot be used here: their record cannot be read, or their secrets were sealed with another key."""
+        return len(self._unusable)
+
     def _made(self, endpoint_id: str) -> Endpoint | Unavailable:
         """Compile an endpoint, or keep why that cannot be done: it is tried, and logged, once for each record of it on the log."""
+        self._unopened.discard(endpoint_id)
         try:
             stored = self.stored(endpoint_id)
             return self._compiled(endpoint_id, stored) if stored is not None else Unavailable(f"There is no endpoint {endpoint_id}.")
         except Unavailable as error:
             LOG.warning("%s", error)
+            self._unusable.add(endpoint_id)
             return error
 
     def _compiled(self, endpoint_id: str, stored: StoredWebhook) -> Endpoint:

@@ -1,8 +1,10 @@
 """Where the flows stand: committed offsets beside the ends of their source topics."""
 
+from collections.abc import Mapping
+from time import monotonic
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from deploy.flows import SOURCES, group
 from flows.core.errors import Unavailable
@@ -10,6 +12,8 @@ from flows.core.settings import Settings
 from flows.wire.kafka import client_config, partition_count
 
 TIMEOUT_S = 10.0
+BATCH = 500
+WAIT_S = 0.1
 
 
 class Position(NamedTuple):
@@ -38,15 +42,31 @@ def positions(settings: Settings, flow: str) -> list[Position]:
     count = partition_count(settings, topic)
     if count is None:
         return []
-    consumer = Consumer(client_config(settings, group_id=group(flow), enable_auto_commit=False, isolation_level="read_committed"))
+    config = client_config(settings, group_id=group(flow), enable_auto_commit=False, isolation_level="read_committed", enable_partition_eof=True)
+    consumer = Consumer(config)
     try:
         committed = consumer.committed([TopicPartition(topic, n) for n in range(count)], timeout=TIMEOUT_S)
         found = []
         for place in committed:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), timeout=TIMEOUT_S)
             found.append(Position(flow, place.partition, low, high, place.offset if place.offset >= 0 else low))
+        finished = _finished(consumer, topic, {place.partition: place.committed for place in found if place.lag})
     except KafkaException as error:
         raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not tell where the flow {flow} stands: {error.args[0].str()}.") from error
     finally:
         consumer.close()
-    return found
+    return [place._replace(end=place.committed) if place.partition in finished else place for place in found]
+
+
+def _finished(consumer: Consumer, topic: str, committed: Mapping[int, int]) -> set[int]:
+    """Return the partitions behind whose offset no record stands: the offsets there are are the ends of transactions, which nobody reads."""
+    consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in committed.items()])
+    left, finished, until = set(committed), set[int](), monotonic() + TIMEOUT_S
+    while left and monotonic() < until:
+        for message in consumer.consume(BATCH, WAIT_S):
+            error, partition = message.error(), message.partition() or 0
+            if partition in left and error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name for it
+                finished.add(partition)
+            if error is None or partition in finished:
+                left.discard(partition)
+    return finished

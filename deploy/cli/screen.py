@@ -27,7 +27,7 @@ def commands(settings: Settings) -> tuple[str, str, str]:
     """Return three commands for a shell in this directory: register a webhook, send a signed one, read its event."""
     url = base_url(settings)
     key = "$INTEGRATION_ADMIN_KEY" if settings.admin_key else f"$(cat {shlex.quote(shown(settings.data_dir / 'admin.key'))})"
-    definition = f'{{"endpoint_id":"demo","url":"https://api.example.com/webhooks/demo","secret":"{SECRET}","events":["payment.completed"]}}'
+    definition = f'{{"endpoint_id":"demo","secret":"{SECRET}","events":["payment.completed"]}}'
     json = "-H 'Content-Type: application/json'"
     register = f"curl -sS {url}/integration/webhooks/register -H \"X-API-Key: {key}\" {json} -d '{definition}'"
     signature = f'"X-Signature: sha256=$(printf %s "$BODY" | openssl dgst -sha256 -hmac {SECRET} -r | cut -d" " -f1)"'

@@ -84,9 +84,16 @@ def check(wanted: Iterable[Wanted]) -> None:
     """See that every port is free.
 
     Raises:
+        WrongSetting: two parts want the same one.
         Busy: one or more are not; the text names the part, the port, why it cannot be had and the setting.
 
     """
+    wanted = list(wanted)
+    taken: dict[int, Wanted] = {}
+    for w in wanted:
+        first = taken.setdefault(w.port, w)
+        if first is not w:
+            raise WrongSetting(f"{first.setting} and {w.setting} both lead to port {w.port}, for {first.part} and for {w.part}: set one of them to another.")
     busy = [why_not(w, error) for w in wanted if (error := _refusal(w.host, w.port)) is not None]
     if busy:
         raise Busy(". ".join(busy) + ".")

@@ -38,9 +38,7 @@ REDIRECTED: Final = Outcome(
 )  # fmt: skip
 REQUEST_TIMEOUT: Final = Outcome("request_timeout", "408", "retried", True, "The target did not get the whole request in its time.")
 CONFLICT: Final = Outcome("conflict", "409", "retried", False, "The target is busy with the same thing.")
-GONE: Final = Outcome(
-    "gone", "410", "deactivated", False, "The target wants nothing any more: deliveries of the endpoint are switched off. Enable them to go on."
-)
+GONE: Final = Outcome("gone", "410", "deactivated", False, "The target wants nothing any more: its deliveries are switched off. Enable them to go on.")
 TOO_EARLY: Final = Outcome("too_early", "425", "retried", False, "The target does not take this yet.")
 THROTTLED: Final = Outcome("throttled", "429", "retried", True, "The target takes no more for now. A lower `rate_per_second` avoids this.")
 REFUSED: Final = Outcome(

@@ -126,7 +126,7 @@ class WebhookFields(Model):
     @model_validator(mode="after")
     def _one_verification(self) -> "WebhookFields":
         if self.preset is not None and self.verification is not None:
-            msg = "give either preset or verification, not both"
+            msg = 'give either preset or verification, not both; to change a part of a preset, name it inside: {"verification": {"preset": ..., ...}}'
             raise ValueError(msg)
         return self
 

@@ -197,6 +197,17 @@ class Settings:
     secret_key: str = _setting(
         "", TEXT, "Key that secrets are sealed with, 32 bytes in base64. Empty: made once, kept in `secret.key` under the data directory.", secret=True
     )
+    spill: str = _setting(
+        "on",
+        _choice("on", "off"),
+        "While Kafka is away, webhooks are kept on this machine's disk and answered with 202; `off`: with 503. What is kept is written to Kafka either way.",
+    )
+    spill_max_bytes: int = _setting(
+        str(512 * MIB), _bytes(MIB, 1 << 50), "Bytes that one ingress keeps on the disk while Kafka is away; a webhook that would exceed it gets a 503."
+    )
+    spill_max_age_seconds: int = _setting(
+        "86400", _whole(1, 31_536_000), "How old the oldest webhook on the disk may be for more to be kept; then they get a 503. Nothing is thrown away."
+    )
     workers: int = _setting("1", _whole(1, 64), "Worker processes that `xyra up` starts for each flow.")
     worker_port: int = _setting("9100", PORT, "First port for the workers' own `/metrics` and `/health`; each slot takes the next one.")
     batch_records: int = _setting("25000", _whole(1, 100_000), "Most records a worker takes in one transaction.")

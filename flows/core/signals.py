@@ -19,10 +19,22 @@ class Signal:
 
 HTTP_REQUESTS: Final = Signal("xyra_http_requests_total", "counter", "Requests answered by the ingress.", ("route", "method", "status"))
 HTTP_SECONDS: Final = Signal("xyra_http_request_seconds", "histogram", "From a request's first byte to its answer.", ("route",), SECONDS_FAST)
-WEBHOOKS_ACCEPTED: Final = Signal("xyra_webhooks_accepted_total", "counter", "Webhooks acknowledged by the broker and answered with 202.")
+WEBHOOKS_ACCEPTED: Final = Signal(
+    "xyra_webhooks_accepted_total", "counter", "Webhooks that the broker has acknowledged, or the spill log has on disk, and that were answered with 202."
+)
 WEBHOOKS_REJECTED: Final = Signal("xyra_webhooks_rejected_total", "counter", "Webhooks turned away at the door.", ("reason",))
 WEBHOOK_BYTES: Final = Signal("xyra_webhook_bytes_total", "counter", "Bytes of accepted webhook bodies.")
 BROKER_ACK_SECONDS: Final = Signal("xyra_broker_ack_seconds", "histogram", "From produce to the broker's acknowledgement.", (), SECONDS_FAST)
+SPILL_STATE: Final = Signal(
+    "xyra_spill_state",
+    "gauge",
+    "1 for where webhooks go: `broker`, `spilling` (Kafka is away), `draining` (it is back, and what was kept goes first).",
+    ("state",),
+)
+SPILL_BYTES: Final = Signal("xyra_spill_bytes", "gauge", "Bytes of the spill log on this machine's disk.")
+SPILL_ENTRIES: Final = Signal("xyra_spill_entries", "gauge", "Webhooks in it that are not on the topic yet.")
+SPILL_OLDEST_SECONDS: Final = Signal("xyra_spill_oldest_seconds", "gauge", "How long ago the oldest of them was accepted; 0 while there is none.")
+SPILL_DRAINED: Final = Signal("xyra_spill_drained_total", "counter", "Webhooks written from the spill log to the topic.")
 
 FLOW_RECORDS: Final = Signal(
     "xyra_flow_records_total", "counter", "Records a flow has decided on, by what became of them; the ledger's terms.", ("flow", "partition", "outcome")

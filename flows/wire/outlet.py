@@ -1,6 +1,5 @@
 """The way out: one transactional producer. Every write of a worker goes through one of its transactions, or does not happen."""
 
-import faulthandler
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, NoReturn
@@ -13,6 +12,7 @@ from flows.core.settings import Settings
 from flows.core.topics import KEPT_BYTES, MIB
 from flows.wire.inlet import FENCED
 from flows.wire.kafka import PARTITIONER, client_config
+from flows.wire.watchdog import Watchdog
 
 TRANSACTION_MS: Final = 30_000
 """A transaction that is open for longer is aborted by the broker; readers wait no longer than this for a worker that died and is not started again."""
@@ -22,7 +22,8 @@ RETRY_MOST_MS: Final = 200
 """A broker still closing the last transaction turns the next one away for milliseconds; the client's own 100 ms would be most of a record's way."""
 QUEUE_KIB: Final = 192 * 1024
 FULL_WAIT_S: Final = 0.05
-STDERR: Final = 2
+OFFSETS_S: Final = 8.0
+"""How long the broker may take over the offsets: a broker that was killed is back in four seconds, and the client most often does not notice."""
 ANSWER_S: Final = 20.0
 """How long the broker may take to answer a commit."""
 INIT_S: Final = 30.0
@@ -58,6 +59,11 @@ class Outlet:
             )
         )
         self._positions: dict[int, int] = {}
+        self._watchdog = Watchdog(
+            OFFSETS_S,
+            f"Kafka at {self._servers} went away in the middle of a transaction, and the client does not come back from it. "
+            "Nothing of it is committed; the worker that is started in its stead goes on behind the last batch.",
+        )
 
     def take_over(self, enough: Callable[[], bool]) -> None:
         """Abort what a predecessor of this slot left open, and shut it out; blocks for up to 30 s, or until `enough`.
@@ -147,13 +153,11 @@ class Outlet:
         places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         # Where the broker went away and came back, the client may wait here for ever, whatever time-out it is given (librdkafka issues 5456, 5511).
         # Nothing is committed yet, so ending the process is safe; the one that is started in its stead goes on at once.
-        faulthandler.dump_traceback_later(ANSWER_S, exit=True, file=STDERR)
         try:
-            self._producer.send_offsets_to_transaction(places, membership, ANSWER_S)
+            with self._watchdog:
+                self._producer.send_offsets_to_transaction(places, membership, OFFSETS_S)
         except KafkaException as error:
             self._fail(error)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
         try:
             self._producer.commit_transaction(ANSWER_S)
         except KafkaException as error:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import chart, egress, engine, latency, restore, stack, stops, web
+from tests.bench import chart, deliveries, egress, engine, latency, restore, spill, stack, stops, web
 from tests.bench.place import HOME, Place, place
 from tests.bench.results import RESULTS, Result
 
@@ -23,10 +23,13 @@ MEASURES: Final[dict[str, Callable[[Place], Iterator[Result]]]] = {
     "latency": latency.engine,
     "webhook": web.webhook,
     "path": web.whole_path,
+    "spill": spill.spill,
     "stops": stops.stops,
     "restore": restore.restore,
     "stack": stack.stack,
     "egress": egress.egress,
+    "deliveries": deliveries.deliveries,
+    "timers": deliveries.timers,
 }
 
 

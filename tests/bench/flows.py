@@ -1,4 +1,4 @@
-"""The two small flows that are measured: `python -m tests.bench.flows stateless|count --topic TOPIC --slot N`."""
+"""The two small flows that are measured: `python -m tests.bench.flows stateless|count|timers --topic TOPIC --slot N`."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
 
+from flows.core.record import Output
 from flows.core.settings import load
 from flows.core.topics import EVENTS, Topic
 from flows.engine import Batch, Flow, Runtime
@@ -56,6 +57,22 @@ def count(name: str, topic: str) -> Flow:
     return Flow(name=name, topic=source(topic), build=_one_step("count", add))
 
 
+def timers(name: str, topic: str) -> Flow:
+    """Set timers as a record says, `[due, how many]`, and answer with 0; write each one's due time when it fires."""
+    target = f"{topic}.out"
+
+    def work(batch: Batch) -> None:
+        for timer in batch.due:
+            batch.publish(Output(target, None, b"%d" % timer.due_ms))
+        for record in batch.records:
+            due_ms, many = orjson.loads(record.value or b"[0,0]")
+            for n in range(many):
+                batch.timers(record.partition).set(b"%d/%d" % (record.offset, n), due_ms)
+            batch.emit(record, Output(target, None, b"0"))
+
+    return Flow(name=name, topic=source(topic), build=_one_step("timers", work))
+
+
 def _one_step(name: str, work: Callable[[Batch], None]) -> Callable[[Runtime], Dataflow]:
     def build(runtime: Runtime) -> Dataflow:
         flow = Dataflow("bench")
@@ -66,7 +83,7 @@ def _one_step(name: str, work: Callable[[Batch], None]) -> Callable[[Runtime], D
     return build
 
 
-FLOWS: Final[Mapping[str, Callable[[str, str], Flow]]] = {"stateless": stateless, "count": count}
+FLOWS: Final[Mapping[str, Callable[[str, str], Flow]]] = {"stateless": stateless, "count": count, "timers": timers}
 
 
 def main() -> int:

@@ -22,10 +22,16 @@ class Place:
     """Kept between runs."""
     data: Path
     """This run's own; deleted at its end."""
-    bootstrap: str
+    kafka: broker.RunningBroker
+    """Its broker, which may be killed and started again."""
     quick: bool
     """Fewer and shorter runs, to see that everything works; says little about the figures."""
     say: Callable[[str], None]
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients are given."""
+        return self.kafka.bootstrap
 
     def rounds(self, full: int = 3) -> int:
         """How often a contest is repeated."""
@@ -63,4 +69,4 @@ def place(*, quick: bool, say: Callable[[str], None]) -> Iterator[Place]:
     """Set everything up, and take it down again whatever happens."""
     say("Starting Kafka")
     with directory() as data, broker.running(data / "kafka", os.environ) as kafka:
-        yield Place(HOME.absolute(), data, kafka.bootstrap, quick, say)
+        yield Place(HOME.absolute(), data, kafka, quick, say)

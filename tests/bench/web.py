@@ -71,10 +71,10 @@ def padded(fields: dict[str, Any]) -> bytes:
 
 
 @contextlib.contextmanager
-def ingress(place: Place, name: str) -> Iterator[Server]:
-    """Run the ingress with one endpoint registered."""
+def ingress(place: Place, name: str, **more: str) -> Iterator[Server]:
+    """Run the ingress with one endpoint registered; `more` is put into its environment."""
     port = free_port()
-    env = place.env(name, INTEGRATION_HTTP_PORT=str(port), INTEGRATION_ADMIN_KEY=ADMIN_KEY)
+    env = place.env(name, INTEGRATION_HTTP_PORT=str(port), INTEGRATION_ADMIN_KEY=ADMIN_KEY, **more)
     ensure_topics(load(env), all_topics())  # as `xyra up` does before it starts anything
     log = place.data / f"{name}.log"
     with running([sys.executable, "-m", "ingress"], log, env) as process:

@@ -13,6 +13,7 @@ from connectors.testing import ManualClock
 from flows.core.clock import SystemClock
 from flows.core.delivery import new_secret
 from flows.engine.runtime import Engine
+from tests.kit.certificates import Authority
 from tests.kit.courier import Courier, courier
 from tests.kit.engine import balanced
 from tests.kit.targets import OK, Request, Talk, Target, answers, answers_once, drips, floods, hangs, read_request, swallows_all
@@ -141,6 +142,17 @@ def test_a_bad_target_has_a_clear_end(made: Courier, name: str, talk: Talk, code
     assert code in (letter.header("x-dlq-reasons") or "")
     assert letter.header("x-dlq-code") == (code if tries == 1 else "attempts_spent")
     assert balanced(made.bench.tallies())
+
+
+def test_an_expired_certificate_is_no_target(made: Courier, tmp_path: Path, name: str) -> None:
+    authority = Authority(tmp_path)
+    target = made.beside.target(answers(OK), tls=authority.context("127.0.0.1", begin=-3, end=-1))
+    made.define(name, target.url.replace("http:", "https:"), retry_config={"max_attempts": 2, "retry_delays": [0]})
+    made.send(name, b"1")
+    made.run()
+    assert [entry["outcome"] for entry in made.attempts(name)] == ["tls_failed"] * 2
+    assert target.requests == []
+    assert "certificate" in (made.letters(name)[0].header("x-dlq-reasons") or "")
 
 
 def test_a_target_that_says_when_is_asked_then(made: Courier, clock: ManualClock, name: str) -> None:

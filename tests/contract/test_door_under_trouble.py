@@ -16,7 +16,9 @@ MANY = 3
 def tight(own_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDoor]:
     """An ingress with little patience and little room, on a broker that may die."""
     home = tmp_path_factory.mktemp("tight")
-    with running_door(settings_for(own_broker.bootstrap, home), home / "log", webhook_ack_timeout_ms="1500", webhook_max_in_flight=str(MANY)) as running:
+    with running_door(
+        settings_for(own_broker.bootstrap, home), home / "log", webhook_ack_timeout_ms="1500", webhook_max_in_flight=str(MANY), spill="off"
+    ) as running:
         yield running
 
 
@@ -55,6 +57,40 @@ def test_a_broker_that_dies_and_comes_back(tight: RunningDoor, own_broker: Runni
     until(tight.is_ready)
     tight.register()
     assert "Traceback" not in tight.log.read_text()
+
+
+def test_senders_are_told_to_come_back_when_it_stops_while_the_broker_is_away(own_broker: RunningBroker, tmp_path: Path) -> None:
+    with running_door(settings_for(own_broker.bootstrap, tmp_path), tmp_path / "log") as door:
+        name = door.register()
+        head, rest = head_of_unfinished(name)
+        own_broker.kill()
+        try:
+            lines = [door.connect() for _ in range(3)]
+            for line in lines[:2]:  # one that comes in two pieces, and one that comes whole
+                line.sendall(head)
+            until(lambda: door.in_flight() == 2)
+            lines[0].sendall(rest)
+            lines[2].sendall(head + rest)
+            until(lambda: door.in_flight() == 3)
+            assert door.stop() == 0
+            for line in lines:
+                assert line.recv(4000).startswith(b"HTTP/1.1 503 ")
+                line.close()
+        finally:
+            own_broker.start()
+    assert "Traceback" not in door.log.read_text()
+
+
+def test_endpoints_sealed_with_another_key_show_in_health(own_broker: RunningBroker, tmp_path: Path) -> None:
+    settings = settings_for(own_broker.bootstrap, tmp_path)
+    with running_door(settings, tmp_path / "log") as door:
+        door.register()
+    with running_door(settings, tmp_path / "log", secret_key="YW5vdGhlci1zZWNyZXQta2V5LW9mLTMyLWJ5dGVzLS0=") as door:
+        until(lambda: door.stranger.get("/health").json()["parts"]["definitions"]["status"] == "degraded")
+        found = door.stranger.get("/health").json()
+        assert found["status"] == "degraded"
+        assert "INTEGRATION_SECRET_KEY" in found["parts"]["definitions"]["trouble"]
+        assert door.is_ready(), "the others are served"
 
 
 def test_a_partition_count_that_does_not_fit_ends_the_process_with_what_to_set(tight: RunningDoor, tmp_path: Path) -> None:

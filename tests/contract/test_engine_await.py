@@ -141,6 +141,26 @@ def test_thousands_hang_on_one_thread_and_are_cancelled_within_two_seconds(kafka
     assert cancelled == [BURST]
 
 
+def test_a_retry_is_one_transaction_more(kafka: str, tmp_path: Path) -> None:
+    def commits(retries: int) -> int:
+        made = bench(kafka, tmp_path / str(retries))
+        tries, commits, last = [0], [0], [0]
+
+        def step(_: Record, batch: Batch) -> Verdict | None:
+            tries[0] += 1
+            return Retry(batch.now_ms, AWAY) if tries[0] <= retries else None
+
+        def count(done: int) -> None:
+            commits[0] += done == 3 and tries[0] != last[0]  # those that only tell tallies do not count
+            last[0] = tries[0] if done == 5 else last[0]
+
+        made.send((b"k", b"v"))
+        made.run(made.flow(each(step)), after=count, until=lambda engine: through_all(made, engine))
+        return commits[0]
+
+    assert commits(5) - commits(0) == 5
+
+
 @pytest.mark.parametrize("step", [1, 2, 3, 4])
 def test_a_crash_over_a_result_repeats_the_call_and_not_what_it_leads_to(kafka: str, tmp_path: Path, step: int) -> None:
     made = bench(kafka, tmp_path)

@@ -107,6 +107,22 @@ def test_requests_in_one_segment_are_answered_in_their_order(door: RunningDoor, 
     assert re.findall(rb"HTTP/1\.1 (\d{3}) ", found) == [b"202", b"401", b"200", b"202", b"202"]
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_sender_that_has_said_all_hears_every_answer(door: RunningDoor, endpoint: str, count: int) -> None:
+    found = door.raw(request(endpoint) * count, end=True)
+    assert re.findall(rb"HTTP/1\.1 (\d{3}) ", found) == [b"202"] * count
+
+
+def test_what_was_whole_is_answered_though_nonsense_follows(door: RunningDoor, endpoint: str) -> None:
+    assert door.raw(request(endpoint) + b"\x00\x01nonsense\r\n\r\n").startswith(b"HTTP/1.1 202 ")
+
+
+def test_probes_may_ask_for_the_head_alone(door: RunningDoor) -> None:
+    for path in ("/health", "/health/live", "/v1/health/ready", "/metrics"):
+        answer = door.stranger.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_the_ways_alternate_on_a_connection(line: socket.socket, endpoint: str) -> None:
     asked = request(endpoint)
     for cut in (0, 40, 0, len(asked) - 3, 0):

@@ -17,6 +17,7 @@ ROUTE = "/integration/webhooks"
 
 
 def test_health_names_every_part(door: RunningDoor) -> None:
+    until(lambda: door.stranger.get("/health").json()["status"] == "ok", why=lambda: door.stranger.get("/health").text)
     health = door.stranger.get("/health").json()
     assert (health["status"], health["live"], health["ready"]) == ("ok", True, True)
     assert {"broker", "definitions", "status"} <= set(health["parts"])

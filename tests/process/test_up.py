@@ -20,6 +20,7 @@ from tests.kit.stack import Stack
 
 pytestmark = pytest.mark.timeout(240)
 IDLE_LIMIT = 1024**3
+WORKERS = ("worker-webhooks-0", "worker-deliveries-0", "worker-replay-0")
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,9 @@ def test_the_first_start_shows_a_key_once_and_commands_that_work(stack: Stack) -
 def test_status_tells_every_process_and_an_idle_stack_is_small(stack: Stack) -> None:
     found = stack.status()
     assert found["state"] == "ready"
-    assert {process["name"] for process in found["processes"]} == {"supervisor", "kafka", "valkey", "ingress", "worker-webhooks-0"}
+    assert {process["name"] for process in found["processes"]} == {"supervisor", "kafka", "valkey", "ingress", *WORKERS}
     assert 0 < found["memory_bytes"] < IDLE_LIMIT
-    assert [flow["lag"] for flow in found["flows"]] == [0]
+    assert [flow["lag"] for flow in found["flows"]] == [0] * len(WORKERS)
     assert "payment" not in stack.xyra("status").stdout
 
 
@@ -102,7 +103,7 @@ def test_after_all_that_a_webhook_still_becomes_one_event(stack: Stack) -> None:
 def test_ctrl_c_leaves_nothing(stack: Stack) -> None:
     assert stack.interrupt() == 0
     order = [line.split("Stopping ")[1] for line in stack.printed().splitlines() if "Stopping " in line]
-    assert order == ["ingress", "worker-webhooks-0", "kafka, valkey"]
+    assert order == ["ingress", ", ".join(WORKERS), "kafka, valkey"]
     nothing_is_left(stack)
     assert stack.xyra("status").returncode == 1
 

@@ -42,7 +42,16 @@ def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: st
         ({"retry_config": {"retry_delays": [-1]}}, [("/retry_config/retry_delays/0", "too_small", "give at least 0")]),
         ({"delivery": {"order": "fifo"}}, [("/delivery/order", "not_one_of", "give 'none' or 'key'")]),
         ({"filter": ""}, [("/filter", "too_short", "give at least 1 character(s)")]),
-        ({"preset": "a", "verification": {}}, [("", "value_error", "give either preset or verification, not both")]),
+        (
+            {"preset": "a", "verification": {}},
+            [
+                (
+                    "",
+                    "value_error",
+                    'give either preset or verification, not both; to change a part of a preset, name it inside: {"verification": {"preset": ..., ...}}',
+                )
+            ],
+        ),
     ],
 )
 def test_a_wrong_field_is_told_in_our_words(app: FastAPI, given: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:

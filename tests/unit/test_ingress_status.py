@@ -24,6 +24,18 @@ def test_tallies_add_up_over_partitions_and_later_ones_replace_earlier() -> None
     assert view.flows["webhooks", "0"].totals["in"] == 7
 
 
+def test_what_is_counted_of_deliveries_is_kept_apart() -> None:
+    view = StatusView(ManualClock())
+    told(view, "tally/webhooks/0/shop", **{"in": 5, "out": 5})
+    told(view, "tally/deliveries/3/shop", **{"in": 5, "out": 2, "waiting": 3})
+    assert view.resources["shop"].totals["out"] == 5
+    assert (view.deliveries["shop"].totals["out"], view.deliveries["shop"].totals["waiting"]) == (2, 3)
+    assert view.flows["deliveries", "3"].totals["in"] == 5
+    told(view, "breaker/deliveries/3/shop", state="open", off=None)
+    told(view, "breaker/other/3/shop", state="closed")
+    assert view.breakers == {"shop": {"state": "open", "off": None}}
+
+
 @pytest.mark.parametrize("value", [b"", b"no json", b"[]", b'{"in": "x"}', b'{"dropped": {"a": []}}', b"7", b"null"])
 def test_what_cannot_be_read_changes_nothing(value: bytes) -> None:
     view = StatusView(ManualClock())

@@ -54,6 +54,17 @@ def test_a_busy_port_is_named_with_its_holder_and_its_setting() -> None:
     ports.check([ports.Wanted("127.0.0.1", port, "Kafka", "INTEGRATION_LOCAL_KAFKA_PORT")])
 
 
+def test_two_parts_that_want_one_port_are_told_which_settings_meet() -> None:
+    kafka, door = (
+        ports.Wanted("127.0.0.1", 9093, "Kafka's controller", "INTEGRATION_LOCAL_KAFKA_PORT"),
+        ports.Wanted("127.0.0.1", 9093, "it", "INTEGRATION_HTTP_PORT"),
+    )
+    with pytest.raises(
+        WrongSetting, match=r"^INTEGRATION_LOCAL_KAFKA_PORT and INTEGRATION_HTTP_PORT both lead to port 9093, for Kafka's controller and for it"
+    ):
+        ports.check([kafka, door])
+
+
 def test_a_port_that_only_root_may_have_is_not_called_held() -> None:
     sentence = ports.why_not(ports.Wanted("127.0.0.1", 80, "the ingress", "INTEGRATION_HTTP_PORT"), PermissionError(errno.EACCES, "Permission denied"))
     assert sentence == "Port 80 for the ingress is one that only root may listen on: set INTEGRATION_HTTP_PORT to one from 1024 up"

@@ -85,6 +85,39 @@ def test_no_body_is_too_strange(line: Line, body: bytes | None) -> None:
     line.run([line.message(body, endpoint="strict", ce_type="x")])
 
 
+class TestDeliveries:
+    def sent(self, line: Line, body: Any, **definition: Any) -> list[Any]:
+        line.define({"endpoint_id": "shop", **definition})
+        batch = line.run([line.message(body, ce_id="e-1", content_type="text/x", x_config_offset="7")])
+        return [sent.output for sent in emitted(batch)]
+
+    def test_without_a_url_nothing_goes_out(self, line: Line) -> None:
+        assert [output.topic for output in self.sent(line, b"{}")] == ["xyra.events"]
+
+    def test_an_event_goes_out_beside_its_topic_as_it_came_in(self, line: Line) -> None:
+        body = b'{ "a": 1.0, "a": 2 }'
+        event, delivery = self.sent(line, body, url="https://example.com/", transform={"mapping": {"/b": "/a"}}, target_topic="mine")
+        assert (event.topic, event.key, event.value) == ("mine", b"key", b'{"b":2}')
+        assert (delivery.topic, delivery.key, delivery.value) == ("xyra.deliveries", b"shop", body)
+        found = dict(delivery.headers)
+        assert {name: found[name] for name in ("ce_id", "x-key", "x-config-offset", "content-type")} == {
+            "ce_id": b"e-1",
+            "x-key": b"key",
+            "x-config-offset": b"7",
+            "content-type": b"text/x",
+        }
+        assert dict(event.headers)["content-type"] == b"application/json"
+
+    def test_a_transformed_event_goes_out_where_the_definition_says_so(self, line: Line) -> None:
+        wanted = {"url": "https://example.com/", "transform": {"mapping": {"/b": "/a"}}, "delivery": {"payload": "transformed"}}
+        _, delivery = self.sent(line, b'{"a": 2}', **wanted)
+        assert delivery.value == b'{"b":2}'
+        assert dict(delivery.headers)["content-type"] == b"application/json"
+
+    def test_what_does_not_become_an_event_does_not_go_out(self, line: Line) -> None:
+        assert self.sent(line, b'{"a": 1}', url="https://example.com/", filter="body.a > 1") == []
+
+
 class TestEvents:
     def outcome(self, line: Line, events: list[str], body: Any, **fields: str) -> list[str]:
         line.define({"endpoint_id": "shop", "events": events})

@@ -1,0 +1,137 @@
+"""Moves what waits on this machine's disk to its topics: each entry once, whenever the process dies."""
+
+from typing import Final
+
+import orjson
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from flows.core import topics
+from flows.core.errors import Unavailable
+from flows.core.settings import Settings
+from flows.wire.compacted import CompactedTopic
+from flows.wire.entry import Entry
+from flows.wire.kafka import PARTITIONER, client_config
+from flows.wire.spool import Place, Spool
+
+TRANSACTION_MS: Final = 10_000
+"""Readers wait no longer than this for the transaction of a process that died and is not started again."""
+MOST_ENTRIES: Final = 5000
+MOST_BYTES: Final = 4 << 20
+"""A transaction's worth: its commit is then a tenth of its time."""
+QUEUE_KIB: Final = 192 * 1024
+FULL_WAIT_S: Final = 0.05
+ANSWER_S: Final = 20.0
+
+
+class Drain:
+    """Writes a spool's entries in transactions, each with the place the spool was drained to. One thread.
+
+    The place is a record of its own on `xyra.status`, under `spill/<instance>`, in the same transaction as the entries before it. A
+    crash between the commit and the deletion here repeats nothing: whoever opens the spool next reads the place from the log first.
+    """
+
+    def __init__(self, settings: Settings, instance: str, spool: Spool) -> None:
+        """Touch nothing yet; `instance` is the name that belongs to the spool's folder, and has the transactions."""
+        self._settings, self._instance, self._spool = settings, instance, spool
+        self._key = f"spill/{instance}"
+        self._producer: Producer | None = None
+        self._begun = False
+        self._sure = False
+        """Whether the spool's place is that of the log: not before it was read, nor after a commit that was not answered."""
+
+    def take_over(self, timeout_s: float) -> None:
+        """Shut out and end what an earlier process, or an earlier attempt, left open, and go on where the log says; blocks for some `timeout_s` seconds.
+
+        Raises:
+            Unavailable: the broker is away; it may be called again.
+            OSError: the disk fails.
+
+        """
+        if not self._begun:
+            try:
+                self._client().init_transactions(timeout_s)
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if not reason.retriable() and reason.code() != KafkaError._TIMED_OUT:  # noqa: SLF001  the client's public name for it
+                    self.close()
+                raise self._away(reason) from error
+            self._begun = True
+        if not self._sure:
+            place = self._place(timeout_s)
+            if place is not None:
+                self._spool.skip(place)
+            self._sure = True
+
+    def _client(self) -> Producer:
+        if self._producer is None:
+            config = client_config(
+                self._settings,
+                transactional_id=f"xyra-spill-{self._instance}",
+                transaction_timeout_ms=TRANSACTION_MS,
+                linger_ms=2,
+                compression_type="lz4",
+                partitioner=PARTITIONER,  # as the door's own: equal keys meet
+                message_max_bytes=topics.KEPT_BYTES,
+                queue_buffering_max_kbytes=QUEUE_KIB,
+            )
+            self._producer = Producer(config)
+        return self._producer
+
+    def _place(self, timeout_s: float) -> Place | None:
+        """Read how far the log says that the spool was drained; None where it says nothing."""
+        found: list[bytes | None] = [None]
+
+        def apply(key: str, value: bytes | None, _offset: int) -> None:
+            if key == self._key:
+                found[0] = value
+
+        status = CompactedTopic(self._settings, topics.STATUS.name, apply)
+        try:
+            status.catch_up(timeout_s)
+        finally:
+            status.close()
+        told = None if found[0] is None else orjson.loads(found[0])
+        return None if told is None else Place(told["segment"], told["offset"])
+
+    def move(self, entries: list[Entry], place: Place) -> None:
+        """Write entries that the spool gave, after `take_over`, with the place behind them, and have the spool let go of them; blocks until that is committed.
+
+        Raises:
+            Unavailable: it is not known whether they are there; `take_over` finds out.
+            OSError: the disk fails; they are there.
+
+        """
+        producer, told = self._client(), orjson.dumps({"segment": place.segment, "offset": place.offset})
+        self._sure = False
+        try:
+            producer.begin_transaction()
+            for entry in entries:
+                _produce(producer, entry)
+            _produce(producer, Entry(0, topics.STATUS.name, self._key.encode(), told, []))
+            producer.commit_transaction(ANSWER_S)
+        except KafkaException as error:
+            self.close()
+            raise self._away(error.args[0]) from error
+        self._sure = True
+        self._spool.drop(place, len(entries))
+
+    def _away(self, reason: KafkaError) -> Unavailable:
+        return Unavailable(f"What waits in {self._spool.folder} cannot be written to Kafka at {self._settings.kafka_bootstrap_servers}: {reason.str()}.")
+
+    def close(self) -> None:
+        """Let go of the client; what it had not committed counts for nothing. Blocks for less than a second."""
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer.poll(0)
+            self._producer = None
+            self._begun = False
+
+
+def _produce(producer: Producer, entry: Entry) -> None:
+    while True:
+        try:
+            producer.produce(entry.topic, entry.value, entry.key, headers=entry.headers, timestamp=entry.accepted_ms)
+        except BufferError:
+            producer.poll(FULL_WAIT_S)
+        else:
+            return

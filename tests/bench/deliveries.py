@@ -1,0 +1,188 @@
+"""Deliveries to many targets at once, and timers: how many go out in a second, how late a timer is, what a million of them take."""
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, cast
+
+from confluent_kafka import Consumer, Producer
+
+from deploy.cli import ledger
+from deploy.local.ports import free_port
+from flows.core import delivery, topics
+from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, delivery_context
+from flows.core.settings import Settings, load
+from flows.wire.kafka import PARTITIONER, ensure_topics
+from flows.wire.vault import Vault
+from tests.bench.place import Place
+from tests.bench.processes import check, running, usage
+from tests.bench.results import Figure, Result, Series, percentile
+from tests.bench.topics import PARTITIONS, make, wait_until
+
+TARGETS: Final = 100
+EVENTS: Final = 40_000
+BODY: Final = json.dumps({"type": "bench", "filler": "x" * 980}).encode()
+OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+FROM, TO = 0.10, 0.95
+LIMIT_S: Final = 55.0
+
+PENDING: Final = 1_000_000
+DUE_PER_S: Final = 2000
+DUE_S: Final = 15
+EACH: Final = 500
+"""Timers that one record sets."""
+
+DELIVERIES: Final = Figure("deliveries", f"signed deliveries of 1 KB to {TARGETS} targets, attempts journaled, one worker", "deliveries/s", 1000, "at least")
+LATENESS: Final = Figure("timers-lateness", f"timers, {DUE_PER_S:,} due a second, 1,000,000 more pending: how late, p99", "ms", 150, "at most")
+MEMORY: Final = Figure("timers-memory", "memory of a worker with 1,000,000 timers pending, more than with none", "MiB", 64, "at most")
+
+
+class _Target(asyncio.Protocol):
+    """Answers each request; all are of one length behind their head."""
+
+    count = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport, self._text = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self._text += data
+        if self._text.endswith(BODY):
+            self._text = b""
+            _Target.count += 1
+            cast("asyncio.Transport", self._transport).write(OK)
+
+
+@contextmanager
+def _targets() -> Iterator[list[int]]:
+    """Run the targets, each on a port of its own, in one thread."""
+    loop = asyncio.new_event_loop()
+    servers = [loop.run_until_complete(loop.create_server(_Target, "127.0.0.1", 0)) for _ in range(TARGETS)]
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield [server.sockets[0].getsockname()[1] for server in servers]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        for server in servers:
+            server.close()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+def deliveries(place: Place) -> Iterator[Result]:
+    """Deliver events that lie ready, and count what the targets get."""
+    env = place.env("deliveries", INTEGRATION_EGRESS_ALLOW="127.0.0.0/8", INTEGRATION_KAFKA_PARTITIONS=str(PARTITIONS))
+    settings = load(env)
+    ensure_topics(settings, topics.TOPICS)
+    rates, cost, total = [], [], 0
+    with _targets() as ports:
+        _define(settings, ports)
+        for number in range(place.rounds()):
+            place.say(f"deliveries, round {number + 1}")
+            _fill(settings, EVENTS)
+            total += EVENTS
+            log, base, low = place.data / "deliveries.log", _Target.count, None
+            command = [sys.executable, "-m", "deploy.cli.main", "worker", "deliveries", "--slot", "0", "--port", str(free_port())]
+            with running(command, log, env) as process:
+                deadline = time.monotonic() + LIMIT_S
+                while time.monotonic() < deadline:
+                    done, now, used = _Target.count - base, time.monotonic(), usage(process).cpu_s
+                    if low is None and done >= FROM * EVENTS:
+                        low = done, now, used
+                    if low is not None and done >= TO * EVENTS:
+                        rates.append((done - low[0]) / (now - low[1]))
+                        cost.append(1e6 * (used - low[2]) / (done - low[0]))
+                        break
+                    check(process, log)
+                    time.sleep(0.05)
+                wait_until(lambda total=total: _out(settings) >= total, LIMIT_S, "the last commits", every_s=0.5)  # type: ignore[misc]  # the default binds it
+    yield Result(DELIVERIES, Series(tuple(rates)), None, (("cpu_us_per_delivery", round(sum(cost) / len(cost))),))
+
+
+def _define(settings: Settings, ports: list[int]) -> None:
+    vault, producer = Vault.load(settings), Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    for n, port in enumerate(ports):
+        name = f"bench{n}"
+        secret = StoredSecret(secret_id="s", sealed=vault.seal(delivery.new_secret(), delivery_context(name, "s")), created_at_ms=0)
+        definition = WebhookDefinition.model_validate({"endpoint_id": name, "url": f"http://127.0.0.1:{port}/hook"})
+        stored = StoredWebhook(definition=definition, secrets=(), delivery_secrets=(secret,), created_at_ms=0, updated_at_ms=0)
+        producer.produce(topics.CONFIG.name, stored.model_dump_json(by_alias=True, exclude_none=True).encode(), f"webhook/{name}".encode())
+    producer.flush(20)
+
+
+def _fill(settings: Settings, events: int) -> None:
+    producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "partitioner": PARTITIONER, "linger.ms": 50})
+    stamp = time.time_ns()
+    for n in range(events):
+        name = f"bench{n % TARGETS}"
+        headers: dict[str, str | bytes | None] = {"ce_id": f"{stamp}-{n}", "ce_source": f"/webhooks/{name}", "ce_type": "bench"}
+        producer.produce(topics.DELIVERIES.name, BODY, name.encode(), headers=headers)
+        if n % 1000 == 0:
+            producer.poll(0)
+    producer.flush(30)
+
+
+def _out(settings: Settings) -> int:
+    return sum(row.out for row in ledger.read(settings, scan=False) if row.flow == "deliveries")
+
+
+def timers(place: Place) -> Iterator[Result]:
+    """Set a million timers far ahead, then some that come due, and see how late they are."""
+    topic, pending = "bench.timers", place.amount(PENDING)
+    make(place.bootstrap, topic, f"{topic}.out")
+    env = place.env("timers")
+    log = place.data / "timers.log"
+    with running([sys.executable, "-m", "tests.bench.flows", "timers", "--topic", topic, "--name", "timers"], log, env) as process:
+        _set(place, topic, [(0, 1)] * PARTITIONS)
+        _late(place, f"{topic}.out", PARTITIONS)
+        before = usage(process).rss
+        place.say(f"timers: setting {pending:,}")
+        _set(place, topic, [(86_400_000, EACH)] * (pending // EACH))
+        _late(place, f"{topic}.out", pending // EACH)
+        time.sleep(3)
+        after = usage(process).rss
+        count = DUE_PER_S * place.amount(DUE_S * 8) // 8
+        place.say("timers: due")
+        _set(place, topic, [(5000 + 1000 * n // DUE_PER_S, 1) for n in range(count)])
+        late = _late(place, f"{topic}.out", 2 * count)
+        check(process, log)
+    yield Result(LATENESS, Series((percentile(late, 0.99),)), None, (("p50_ms", percentile(late, 0.5)),))
+    yield Result(MEMORY, Series(((after - before) / 2**20,)), None, (("rss_before_mib", round(before / 2**20)),))
+
+
+def _set(place: Place, topic: str, wanted: list[tuple[int, int]]) -> None:
+    producer = Producer({"bootstrap.servers": place.bootstrap, "linger.ms": 20, "queue.buffering.max.messages": 500_000})
+    now_ms = time.time_ns() // 1_000_000
+    for n, (ahead_ms, count) in enumerate(wanted):
+        producer.produce(topic, json.dumps([now_ms + ahead_ms, count]).encode(), partition=n % PARTITIONS)
+    producer.flush(30)
+
+
+def _late(place: Place, topic: str, count: int) -> list[float]:
+    """Read until `count` records more have come; return the lateness of the timers among them, to when they are read."""
+    consumer = _READERS.get(topic)
+    if consumer is None:
+        consumer = _READERS[topic] = Consumer(
+            {"bootstrap.servers": place.bootstrap, "group.id": "bench-timers", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
+        )
+        consumer.subscribe([topic])
+    late: list[float] = []
+    deadline, seen = time.monotonic() + LIMIT_S * 2, 0
+    while seen < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{seen} of {count} records came on {topic}")
+        for message in consumer.consume(1000, 0.01):
+            seen += 1
+            due_ms = int(message.value() or 0)
+            if due_ms:
+                late.append(time.time_ns() / 1e6 - due_ms)
+    return late
+
+
+_READERS: dict[str, Consumer] = {}

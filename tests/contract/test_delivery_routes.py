@@ -1,0 +1,93 @@
+"""The routes of deliveries, as a person with the key uses them."""
+
+from uuid import uuid4
+
+import orjson
+import pytest
+from confluent_kafka import Producer
+
+from flows.core import topics
+from tests.kit.door import RunningDoor, until
+
+ROUTE = "/integration/webhooks"
+
+
+def registered(door: RunningDoor, url: str | None = "https://example.com/hook") -> tuple[str, str | None]:
+    """Register an endpoint; return its name and its delivery secret."""
+    name = f"e-{uuid4().hex}"
+    made = door.http.post(f"{ROUTE}/register", json={"endpoint_id": name, "secret": "s", **({"url": url} if url else {})})
+    assert made.status_code == 201
+    secret: str | None = made.json()["delivery_secret"]
+    return name, secret
+
+
+def test_a_delivery_secret_is_shown_once_and_several_are_live(door: RunningDoor) -> None:
+    name, first = registered(door)
+    assert first is not None
+    assert first.startswith("whsec_")
+    made = door.http.post(f"{ROUTE}/{name}/delivery-secrets", json={"expire_others_in_seconds": 3600})
+    assert made.status_code == 201
+    second = made.json()
+    assert second["secret"].startswith("whsec_")
+    assert second["secret"] != first
+    listed = door.http.get(f"{ROUTE}/{name}/delivery-secrets")
+    old, new = listed.json()["items"]
+    assert (old["expires_at"] is None, new["expires_at"], new["secret_id"]) == (False, None, second["secret_id"])
+    assert "whsec_" not in listed.text + door.http.get(f"{ROUTE}/{name}").text
+    assert door.http.delete(f"{ROUTE}/{name}/delivery-secrets/{old['secret_id']}").status_code == 200
+    last = door.http.delete(f"{ROUTE}/{name}/delivery-secrets/{new['secret_id']}")
+    assert last.status_code == 409
+    assert door.http.delete(f"{ROUTE}/{name}/delivery-secrets/none").status_code == 404
+    for _ in range(4):
+        assert door.http.post(f"{ROUTE}/{name}/delivery-secrets").status_code == 201
+    assert door.http.post(f"{ROUTE}/{name}/delivery-secrets").status_code == 409
+    assert door.stranger.post(f"{ROUTE}/{name}/delivery-secrets").status_code == 401
+
+
+def test_a_url_that_comes_later_brings_a_secret(door: RunningDoor) -> None:
+    name, none = registered(door, None)
+    assert none is None
+    assert door.http.post(f"{ROUTE}/{name}/deliveries/pause").status_code == 409
+    put = door.http.put(f"{ROUTE}/{name}", json={"url": "https://example.com/hook"})
+    assert put.json()["delivery_secret"].startswith("whsec_")
+    assert door.http.put(f"{ROUTE}/{name}", json={"url": "https://example.com/other"}).json()["delivery_secret"] is None
+
+
+def test_deliveries_are_paused_and_go_on(door: RunningDoor) -> None:
+    name, _ = registered(door)
+    assert door.http.get(f"{ROUTE}/{name}/status").json()["delivery"]["state"] == "active"
+    assert door.http.post(f"{ROUTE}/{name}/deliveries/pause").json()["state"] == "paused"
+    assert door.http.post(f"/v1{ROUTE}/{name}/deliveries/pause").json()["state"] == "paused"
+    assert door.http.post(f"{ROUTE}/{name}/deliveries/resume").json()["state"] == "active"
+    assert door.http.post(f"{ROUTE}/{name}/deliveries/nonsense").status_code == 422
+    assert door.http.post(f"{ROUTE}/nobody/deliveries/pause").status_code == 404
+
+
+@pytest.mark.parametrize("command", ["enable", "put"])
+def test_a_target_in_trouble_shows_and_is_switched_on_again(door: RunningDoor, command: str) -> None:
+    name, _ = registered(door)
+    producer = Producer({"bootstrap.servers": door.settings.kafka_bootstrap_servers})
+    key, view = f"breaker/deliveries/0/{name}".encode(), {"since_ms": 1, "until_ms": 2, "calls": 9, "error_ratio": 0.5, "slow_ratio": 0.0, "parked": 0}
+    producer.produce(topics.STATUS.name, orjson.dumps(view | {"state": "open", "off": {"epoch": 0, "since_ms": 3, "why": "it is gone"}}), key)
+    tally = b'{"in":5,"out":2,"dropped":{},"buried":{"gone":1},"waiting":2,"last_in_ms":1,"last_out_ms":4}'
+    producer.produce(topics.STATUS.name, tally, f"tally/deliveries/0/{name}".encode())
+    assert producer.flush(20) == 0
+    until(lambda: door.http.get(f"{ROUTE}/{name}/status").json()["delivery"]["state"] == "off", timeout_s=10)
+    status = door.http.get(f"{ROUTE}/{name}/status").json()
+    shown = status["delivery"]
+    assert (shown["off_reason"], shown["breaker"]["state"]) == ("it is gone", "open")
+    assert [shown[what] for what in ("accepted", "delivered", "waiting", "dead")] == [5, 2, 2, 1]
+    assert status["counters"]["emitted"] == 0
+    health = door.http.get("/health").json()
+    assert health["status"] == "degraded"
+    assert health["ready"]
+    assert health["parts"]["deliveries"]["targets"][name] == "off"
+    if command == "enable":
+        assert door.http.post(f"{ROUTE}/{name}/deliveries/enable").json()["state"] == "active"
+    else:
+        door.http.put(f"{ROUTE}/{name}", json={"url": "https://example.com/hook"})
+        assert door.http.get(f"{ROUTE}/{name}/status").json()["delivery"]["state"] == "active"
+    assert door.http.get("/health").json()["parts"]["deliveries"]["targets"][name] == "open"
+    producer.produce(topics.STATUS.name, orjson.dumps(view | {"state": "closed", "until_ms": None, "off": None}), key)
+    assert producer.flush(20) == 0
+    until(lambda: name not in door.http.get("/health").json()["parts"].get("deliveries", {}).get("targets", {}), timeout_s=10)

@@ -1,0 +1,104 @@
+"""What is known of a target between calls: leave to call, pace, breaker, switch."""
+
+import pytest
+
+from flows.core import breaker
+from flows.core.target import DAY_MS, Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack
+
+NOW = 1_800_000_000_000
+POLICY = breaker.Policy()
+FREE = Limits(concurrency=2, rate_per_second=None, paused=False, disable_after_days=2)
+
+
+def back(*, delivered: bool = True, gone: bool = False, generation: int = 0) -> Back:
+    return Back(generation, delivered, not delivered, 5, gone)
+
+
+def given(state: State, limits: Limits, now_ms: int = NOW) -> tuple[State, Go | Stay]:
+    return ask(state, limits, POLICY, now_ms)
+
+
+def test_no_more_calls_than_slots() -> None:
+    state, first = given(new("t", NOW), FREE)
+    state, second = given(state, FREE)
+    full, third = given(state, FREE)
+    assert (type(first), type(second), third) == (Go, Go, Stay(None))
+    assert full == state
+    state, fourth = given(answered(state, FREE, POLICY, back(), 0, NOW), FREE)
+    assert isinstance(fourth, Go)
+
+
+def test_a_pause_costs_nothing_and_is_looked_at_again() -> None:
+    state = new("t", NOW)
+    assert given(state, FREE._replace(paused=True)) == (state, Stay(NOW + 1000))
+
+
+@pytest.mark.parametrize("rate", [1, 2, 7, 50, 1000])
+def test_the_pace_is_kept_over_any_second(rate: int) -> None:
+    limits = Limits(1_000_000, rate, paused=False, disable_after_days=None)
+    state, calls = new("t", NOW), list[int]()
+    for now_ms in range(NOW, NOW + 4000):
+        while True:
+            state, leave = given(state, limits, now_ms)
+            if isinstance(leave, Stay):
+                assert leave.until_ms is not None
+                assert leave.until_ms > now_ms
+                break
+            calls.append(now_ms)
+    bursts = rate // 10 + 1
+    assert rate * 4 - 1 <= len(calls) <= rate * 4 + bursts
+    assert all(sum(begin <= call < begin + 1000 for call in calls) <= rate + bursts for begin in range(NOW, NOW + 3000, 97))
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_pace() -> None:
+    limits = Limits(10, 1, paused=False, disable_after_days=None)
+    state, _ = given(new("t", NOW), limits)
+    _, leave = given(state, limits, NOW - 3_600_000)
+    assert isinstance(leave, Go)
+
+
+def test_an_open_breaker_gives_no_leave_and_counts_nobody() -> None:
+    limits = Limits(100, None, paused=False, disable_after_days=None)
+    state = new("t", NOW)
+    for _ in range(10):
+        state, leave = given(state, limits)
+        assert isinstance(leave, Go)
+        state = answered(state, limits, POLICY, back(delivered=False, generation=leave.generation), 0, NOW)
+    assert state.breaker.phase == "open"
+    for _ in range(100):
+        state, refused = given(state, limits)
+        assert refused == Stay(state.breaker.until_ms)
+    assert state.running == 0
+    state, leave = given(state, limits, state.breaker.until_ms)
+    assert isinstance(leave, Go)
+
+
+def test_days_of_failures_switch_it_off_and_a_success_begins_anew() -> None:
+    state = answered(new("t", NOW), FREE, POLICY, back(delivered=False), 0, NOW)
+    state = answered(state, FREE, POLICY, back(), 0, NOW + DAY_MS)
+    state = answered(state, FREE, POLICY, back(delivered=False), 0, NOW + 2 * DAY_MS)
+    assert state.off is None
+    state = answered(state, FREE, POLICY, back(delivered=False), 0, NOW + 4 * DAY_MS)
+    assert state.is_off(0)
+    assert not state.is_off(1)
+    for_ever = FREE._replace(disable_after_days=None)
+    never = answered(new("t", NOW), for_ever, POLICY, back(delivered=False), 0, NOW)
+    never = answered(never, for_ever, POLICY, back(delivered=False), 0, NOW + 99 * DAY_MS)
+    assert never.off is None
+
+
+def test_one_that_is_gone_is_off_at_once() -> None:
+    state = answered(new("t", NOW), FREE, POLICY, back(delivered=False, gone=True), 3, NOW)
+    assert (state.is_off(3), state.is_off(4)) == (True, False)
+
+
+def test_a_state_is_read_as_it_was_written() -> None:
+    state = answered(given(new("t", NOW), FREE)[0].with_line(3, 9), FREE, POLICY, back(delivered=False, gone=True), 3, NOW)
+    assert unpack(pack(state)) == state
+    assert unpack(pack(new("t", NOW))) == new("t", NOW)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"[]", b"[2,0,0,0,0,0,null]\n[]", b"[1,0,0,0,0,0,null]\nx"])
+def test_what_is_no_state_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"state"):
+        unpack(data)
