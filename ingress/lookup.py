@@ -8,7 +8,7 @@ from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.wire.window import Bounds, Window, committed
 from ingress.life import FLOW, NOWHERE, Life, Replayed, Return, Ways
-from ingress.search import Search
+from ingress.search import NEAR_MS, Search
 
 BUDGET: Final = Bounds(seconds=10.0, records=400_000, bytes=256 << 20)
 """What one answer may cost, all its looks together."""
@@ -43,14 +43,14 @@ def look_up(settings: Settings, event_id: str, at_ms: int, now_ms: int, ways_of:
         search.receipt(at_ms)
         record = life.received
         ways = ways_of(record) if record is not None else NOWHERE
-        _decided(settings, search, at_ms, record, ways)
+        _decided(settings, search, at_ms, record, ways, now_ms)
         for _ in range(MOST_RETURNS):
             replayed = replayed_of(letter_id(life.fate)) if life.fate is not None and life.fate.outcome == "buried" else None
             if life.fate is None or replayed is None:
                 break
             record = search.reentry(replayed.at_ms, letter_id(life.fate))
             life.returns.append(Return(letter_id(life.fate), replayed, record))
-            if record is None or not _decided(settings, search, replayed.at_ms, record, ways):
+            if record is None or not _decided(settings, search, replayed.at_ms, record, ways, now_ms):
                 break
         _delivered(search, life, ways, replayed_of)
     finally:
@@ -63,14 +63,17 @@ def letter_id(fate: Fate) -> str:
     return f"{fate.told.partition}-{fate.told.offset}"
 
 
-def _decided(settings: Settings, search: Search, at_ms: int, record: Record | None, ways: Ways) -> bool:
+def _decided(settings: Settings, search: Search, at_ms: int, record: Record | None, ways: Ways, now_ms: int) -> bool:
     """Find what the flow decided about a record, if it has come to it; tell whether that was found."""
     life, count = search.life, len(search.life.fates)
     if record is not None:
         life.read = committed(settings, GROUP, record.topic, record.partition) > record.offset
     if life.read:
         search.verdict(at_ms, record, ways.target)
-    return len(life.fates) > count
+    found = len(life.fates) > count
+    if record is not None and not found and record.timestamp_ms > now_ms - NEAR_MS:
+        life.read = False  # offsets are committed a moment before the records of the same transaction can be read
+    return found
 
 
 def _delivered(search: Search, life: Life, ways: Ways, replayed_of: ReplayedOf) -> None:

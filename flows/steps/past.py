@@ -63,7 +63,7 @@ class Past(NamedTuple):
     """Offsets of the whole window, where this is its first portion; else 0."""
     read: int
     records: Sequence[Record]
-    """Those with the source that was wanted."""
+    """Those of the window, with the source that was wanted."""
     sides: Sequence[Side]
     """What became of each of them."""
 
@@ -113,7 +113,8 @@ def read_past(window: Window, wanted: Wanted) -> Past:
         total = sum(ends[number] - at[number] for number in at)
     messages, behind = window.read(at, ends, topics.WEBHOOKS.name, Bounds(READ_S, wanted.records, BYTES))
     source = wanted.source.encode()
-    records = [record for record in map(record_of, messages) if not source or record.header(CE_SOURCE) == source]
+    in_time = range(wanted.from_ms, wanted.until_ms)  # records that were written late stand among later ones
+    records = [one for one in map(record_of, messages) if one.timestamp_ms in in_time and (not source or one.header(CE_SOURCE) == source)]
     return Past(behind, ends, total, len(messages), records, sides_of(window, records, wanted.targets))
 
 

@@ -76,7 +76,7 @@ class Counts(Answer):
     """Offsets of the window; as many records, or a few less."""
     read: int
     skipped: int
-    """Of other endpoints, or not chosen by the filter."""
+    """Of other endpoints or another time, or not chosen by the filter."""
     kept: int
     dropped: dict[str, int]
     """By reason."""
