@@ -105,7 +105,7 @@ class Assignment:
         number = self._coming.popleft()
         try:
             share = self._open(number, inlet, moved)
-        except Unavailable as error:
+        except (Unavailable, Unsettled) as error:
             LOG.warning("Partition %d waits: %s", number, error)
             self._coming.append(number)
             self._again_at = self._clock.monotonic() + PAUSE_S
@@ -127,6 +127,8 @@ class Assignment:
         begun = self._clock.monotonic()
         state = PartitionState.open(self._directory, number, self._stores, self._clock, self._rebuilt)
         try:
+            if position < state.source:
+                state.rebuild("commit_lost", _lost(inlet.topic, number, state.source, position))
             count = restore(self._settings, state, self._flow.changelog.name, number, lambda _done, _left: moved())
         except BaseException:
             state.close()
@@ -176,3 +178,10 @@ class Assignment:
     def _note(self, kind: str, partitions: list[int]) -> None:
         LOG.info("Partitions %s: %s.", kind, sorted(partitions) or "none")
         self._telemetry.count(signals.REBALANCES, flow=self._flow.name, kind=kind)
+
+
+def _lost(topic: str, number: int, applied: int, committed: int) -> str:
+    """Say that a store has seen a batch that counts for nothing: a broker that is killed between a commit's answer and its end may forget it."""
+    return (
+        f"The state of {topic}/{number} has seen offsets up to {applied:,}, and {max(0, committed):,} are committed: Kafka has lost a commit it had answered."
+    )

@@ -69,7 +69,7 @@ class Checkpoint:
         for number, share in touched.items():
             position = outlet.position(number)
             if position is not None:
-                share.state.apply(position)
+                share.state.apply(position, max(0, share.position))
         self._after(4)
         for acknowledge in batch.acknowledge:
             acknowledge()

@@ -287,7 +287,7 @@ class Engine:
         return Traces(self._flow.name, found) if found else None
 
     def _settle(self, partition: int) -> None:
-        self._outlet.settle(self._flow.topic.name, partition, self.inlet.membership())
+        self._outlet.settle(self._flow.topic.name, self._flow.changelog.name, partition, self.inlet.membership())
 
     def _untold(self) -> bool:
         return any(share.tallies.untold for share in self.assignment.shares.values())

@@ -35,7 +35,7 @@ NOT_COMMITTED: Final = -1
 FENCED: Final = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)  # noqa: SLF001  public there
 
 
-class Unsettled(Unavailable):
+class Unsettled(Exception):
     """A transaction that carries an offset has not ended, as far as the group's coordinator knows."""
 
 
@@ -138,9 +138,10 @@ class Inlet:
         try:
             found = self._consumer.committed([TopicPartition(self.topic, partition)], timeout=ANSWER_S)[0]
         except KafkaException as error:
-            late = error.args[0].code() == KafkaError._TIMED_OUT and not self.broker_away  # noqa: SLF001  the client's public name for it
-            kind = Unsettled if late else Unavailable
-            raise kind(f"Kafka at {self._servers} does not say where {self.topic}/{partition} stands ({error.args[0].str()}).") from error
+            text = f"Kafka at {self._servers} does not say where {self.topic}/{partition} stands ({error.args[0].str()})."
+            if error.args[0].code() == KafkaError._TIMED_OUT and not self.broker_away:  # noqa: SLF001  the client's public name for it
+                raise Unsettled(text) from error
+            raise Unavailable(text) from error
         if found.error is not None:
             raise Unavailable(f"Kafka at {self._servers} does not say where {self.topic}/{partition} stands ({found.error.str()}).")
         return max(found.offset, NOT_COMMITTED)  # the client has its own negative number for none

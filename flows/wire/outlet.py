@@ -166,13 +166,15 @@ class Outlet:
                 raise UnknownOutcome(f"No answer to a commit from Kafka at {self._servers} ({reason.str()}).") from error
             self._fail(error)
 
-    def settle(self, topic: str, partition: int, membership: Any) -> None:
-        """Have the group's coordinator let go of offsets that an earlier transaction of this slot left pending, by aborting one that carries some.
+    def settle(self, topic: str, changelog: str, partition: int, membership: Any) -> None:
+        """End what an earlier transaction of this slot has left open on a partition: abort one that carries an offset, and an entry of the changelog.
 
-        Seen once in some two hundred kills, with Kafka 4.3.1: the slot's transaction had long been aborted, and the coordinator still
-        waited for its end, with which no one but this slot could provide it. Commits nothing; blocks and raises as `commit` does.
+        A broker that is killed between answering a commit and writing its markers may never write them (Kafka 4.3.1: the coordinator
+        starts before the partitions have leaders again, and takes them for deleted). Readers then wait for an end that only
+        another transaction of the same slot can bring. Commits nothing; blocks and raises as `commit` does.
         """
         self.begin()
+        self.send(changelog, b"", None, partition=partition)
         try:
             with self._watchdog:
                 self._producer.send_offsets_to_transaction([TopicPartition(topic, partition, 0)], membership, OFFSETS_S)

@@ -15,11 +15,12 @@ from flows.core.letters import fingerprint
 from flows.core.record import ATTEMPT, CE_ID, CONFIG_OFFSET, TRACE, Output, Record
 from flows.core.verdict import Bury, Drop, Reason, Retry, Verdict
 from flows.engine import Batch
+from flows.engine.state import PartitionState
 from flows.engine.worker import prepare_topics
 from flows.steps.guard import each
 from flows.wire.kafka import ensure_topics
 from flows.wire.outlet import Outlet
-from tests.kit.engine import balanced, bench
+from tests.kit.engine import balanced, bench, counting, faults
 from tests.kit.settings import settings_for
 
 WRONG = (Reason("no_amount", "There is no amount.", "/amount"), Reason("bad_currency", "\ud800 is no currency.", "/currency"))
@@ -232,10 +233,24 @@ def test_settling_an_offset_leaves_what_is_committed(kafka: str, tmp_path: Path)
     outlet.take_over(lambda: False)
     found = []
     for offset in (5, 9):
-        outlet.settle(made.name, 0, group.consumer_group_metadata())
+        outlet.settle(made.name, f"{made.name}.out", 0, group.consumer_group_metadata())
         outlet.begin()
         outlet.commit(made.name, {0: offset}, group.consumer_group_metadata())
-        outlet.settle(made.name, 0, group.consumer_group_metadata())
+        outlet.settle(made.name, f"{made.name}.out", 0, group.consumer_group_metadata())
         found.append(group.committed([place], timeout=10)[0].offset)
     group.close()
     assert found == [5, 9]
+
+
+def test_a_commit_that_kafka_has_lost_is_found_and_its_records_worked_on_again(kafka: str, tmp_path: Path) -> None:
+    made = bench(kafka, tmp_path)
+    flow = made.flow(counting(made.target))
+    made.send((b"a", b""), (b"a", b""), partition=0)
+    made.run(flow)
+    state = PartitionState.open(made.settings.data_dir / "state" / made.name / "slot-0", 0)
+    state.put(b"a", b"3")
+    state.apply(state.position, state.source + 1)  # as after a commit that was answered, and of which nothing came
+    state.close()
+    made.send((b"a", b""), partition=0)
+    made.run(flow)
+    assert not faults(made.read(), {"a": 3})
