@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli import output
+from deploy.cli.presets import presets_app
 from deploy.cli.topics import topics_app
 from flows.core.errors import XyraError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(topics_app, name="topics")
+app.add_typer(presets_app, name="presets")
 
 DataDir = Annotated[str, typer.Option("--data-dir", metavar="DIR", help="The stack's data directory, over INTEGRATION_DATA_DIR.", show_default=".xyra")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -88,8 +88,8 @@ class Signature(Location):
 class Timestamp(Location):
     """Where the time of signing stands, and how far it may be from ours."""
 
-    unit: Literal["s", "ms"] = "s"
-    """Seconds or milliseconds since the Unix epoch; accepted as plain digits only."""
+    unit: Literal["s", "ms", "rfc3339"] = "s"
+    """Seconds or milliseconds since the Unix epoch, accepted as plain digits only; or a date and time as RFC 3339 has it, with its offset."""
     window_seconds: int = Field(default=300, ge=1, le=604_800)
     """How old, and how far ahead of our clock, it may be."""
 
@@ -217,7 +217,8 @@ class Verification(Model):
             (self.algorithm in SHARED and bool(used), f"{self.algorithm} covers nothing of the message; leave content out"),
             (self.accept_sha1 and (self.algorithm, self.signature.prefix) != ("hmac-sha256", "sha256="), "accept_sha1 goes with hmac-sha256, sha256="),
             ((self.signature.encoding == "text") and self.algorithm not in SHARED, "encoding text is for token and basic"),
-            (self.signature.header is None and self.covers_body, "a signature inside the body cannot cover that body"),
+            (self.signature.header is None and self.signature.query is None and self.covers_body, "a signature inside the body cannot cover that body"),
+            (self.signature.query is not None and "url" in used, "a signature inside the URL cannot cover that URL"),
             (any(c.uses_secret for c in self.challenges) and not self.algorithm.startswith("hmac"), "{value_hmac} needs an HMAC's secret"),
         ]
         for wrong, sentence in problems:
@@ -248,6 +249,8 @@ class Preset(Model):
     documentation: Annotated[str, StringConstraints(pattern=r"^https://")]
     event_types: tuple[str, ...] = ()
     """Some of the kinds of event it sends."""
+    several_signatures: bool = False
+    """While a secret is rotated it sends a signature for each."""
     verification: Verification
     sample: Sample
 

@@ -5,17 +5,21 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from flows.core.clock import rfc3339
 from flows.core.verification import Location
 from ingress.verification.message import MAX_ELEMENTS, MAX_FORM_BYTES, MAX_HEADER_BYTES, MAX_PAIRS, MAX_TEXT, Reason, Refusal, Request
 
 Pairs = list[tuple[bytes, bytes]]
 ABSENT: Final = object()
 _DIGITS: Final = re.compile(rb"[1-9][0-9]{0,15}")
+_RFC3339: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,5}")
 
 
@@ -178,6 +182,31 @@ def first_text(places: tuple[Place, ...], incoming: Incoming) -> str | None:
 def digits(raw: bytes) -> int | None:
     """Read a whole number written as plain ASCII digits, 16 at most, without sign, space or leading zero; else None."""
     return int(raw) if _DIGITS.fullmatch(raw) else None
+
+
+def instant_ms(raw: bytes, unit: str) -> int | None:
+    """Read a `Timestamp` as milliseconds since the epoch; None when it is not written as its unit wants."""
+    if unit == "rfc3339":
+        return _rfc3339_ms(raw)
+    number = digits(raw)
+    return number * 1000 if number is not None and unit == "s" else number
+
+
+def _rfc3339_ms(raw: bytes) -> int | None:
+    if not _RFC3339.fullmatch(raw):
+        return None
+    try:
+        moment = datetime.fromisoformat(raw.decode())
+    except ValueError:  # the 30th of February
+        return None
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def written_instant(now_ms: int, unit: str) -> str:
+    """Write milliseconds since the epoch as a sender with that unit does."""
+    if unit == "rfc3339":
+        return rfc3339(now_ms)
+    return str(now_ms if unit == "ms" else now_ms // 1000)
 
 
 def _unhex(text: bytes) -> bytes:

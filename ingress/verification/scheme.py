@@ -17,8 +17,8 @@ from flows.core.verification import Verification, template_parts
 from ingress.verification.challenges import Asked, Challenger
 from ingress.verification.keys import Hmac, Judge, PublicKey, judge_of, read_secret
 from ingress.verification.message import MAX_SIGNATURES, ChallengeAnswer, Refusal, Rejected, Request, Secret, Signed, Unsigned, Verified
-from ingress.verification.reading import Incoming, Place, decode, digits, first_text, url_bytes
-from ingress.verification.signing import Message, sign
+from ingress.verification.reading import Incoming, Place, decode, first_text, instant_ms, url_bytes
+from ingress.verification.signing import Message, Private, sign
 
 _PORTS: Final = {"https": 443, "http": 80}
 _BODY_ALONE: Final = frozenset({"body"})
@@ -71,14 +71,23 @@ class Scheme:
         return Verified(secret.secret_id, first_text(self._ids, incoming), first_text(self._types, incoming), timestamp_ms)
 
     def sign(
-        self, body: bytes, secret: Secret, now_ms: int, *, event_id: str | None = None, event_type: str | None = None, url: str, method: str = "POST"
+        self,
+        body: bytes,
+        secret: Secret,
+        now_ms: int,
+        *,
+        event_id: str | None = None,
+        event_type: str | None = None,
+        url: str,
+        method: str = "POST",
+        private: Private | None = None,
     ) -> Signed | Unsigned:
         """Sign a message as the sender would; body and URL may come back changed where the scheme puts id, time or signature there.
 
-        Answers `Unsigned("public_key_only")` where the endpoint holds only a public key: such a message cannot be made here, and the test
-        route passes its sample on without a signature. Without `event_id` or `event_type` what the body holds stays.
+        Answers `Unsigned("public_key_only")` where the endpoint holds only a public key and no `private` one is handed in: such a message cannot
+        be made here, and the test route passes its sample on without a signature. Without `event_id` or `event_type` what the body holds stays.
         """
-        return sign(self, Message(body, url, method, event_id, event_type), secret, now_ms)
+        return sign(self, Message(body, url, method, event_id, event_type), secret, now_ms, private)
 
     def challenge(self, request: Request, secrets: Sequence[Secret], verdict: Verified | Rejected | None = None) -> ChallengeAnswer | None:
         """Answer a question asked on set-up; None: the request is an ordinary message (or one nobody may be answered).
@@ -156,10 +165,9 @@ class Scheme:
         if self._timestamp is None or stamp is None:
             return None, None
         written = self._timestamp.one(incoming, "timestamp_missing", "timestamp_malformed")
-        number = digits(written)
-        if number is None:
+        timestamp_ms = instant_ms(written, stamp.unit)
+        if timestamp_ms is None:
             raise Refusal("timestamp_malformed")
-        timestamp_ms = number * 1000 if stamp.unit == "s" else number
         if timestamp_ms < now_ms - stamp.window_seconds * 1000:
             raise Refusal("timestamp_old")
         if timestamp_ms > now_ms + stamp.window_seconds * 1000:

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets as random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote_plus, urlencode
@@ -11,7 +12,10 @@ import orjson
 from flows.core.verification import PUBLIC_KEY, SHARED, Location, Signature, Verification
 from ingress.verification.keys import Hmac, PublicKey, basic_value, judge_of
 from ingress.verification.message import Refusal, Request, Secret, Signed, Unsigned
-from ingress.verification.reading import ABSENT, Incoming, Place, encode, pairs, pointer_steps
+from ingress.verification.reading import ABSENT, Incoming, Place, encode, pairs, pointer_steps, written_instant
+
+Private = Callable[[bytes], bytes]
+"""A sender's private key: gives the signature over a content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +104,13 @@ def _child(holder: Any, step: str) -> Any:
     return holder[int(step)] if isinstance(holder, list) and step.isdecimal() and int(step) < len(holder) else ABSENT
 
 
-def sign(scheme: Signer, message: Message, secret: Secret, now_ms: int) -> Signed | Unsigned:
+def sign(scheme: Signer, message: Message, secret: Secret, now_ms: int, private: Private | None) -> Signed | Unsigned:
     """Do what `Scheme.sign` says."""
     verification = scheme.verification
-    if verification.algorithm in PUBLIC_KEY:
+    if verification.algorithm in PUBLIC_KEY and private is None:
         return Unsigned("public_key_only")
     try:
-        key = scheme.key(secret)
+        key = private or scheme.key(secret)
     except ValueError:
         return Unsigned("secret_malformed")
     draft = _Draft(message.body, message.url)
@@ -133,21 +137,25 @@ def _describe(draft: _Draft, places: tuple[Location, ...], text: str | None) -> 
 
 def _date(draft: _Draft, verification: Verification, now_ms: int) -> None:
     if verification.timestamp is not None:
-        draft.put(verification.timestamp, str(now_ms if verification.timestamp.unit == "ms" else now_ms // 1000))
+        draft.put(verification.timestamp, written_instant(now_ms, verification.timestamp.unit))
     for location in verification.fields.values():
         draft.put(location, random.token_hex(25))
 
 
-def _signature(scheme: Signer, key: bytes | PublicKey, draft: _Draft, method: str) -> str:
+def _signature(scheme: Signer, key: bytes | PublicKey | Private, draft: _Draft, method: str) -> str:
     verification = scheme.verification
     signature, judge = verification.signature, judge_of(verification.algorithm)
-    if not isinstance(key, bytes):
-        raise _Unfit
-    if verification.algorithm in SHARED:
+    if verification.algorithm in SHARED and isinstance(key, bytes):
         written = basic_value(key) if verification.algorithm == "basic" else encode(key, signature.encoding)
     else:
         content = scheme.contents(draft.incoming(method))[0]
-        written = encode(hmac.digest(key, content, judge.hash_name if isinstance(judge, Hmac) else "sha256"), signature.encoding)
+        if isinstance(key, bytes):
+            raw = hmac.digest(key, content, judge.hash_name if isinstance(judge, Hmac) else "sha256")
+        elif callable(key):
+            raw = key(content)
+        else:
+            raise _Unfit
+        written = encode(raw, signature.encoding)
     return signature.prefix + written.decode("utf-8", "surrogateescape")
 
 

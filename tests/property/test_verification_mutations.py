@@ -39,7 +39,7 @@ def same_form(one: bytes, other: bytes) -> bool:
 def test_every_truncation_and_bit_flip_of_what_proves_it_is_refused(preset: str) -> None:
     given = vector(preset)
     headers = needed_headers(given)
-    assert headers or preset == "mailgun"
+    assert headers or given.scheme.verification.signature.header is None
     for name, value in headers:
         assert isinstance(given.verdict(with_header(given.request, name, value)), Verified)
         for changed in (*flips(value), *(value[:end] for end in range(len(value))), *(value[start:] for start in range(1, len(value)))):
@@ -54,6 +54,23 @@ def test_every_truncation_and_bit_flip_of_the_body_is_refused(preset: str) -> No
         if preset == "twilio" and same_form(changed, body):
             continue  # %2B and %2b are one form, and the form is what is signed
         assert isinstance(given.verdict(with_body(given.request, changed)), Rejected), changed
+
+
+@pytest.mark.parametrize("preset", [preset for preset in PRESETS if presets.load(preset).verification.signature.query is not None])
+def test_every_truncation_and_bit_flip_of_a_signature_in_the_url_is_refused(preset: str) -> None:
+    given = vector(preset)
+    url, signature = given.request.url.rsplit("=", 1)
+    for changed in (*flips(signature.encode()), *(signature.encode()[:end] for end in range(len(signature)))):
+        if changed.isascii():
+            assert isinstance(given.verdict(given.request._replace(url=f"{url}={changed.decode()}")), Rejected), changed
+
+
+def test_every_bit_flip_of_figmas_passcode_is_refused() -> None:
+    given = vector("figma")
+    body = given.request.body
+    start = body.index(b"figma-passcode")
+    for changed in flips(body[start : start + len(b"figma-passcode")]):
+        assert isinstance(given.verdict(with_body(given.request, body[:start] + changed + body[start + len(changed) :])), Rejected), changed
 
 
 def test_every_bit_flip_of_mailguns_signature_time_and_token_is_refused() -> None:

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+import gocardless_pro.webhooks
 import pytest
 import standardwebhooks
 import stripe
@@ -17,9 +18,13 @@ import svix
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mollie.utils.webhooks.signature_validator import InvalidSignatureException, SignatureValidator
+from razorpay.errors import SignatureVerificationError
+from razorpay.utility import Utility
 from sendgrid.helpers.eventwebhook import EventWebhook
 from slack_sdk.signature import Clock, SignatureVerifier
 from twilio.request_validator import RequestValidator
+from workos import WorkOSClient
 
 from flows.core import presets
 from ingress.verification import Rejected, Request, Secret, Signed, Verified, compile_scheme
@@ -46,7 +51,10 @@ def verdict(preset: str, headers: dict[str, str], body: bytes, secret: str, now_
 
 LIBRARIES: dict[str, tuple[type[standardwebhooks.Webhook | svix.Webhook], type[Exception], str]] = {
     "standard_webhooks": (standardwebhooks.Webhook, standardwebhooks.WebhookVerificationError, "webhook"),
+    "openai": (standardwebhooks.Webhook, standardwebhooks.WebhookVerificationError, "webhook"),
     "svix": (svix.Webhook, svix.WebhookVerificationError, "svix"),
+    "clerk": (svix.Webhook, svix.WebhookVerificationError, "svix"),
+    "resend": (svix.Webhook, svix.WebhookVerificationError, "svix"),
 }
 
 
@@ -172,6 +180,55 @@ def test_sendgrid(body: str, now: int) -> None:
         accepted = EventWebhook(public).verify_signature(sent, signature, str(now))
         assert accepted == (sent == body)
         assert isinstance(verdict("sendgrid", headers, sent.encode(), public, now * 1000), Verified) == accepted
+
+
+def by_gocardless(body: str, signature: str, secret: str) -> bool:
+    try:
+        gocardless_pro.webhooks.parse(body, secret, signature)
+    except gocardless_pro.errors.InvalidSignatureError:
+        return False
+    return True
+
+
+def by_mollie(body: str, signature: str, secret: str) -> bool:
+    try:
+        return SignatureValidator(secret).validate_payload(body, signature)
+    except InvalidSignatureException:
+        return False
+
+
+def by_razorpay(body: str, signature: str, secret: str) -> bool:
+    try:
+        return bool(Utility().verify_webhook_signature(body, signature, secret))
+    except SignatureVerificationError:
+        return False
+
+
+def by_workos(body: str, signature: str, secret: str) -> bool:
+    try:
+        WORKOS.webhooks.verify_header(event_body=body.encode(), event_signature=signature, secret=secret)
+    except ValueError:
+        return False
+    return True
+
+
+WORKOS = WorkOSClient(api_key="none", client_id="none")
+VERIFIERS = {"gocardless": by_gocardless, "mollie": by_mollie, "razorpay": by_razorpay, "workos": by_workos}
+
+
+@pytest.mark.parametrize("preset", VERIFIERS)
+@settings(max_examples=50, deadline=None)
+@given(body=DOCUMENTS.map(lambda document: f'{{"events":[],"data":{document}}}'), secret=SECRETS)
+def test_vendors_that_only_verify(preset: str, body: str, secret: str) -> None:
+    """What we sign their libraries accept, and a changed body, another secret or a changed signature they and we refuse."""
+    now_ms, header = time.time_ns() // 1_000_000, str(presets.load(preset).verification.signature.header)
+    headers, sent = signed_by_us(preset, body, secret, now_ms)
+    other = signed_by_us(preset, body, secret + "x", now_ms)[0][header]
+    for text, signature in ((body, headers[header]), (body + " ", headers[header]), (body, other)):
+        good = (text, signature) == (body, headers[header])
+        assert VERIFIERS[preset](text, signature, secret) == good
+        assert isinstance(verdict(preset, {header: signature}, text.encode(), secret, now_ms), Verified) == good
+    assert sent == body.encode()
 
 
 PAIR = KeyPair.new("ecdsa-p256")

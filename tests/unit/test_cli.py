@@ -16,7 +16,20 @@ from deploy.local.place import KAFKA, decide, running
 from deploy.local.processes import Identity
 from flows.core.errors import Unavailable, WrongSetting
 
-COMMANDS = ["up", "down", "status", "worker", "ledger", "settings", "topics list", "topics make", "topics read"]
+COMMANDS = [
+    "up",
+    "down",
+    "status",
+    "worker",
+    "ledger",
+    "settings",
+    "topics list",
+    "topics make",
+    "topics read",
+    "presets list",
+    "presets show",
+    "presets verify",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

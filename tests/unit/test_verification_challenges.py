@@ -9,7 +9,7 @@ import pytest
 from flows.core import presets
 from flows.core.verification import Verification
 from ingress.verification import ChallengeAnswer, Rejected, Request, Scheme, Secret, Verified, compile_scheme
-from tests.kit.vectors import PRESETS, URL, KeyPair, vector
+from tests.kit.vectors import PRESETS, URL, KeyPair, vector, with_header
 
 NOW = 1_767_614_400_000
 STAMP = b"1767614400"
@@ -149,8 +149,21 @@ def test_an_ordinary_message_is_no_challenge(preset: str) -> None:
     assert given.scheme.challenge(given.request, [Secret("s1", given.secret)], verdict) is None
 
 
+def test_twitch_asks_with_a_signed_challenge() -> None:
+    given, body = vector("twitch"), b'{"challenge":"pogchamp-kappa-360noscope","subscription":{"type":"stream.online"}}'
+    headers = dict(given.request.headers)
+    content = headers[b"twitch-eventsub-message-id"] + headers[b"twitch-eventsub-message-timestamp"] + body
+    asks = [(b"twitch-eventsub-message-type", b"webhook_callback_verification")]
+    signed = with_header(given.request, "twitch-eventsub-message-signature", b"sha256=" + hmac.digest(given.secret.encode(), content, "sha256").hex().encode())
+    request = signed._replace(headers=[*signed.headers, *asks], body=body)
+    live = [Secret("s1", given.secret)]
+    assert given.scheme.challenge(request, live, given.verdict(request)) == ChallengeAnswer(200, "text/plain; charset=utf-8", b"pogchamp-kappa-360noscope")
+    unsigned = request._replace(body=body + b" ")
+    assert given.scheme.challenge(unsigned, live, given.verdict(unsigned)) is None
+
+
 def test_which_methods_a_sender_may_ask_with_is_known_beforehand() -> None:
     methods = {preset: scheme_of(preset).challenge_methods for preset in PRESETS if presets.load(preset).verification.challenges}
-    assert {preset for preset, by in methods.items() if by == {"GET"}} == {"dropbox", "intercom", "meta"}
-    assert {preset for preset, by in methods.items() if by == {"POST"}} == {"discord", "slack", "woocommerce", "xero", "zoom"}
-    assert len(methods) == 8
+    assert {preset for preset, by in methods.items() if by == {"GET"}} == {"dropbox", "intercom", "meta", "nylas", "trello"}
+    assert {preset for preset, by in methods.items() if by == {"POST"}} == {"discord", "slack", "twitch", "woocommerce", "xero", "zoom"}
+    assert len(methods) == 11

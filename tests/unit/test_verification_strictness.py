@@ -81,6 +81,23 @@ def test_a_time_in_other_clothes_is_refused(written: bytes) -> None:
     assert verdict(table, request) == Rejected("timestamp_malformed")
 
 
+@pytest.mark.parametrize(
+    ("written", "ms"),
+    [
+        (b"2027-01-15T08:00:00Z", NOW), (b"2027-01-15T08:00:00.634234626Z", NOW + 634), (b"2027-01-15T10:30:00+02:30", NOW),
+        (b"2027-01-15T08:00:00", None), (b"2027-01-15 08:00:00Z", None), (b"2027-01-15T08:00:00z", None), (b"2027-01-15T08:00Z", None),
+        (b"2027-02-30T08:00:00Z", None), (b"2027-01-15T25:00:00Z", None), (b"2027-01-15T08:00:00+99:00", None), (b"20270115T080000Z", None),
+        (b"2027-01-15T08:00:00.Z", None), (b"2027-01-15T08:00:00.0000000001Z", None), (b"1800000000", None), (b"", None), (b"\xff", None),
+        ("２０２７-01-15T08:00:00Z".encode(), None),  # noqa: RUF001  full-width digits
+    ],
+)  # fmt: skip
+def test_a_date_has_one_spelling_for_each_of_its_parts(written: bytes, ms: int | None) -> None:
+    table = {"content": "{timestamp}.{body}", "timestamp": {"header": "X-Time", "unit": "rfc3339"}}
+    request = post(BODY, ("X-Time", written), ("X-Signature", b"sha256=" + digest("abc", written + b"." + BODY).hex().encode()))
+    found = verdict(table, request)
+    assert (found.timestamp_ms if isinstance(found, Verified) else found) == (Rejected("timestamp_malformed") if ms is None else ms)
+
+
 def test_a_time_given_twice_is_refused() -> None:
     given = vector("slack")
     assert given.verdict(with_header(given.request, "x-slack-request-timestamp", b"1531420618", b"1531420618")) == Rejected("timestamp_malformed")

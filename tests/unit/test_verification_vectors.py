@@ -5,13 +5,17 @@ import pytest
 from flows.core import presets
 from flows.core.verification import PUBLIC_KEY
 from ingress.verification import Rejected, Verified
-from tests.kit.vectors import FOLDER, PRESETS, KeyPair, vector, with_body, with_header
+from tests.kit.vectors import FOLDER, PRESETS, URL, KeyPair, vector, with_body, with_header
 
 ASKED_FOR = {
     "standard_webhooks", "svix", "stripe", "github", "gitlab", "shopify", "slack", "twilio", "sendgrid", "paddle", "generic_hmac", "square", "hubspot",
     "discord", "zoom", "meta", "linear", "intercom", "woocommerce", "typeform", "xero", "webflow", "vercel", "mailgun", "docusign", "dropbox",
+    "airtable", "buildkite", "cal_com", "chargebee", "circleci", "clerk", "figma", "gitea", "gocardless", "help_scout", "jira", "launchdarkly",
+    "lemon_squeezy", "line", "mollie", "mux", "nylas", "openai", "pandadoc", "paystack", "razorpay", "resend", "sanity", "telegram", "trello", "twitch",
+    "workos", "zendesk",
 }  # fmt: skip
 STAMPED = tuple(preset for preset in PRESETS if presets.load(preset).verification.timestamp is not None)
+IN_BODY = tuple(preset for preset in PRESETS if presets.load(preset).verification.signature.path is not None)
 IN_HEADERS = tuple(preset for preset in PRESETS if presets.load(preset).verification.signature.header is not None)
 
 
@@ -20,7 +24,7 @@ def other_secret(preset: str) -> str:
     verification = presets.load(preset).verification
     if verification.algorithm in PUBLIC_KEY:
         return KeyPair.new(verification.algorithm).pem
-    return "whsec_" + "A" * 32 if verification.secret.encoding == "base64" else "another:secret"
+    return verification.secret.prefix + "A" * 32 if verification.secret.encoding == "base64" else "another:secret"
 
 
 def test_the_presets_asked_for_are_there_and_each_has_its_vector() -> None:
@@ -63,7 +67,7 @@ def test_the_window_is_closed_on_both_sides(preset: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_without_its_signature_a_request_is_refused(preset: str) -> None:
     given = vector(preset)
-    bare = given.request._replace(headers=[], body=b"{}" if preset == "mailgun" else given.request.body)
+    bare = given.request._replace(headers=[], url=URL, body=given.request.body if preset not in IN_BODY else b"{}")
     assert given.verdict(bare) == Rejected("signature_missing")
 
 
@@ -85,7 +89,7 @@ def test_another_body_is_refused(preset: str) -> None:
         assert isinstance(given.verdict(with_body(given.request, body)), Rejected)
 
 
-@pytest.mark.parametrize("preset", ["gitlab", "postmark", "mailgun"])
+@pytest.mark.parametrize("preset", ["gitlab", "postmark", "mailgun", "chargebee", "figma", "telegram"])
 def test_what_does_not_cover_the_body_says_so(preset: str) -> None:
     assert not presets.load(preset).verification.covers_body
 
@@ -98,8 +102,9 @@ def test_hubspot_signs_the_method_and_the_decoded_url() -> None:
     assert given.verdict(given.request._replace(method="PUT")) == Rejected("signature_mismatch")
 
 
-def test_square_signs_the_url() -> None:
-    given = vector("square")
+@pytest.mark.parametrize("preset", ["square", "trello"])
+def test_the_url_is_signed(preset: str) -> None:
+    given = vector(preset)
     assert given.verdict(given.request._replace(url=given.request.url + "?a=1")) == Rejected("signature_mismatch")
 
 
