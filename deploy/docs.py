@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from flows.core import errors, presets, settings, signals, topics
-from flows.core.resources import WebhookDefinition
+from flows.core import errors, outcome, presets, settings, signals, topics
+from flows.core.resources import Delivery, WebhookDefinition
 from flows.core.verification import Verification
 from ingress.control import routes
 
@@ -164,6 +164,19 @@ def verification_table() -> str:
     return _fields(Verification)
 
 
+def delivery_table() -> str:
+    """Return what can be said of how an endpoint's events are delivered."""
+    return _fields(Delivery)
+
+
+def outcomes_table() -> str:
+    """Return what follows from a call to a target."""
+    return table(
+        ("a target gives", "`code`", "the record is", "counts against the target", "meaning"),
+        ((row.when, f"`{row.code}`", row.consequence, "yes" if row.failing else "", row.meaning) for row in outcome.OUTCOMES),
+    )
+
+
 def presets_table() -> str:
     """Return the senders that are known by name."""
     return table(tuple(name.replace("_", " ") for name in presets.PresetRow._fields), presets.rows())
@@ -199,6 +212,8 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "routes": routes_table,
     "webhook": webhook_table,
     "verification": verification_table,
+    "delivery": delivery_table,
+    "outcomes": outcomes_table,
     "presets": presets_table,
     "figures": figures_table,
 }

@@ -21,7 +21,33 @@ class RetryConfig(Model):
     """How often a delivery is tried, and how long to wait before each further try."""
 
     max_attempts: int = Field(default=3, ge=1, le=100)
+    """The first one counted in."""
     retry_delays: tuple[Annotated[int, Field(ge=0, le=2_592_000)], ...] = Field(default=(60, 300, 900), max_length=100)
+    """Seconds, at least one of them; the last one repeats while there are attempts left."""
+
+    @field_validator("retry_delays")
+    @classmethod
+    def _some(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value:  # said here, since pydantic counts a delay that is wrong as none
+            raise ValueError("give at least one delay, in seconds")
+        return value
+
+
+class Delivery(Model):
+    """How an endpoint's events are to be delivered to its `url`."""
+
+    timeout_seconds: int = Field(default=15, ge=1, le=60)
+    """How long an attempt may take, from the name's resolution to the answer's last header."""
+    concurrency: int = Field(default=4, ge=1, le=64)
+    """Attempts to this target at once."""
+    rate_per_second: int | None = Field(default=None, ge=1, le=10_000)
+    """Attempts to this target in a second. Absent: as many as there are slots for."""
+    order: Literal["none", "key"] = "none"
+    """`key`: an event waits until those before it with the same `ordering_key` are delivered or buried. `none`: it overtakes what is tried again."""
+    payload: Literal["original", "transformed"] = "original"
+    """The body as it was received, or the event's value."""
+    disable_after_days: int | None = Field(default=5, ge=1, le=90)
+    """The endpoint's deliveries are switched off after that many days of nothing but failures. Null: never."""
 
 
 class Dedupe(Model):
@@ -73,8 +99,12 @@ class WebhookFields(Model):
     """Where its events are to be delivered over HTTP. Kept; nothing is delivered yet."""
     events: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(default=(), max_length=1000)
     """Event types to let through; `payment.*` matches by prefix; none lets all through."""
-    retry_config: RetryConfig = RetryConfig()
-    """How often a delivery is to be tried, and the seconds between. Kept; nothing is delivered yet."""
+    retry_config: RetryConfig | None = None
+    """`{"max_attempts", "retry_delays"}`: how often a delivery is to be tried, and the seconds between; the last one repeats. Absent: 8 times over
+    28 hours, with waits that grow from 5 s to 10 h. Kept; nothing is delivered yet."""
+    delivery: Delivery = Delivery()
+    """`{"timeout_seconds", "concurrency", "rate_per_second", "order", "payload", "disable_after_days"}`: how its events are to be delivered. Kept;
+    nothing is delivered yet."""
     preset: Identifier | None = None
     """The sender's name, where it is one of the presets."""
     verification: Verification | None = None

@@ -38,6 +38,9 @@ def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: st
         ({"zzz": {}}, [("/zzz", "unknown_field", "there is no field zzz")]),
         ({"retry_config": {"max_attempt": 1}}, [("/retry_config/max_attempt", "unknown_field", "there is no field max_attempt; did you mean max_attempts?")]),
         ({"retry_config": {"max_attempts": 0}}, [("/retry_config/max_attempts", "too_small", "give at least 1")]),
+        ({"retry_config": {"retry_delays": []}}, [("/retry_config/retry_delays", "value_error", "give at least one delay, in seconds")]),
+        ({"retry_config": {"retry_delays": [-1]}}, [("/retry_config/retry_delays/0", "too_small", "give at least 0")]),
+        ({"delivery": {"order": "fifo"}}, [("/delivery/order", "not_one_of", "give 'none' or 'key'")]),
         ({"filter": ""}, [("/filter", "too_short", "give at least 1 character(s)")]),
         (
             {"preset": "a", "verification": {}},
