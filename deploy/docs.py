@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from flows.core import errors, outcome, presets, settings, signals, topics
+from flows.core import egress, errors, outcome, presets, settings, signals, topics
 from flows.core.resources import Delivery, WebhookDefinition
 from flows.core.verification import Verification
 from ingress.control import routes
@@ -87,6 +87,14 @@ def problems_table() -> str:
     return table(
         ("status", "`code`", "means", "what an operator does"),
         ((str(error.status), f"`{error.code}`", _sentence(error), error.operator) for error in sorted(answered, key=lambda error: error.status)),
+    )
+
+
+def egress_table() -> str:
+    """Return what can come of a call out instead of an answer."""
+    return table(
+        ("`code`", "then", "means", "what an operator does"),
+        ((f"`{row.code}`", "never called" if row.for_good else "tried again", row.meaning, row.operator) for row in egress.CODES),
     )
 
 
@@ -209,6 +217,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "metrics": metrics_table,
     "problems": problems_table,
     "exits": exits_table,
+    "egress": egress_table,
     "routes": routes_table,
     "webhook": webhook_table,
     "verification": verification_table,

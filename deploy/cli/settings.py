@@ -43,4 +43,6 @@ def _text(value: object) -> str:
     if isinstance(value, Rate):
         names = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
         return f"{value.count}/{names[value.seconds]}"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(value)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from flows.core.addresses import Network, networks
 from flows.core.errors import WrongSetting
 
 PREFIX = "INTEGRATION_"
@@ -23,6 +24,18 @@ class Rate:
 
     count: int
     seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports from one to another, both included."""
+
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        """Return them as the setting has them."""
+        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,16 @@ def _servers(text: str) -> str:
     return text
 
 
+def _ports(text: str) -> tuple[Ports, ...]:
+    found = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        found.append(Ports(PORT.read(low), PORT.read(high if dash else low)))
+        if found[-1].low > found[-1].high:
+            raise ValueError(text)
+    return tuple(found)
+
+
 def _host(text: str) -> str:
     if not text or any(c.isspace() or c in "/:@" for c in text.strip("[]").replace(":", "")):
         raise ValueError(text)
@@ -108,6 +131,8 @@ RATE = Kind(_rate, "COUNT/second, COUNT/minute, COUNT/hour or COUNT/day, with CO
 SERVERS = Kind(_servers, "HOST:PORT, or several with commas between them")
 PUBLIC_URL = Kind(_public_url, "empty, or http://HOST[:PORT] or https://HOST[:PORT] without a path")
 HOST = Kind(_host, "a host name or an address")
+PORTS = Kind(_ports, "ports and ranges LOW-HIGH from 1 to 65,535, with commas between them")
+NETWORKS = Kind(networks, "networks such as 10.1.0.0/16 or fd12::/48, with commas between them")
 
 
 def _setting(default: str, kind: Kind[T], meaning: str, *, secret: bool = False) -> T:
@@ -167,6 +192,15 @@ class Settings:
     batch_records: int = _setting("25000", _whole(1, 100_000), "Most records a worker takes in one transaction.")
     batch_wait_ms: int = _setting("15", _whole(1, 1000), "How long a worker waits for a batch to fill.")
     dedupe_window_seconds: int = _setting("604800", _whole(1, 7_776_000), "How long a webhook's id is remembered where its definition says nothing.")
+    egress_ports: tuple[Ports, ...] = _setting(
+        "80,443,8080,8443", PORTS, "Ports that may be called on public addresses; networks of `INTEGRATION_EGRESS_ALLOW` are free of this rule."
+    )
+    egress_allow: tuple[Network, ...] = _setting(
+        "",
+        NETWORKS,
+        "Networks that may be called although they are not public, on any port; for targets in one's own network, and for tests (`127.0.0.0/8`). "
+        "What else listens there can be reached by whoever may define a URL. A cloud's metadata addresses stay closed.",
+    )
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "Least severe log line that is written.")
 
 

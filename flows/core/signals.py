@@ -48,4 +48,8 @@ REBALANCES: Final = Signal("xyra_rebalances_total", "counter", "Partitions given
 LAST_COMMIT_TIME: Final = Signal("xyra_last_commit_timestamp_seconds", "gauge", "When this process last committed, Unix time.", ("flow",))
 WORK_RUNNING: Final = Signal("xyra_work_running", "gauge", "Slow work items running now.", ("flow",))
 
+EGRESS_CALLS: Final = Signal("xyra_egress_calls_total", "counter", "Calls out over HTTP: `answered`, or the code of why not.", ("outcome",))
+EGRESS_SECONDS: Final = Signal("xyra_egress_seconds", "histogram", "How long a call out took as a whole.", (), (*SECONDS_FAST, 30.0, 60.0))
+EGRESS_CONNECTIONS: Final = Signal("xyra_egress_connections", "gauge", "Calls out under way (`busy`), and connections kept for the next (`idle`).", ("state",))
+
 SIGNALS: Final = tuple(value for value in dict(globals()).values() if isinstance(value, Signal))

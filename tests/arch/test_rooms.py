@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows.core": {"orjson", "pydantic"},
     "flows.core.expressions": {"cel", "orjson"},
     "flows.core.schemas": {"jsonschema_rs", "orjson"},
-    "flows.wire": {"confluent_kafka", "cryptography", "orjson", "prometheus_client", "rocksdict", "zstandard"},
+    "flows.wire": {"confluent_kafka", "cryptography", "httptools", "orjson", "prometheus_client", "rocksdict", "zstandard"},
     "flows.engine": {"bytewax", "orjson"},
     "flows.steps": {"orjson"},
     "ingress": {"cryptography", "fastapi", "orjson", "psutil", "pydantic", "starlette", "zstandard"},
@@ -46,6 +46,12 @@ def test_a_room_imports_from_outside_only_what_is_its_own(path: Path) -> None:
     ours = sys.stdlib_module_names | set(ROOMS) | _allowed(_module(path))
     strange = [f"{name(path)}:{line} imports {module}" for line, module in imports(path) if module.split(".")[0] not in ours]
     assert not strange
+
+
+@pytest.mark.parametrize("path", python("flows", "ingress", "connectors"), ids=name)
+def test_nothing_calls_out_but_by_egress(path: Path) -> None:
+    others = {"ftplib", "http.client", "imaplib", "poplib", "smtplib", "urllib.request", "xmlrpc.client"}
+    assert not [f"{name(path)}:{line} imports {module}" for line, module in imports(path) if module in others]
 
 
 def test_no_import_cycles() -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import chart, engine, latency, restore, stack, stops, web
+from tests.bench import chart, egress, engine, latency, restore, stack, stops, web
 from tests.bench.place import HOME, Place, place
 from tests.bench.results import RESULTS, Result
 
@@ -26,6 +26,7 @@ MEASURES: Final[dict[str, Callable[[Place], Iterator[Result]]]] = {
     "stops": stops.stops,
     "restore": restore.restore,
     "stack": stack.stack,
+    "egress": egress.egress,
 }
 
 

@@ -58,6 +58,7 @@ def test_settings_show_where_a_value_comes_from_and_no_secret(tmp_path: Path) ->
     assert (rows["INTEGRATION_KAFKA_BOOTSTRAP_SERVERS"]["value"], rows["INTEGRATION_KAFKA_BOOTSTRAP_SERVERS"]["from"]) == ("127.0.0.1:9092", "local stack")
     assert (rows["INTEGRATION_DATA_DIR"]["value"], rows["INTEGRATION_DATA_DIR"]["from"]) == (str(tmp_path), "option")
     assert rows["INTEGRATION_RATE_LIMIT_DEFAULT"]["value"] == rows["INTEGRATION_RATE_LIMIT_DEFAULT"]["default"]
+    assert rows["INTEGRATION_EGRESS_PORTS"]["value"] == rows["INTEGRATION_EGRESS_PORTS"]["default"]
     assert rows["INTEGRATION_ADMIN_KEY"]["value"] == "(set)"
     assert "do-not-show" not in shown.output
     assert "do-not-show" not in CliRunner(env=environ).invoke(app, ["settings"]).output

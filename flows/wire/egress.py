@@ -1,0 +1,139 @@
+"""The one way of ours to call out over HTTP: judged, resolved once, connected to what was judged, bounded in time and bytes."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.core.clock import Clock
+from flows.core.egress import Answer, Failure, Outgoing, Policy, Refusal, Vetted, head
+from flows.core.signals import EGRESS_CALLS, EGRESS_CONNECTIONS, EGRESS_SECONDS
+from flows.core.urls import Target
+from flows.wire.exchange import Broken
+from flows.wire.lines import Limits, Lines
+from flows.wire.names import Found, Names, Resolve, system_addresses
+from flows.wire.telemetry import Child, Telemetry
+
+Outcome = Answer | Refusal | Failure
+
+
+def tls_context(authorities: Path | None = None) -> ssl.SSLContext:
+    """Return TLS as it is spoken to targets: 1.2 or later, certificate and host name checked, against the system's authorities or those of a file."""
+    context = ssl.create_default_context(cafile=authorities)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a call has come, for the sentence of the one that runs out of time."""
+
+    stage: str = "its name was resolved"
+    sent: bool = False
+
+
+class Egress:
+    """Calls out, for one event loop. It follows no redirect and knows no proxy, cookie or stored password.
+
+    A name is resolved once for a call, and only addresses that were judged are connected to; whether the name means
+    something else a moment later changes nothing. A crash leaves nothing behind; a call that was under way may or may
+    not have reached its target.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+        resolve: Resolve = system_addresses,
+    ) -> None:
+        """Prepare; connects to nothing.
+
+        Args:
+            policy: what may be called.
+            clock: measures calls, and the age of names and of kept connections.
+            telemetry: counts calls.
+            tls: `tls_context()`, or one with other authorities.
+            limits: how much is held open.
+            resolve: asks for a name's addresses; blocks, in a thread.
+
+        """
+        self._policy = policy
+        self._monotonic = clock.monotonic
+        self._telemetry = telemetry
+        self._names = Names(policy, clock, resolve)
+        self._lines = lines = Lines(limits or Limits(), clock.monotonic, tls or tls_context())
+        self._counters: dict[str, Child] = {}
+        self._seconds = telemetry.child(EGRESS_SECONDS)
+        telemetry.mirror(lambda: [(EGRESS_CONNECTIONS, {"state": "busy"}, lines.busy), (EGRESS_CONNECTIONS, {"state": "idle"}, lines.idle)])
+
+    def close(self) -> None:
+        """Close the connections that are kept, and keep none from here on; calls under way go on."""
+        self._lines.close()
+
+    async def call(self, request: Outgoing) -> Outcome:
+        """Make one call and return what came of it, within `request.deadline_s`; raises nothing for anything a target can do."""
+        begin = self._monotonic()
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(request.deadline_s):
+                outcome = await self._call(request, begin, progress)
+        except TimeoutError:
+            outcome = Failure("timed_out", f"The call was not done within {request.deadline_s:g} s; the time was over before {progress.stage}.", progress.sent)
+        self._seconds.observe(self._monotonic() - begin)
+        self._counter("answered" if isinstance(outcome, Answer) else outcome.code).inc()
+        return outcome
+
+    async def check(self, url: str) -> tuple[Target, Vetted] | Refusal | Failure:
+        """Return where a URL leads and the addresses it may be called at, or why not; waits for a name server where the name is not known."""
+        target = self._policy.judge(url)
+        if isinstance(target, Refusal):
+            return target
+        found: Found | None = self._policy.vet(target.host, (target.host,)) if target.literal else self._names.known(target.host)
+        if found is None:
+            found = await self._names.ask(target.host)
+        return (self._policy.port(target, found) or (target, found)) if isinstance(found, Vetted) else found
+
+    def _counter(self, outcome: str) -> Child:
+        counter = self._counters.get(outcome)
+        if counter is None:
+            counter = self._counters[outcome] = self._telemetry.child(EGRESS_CALLS, outcome=outcome)
+        return counter
+
+    async def _call(self, request: Outgoing, begin: float, progress: _Progress) -> Outcome:
+        until = asyncio.get_running_loop().time() + request.deadline_s
+        checked = await self.check(request.url)
+        if not isinstance(checked, tuple):
+            return checked
+        target, vetted = checked
+        first = head(target, request)
+        if isinstance(first, Refusal):
+            return first
+        progress.stage = "there was a place for it among the calls under way"
+        async with self._lines.place(target) as lane:
+            line, again = self._lines.kept(lane, vetted.addresses), request.repeatable
+            while True:
+                reused = line is not None
+                if line is None:
+                    progress.stage = f"{target.authority} was connected to"
+                    connected = await self._lines.connect(target, vetted.addresses, until)
+                    if isinstance(connected, Failure):
+                        return connected
+                    line = connected
+                progress.stage, progress.sent = f"{target.authority} had answered to the last byte", True
+                try:
+                    reply = await line.ask(first, request.body, request.keep_bytes, bodiless=request.method == "HEAD")
+                except Broken as broken:
+                    if not (reused and again and broken.silent):
+                        return Failure(broken.code, f"{target.authority} {broken.detail}.", sent=True)
+                    line, again = None, False  # the target closed what was kept, and may or may not have seen the request
+                    continue
+                except BaseException:  # out of time, or cancelled
+                    line.abort()
+                    raise
+                self._lines.keep(lane, line)
+                return Answer(*reply, self._monotonic() - begin, line.address)
