@@ -8,7 +8,7 @@ from typing import Final
 import bytewax.operators as op
 from bytewax.dataflow import Stream
 
-from flows.core import signals
+from flows.core import signals, topics
 from flows.core.clock import Clock
 from flows.core.errors import Fatal
 from flows.core.record import TRACE
@@ -44,6 +44,8 @@ SWEEP_S: Final = 1.0
 SWEEP_LIMIT: Final = 500
 """Expired entries deleted per partition and batch."""
 MOST_FINISHED: Final = 1000
+WRITTEN: Final = (topics.EVENTS.name, topics.DLQ.name, topics.STATUS.name)
+"""Where flows write, but for topics that definitions name."""
 
 
 class Stop:
@@ -147,6 +149,7 @@ class Engine:
         """
         self._outlet.take_over(lambda: self._stop.asked)
         if not self._stop.asked:
+            self._outlet.end_left_over((self._flow.changelog.name, *WRITTEN))
             self._definitions.follow(self.settings)
 
     def stop(self) -> None:
