@@ -5,7 +5,7 @@ import sys
 
 from jgo.maven import MavenContext
 
-KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
+KAFKA = "org.apache.kafka:kafka_2.13:4.2.2"
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"  # the broker logs through slf4j 1.7 and brings no binding for it; same version as its log4j-core
 
 

@@ -16,7 +16,7 @@ from flows.engine.lanes import Lanes
 from flows.engine.share import Share
 from flows.engine.state import PartitionState
 from flows.engine.work import Item, Task
-from flows.wire.inlet import Inlet, Unsettled
+from flows.wire.inlet import Inlet
 from flows.wire.rocks import Stores
 from flows.wire.telemetry import Telemetry
 
@@ -83,7 +83,7 @@ class Assignment:
         self._note("lost", partitions)
         self._leave(partitions)
 
-    def advance(self, inlet: Inlet, moved: Callable[[], None], settle: Callable[[int], None]) -> None:
+    def advance(self, inlet: Inlet, moved: Callable[[], None]) -> None:
         """Open and restore one partition and let it flow; blocks for as long as its changelog takes to read.
 
         A broker that is away, or a full disk, leaves the partition waiting; it is tried again after a second. After a
@@ -92,7 +92,6 @@ class Assignment:
         Args:
             inlet: resumes the partition, unless it was paused.
             moved: is called now and then; what it raises ends the restore.
-            settle: is called with a partition whose offset stays undecided, to have it decided.
 
         Raises:
             Busy: another process holds the store.
@@ -105,12 +104,10 @@ class Assignment:
         number = self._coming.popleft()
         try:
             share = self._open(number, inlet, moved)
-        except (Unavailable, Unsettled) as error:
+        except Unavailable as error:
             LOG.warning("Partition %d waits: %s", number, error)
             self._coming.append(number)
             self._again_at = self._clock.monotonic() + PAUSE_S
-            if isinstance(error, Unsettled):
-                settle(number)
             return
         self.shares[number] = share
         for item in share.work.unfinished():

@@ -8,7 +8,7 @@ from typing import Final
 import bytewax.operators as op
 from bytewax.dataflow import Stream
 
-from flows.core import signals, topics
+from flows.core import signals
 from flows.core.clock import Clock
 from flows.core.errors import Fatal
 from flows.core.record import TRACE
@@ -44,8 +44,6 @@ SWEEP_S: Final = 1.0
 SWEEP_LIMIT: Final = 500
 """Expired entries deleted per partition and batch."""
 MOST_FINISHED: Final = 1000
-WRITTEN: Final = (topics.EVENTS.name, topics.DLQ.name, topics.STATUS.name)
-"""Where flows write, but for topics that definitions name."""
 
 
 class Stop:
@@ -149,7 +147,6 @@ class Engine:
         """
         self._outlet.take_over(lambda: self._stop.asked)
         if not self._stop.asked:
-            self._outlet.end_left_over((self._flow.changelog.name, *WRITTEN))
             self._definitions.follow(self.settings)
 
     def stop(self) -> None:
@@ -168,7 +165,7 @@ class Engine:
         self._definitions.poll()
         with suppress(_Stopped):
             self._moved()
-            self.assignment.advance(self.inlet, self._moved, self._settle)
+            self.assignment.advance(self.inlet, self._moved)
         if self._stop.asked:
             return self._last()
         fresh = self._poll()
@@ -288,9 +285,6 @@ class Engine:
         tracing = [record_of(message) for message in marked if any(name == TRACE for name, _ in headers_of(message))]
         found = wanted([*tracing, *(waited.record for waited in again)])
         return Traces(self._flow.name, found) if found else None
-
-    def _settle(self, partition: int) -> None:
-        self._outlet.settle(self._flow.topic.name, self._flow.changelog.name, partition, self.inlet.membership())
 
     def _untold(self) -> bool:
         return any(share.tallies.untold for share in self.assignment.shares.values())

@@ -35,10 +35,6 @@ NOT_COMMITTED: Final = -1
 FENCED: Final = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)  # noqa: SLF001  public there
 
 
-class Unsettled(Exception):
-    """A transaction that carries an offset has not ended, as far as the group's coordinator knows."""
-
-
 class Owner(Protocol):
     """Who is told which partitions come and go; called inside `poll`, on its thread."""
 
@@ -131,20 +127,19 @@ class Inlet:
         Open transactions that carry an offset of this partition are waited for, so what is returned is final.
 
         Raises:
-            Unsettled: the broker is there, and a transaction is still open; ask again.
-            Unavailable: no answer; ask again.
+            Unavailable: no answer, or a transaction is still open; ask again.
 
         """
         try:
             found = self._consumer.committed([TopicPartition(self.topic, partition)], timeout=ANSWER_S)[0]
         except KafkaException as error:
-            text = f"Kafka at {self._servers} does not say where {self.topic}/{partition} stands ({error.args[0].str()})."
-            if error.args[0].code() == KafkaError._TIMED_OUT and not self.broker_away:  # noqa: SLF001  the client's public name for it
-                raise Unsettled(text) from error
-            raise Unavailable(text) from error
+            raise Unavailable(f"Kafka at {self._servers} does not say where {self.topic}/{partition} stands ({error.args[0].str()}).{self._hint()}") from error
         if found.error is not None:
             raise Unavailable(f"Kafka at {self._servers} does not say where {self.topic}/{partition} stands ({found.error.str()}).")
         return max(found.offset, NOT_COMMITTED)  # the client has its own negative number for none
+
+    def _hint(self) -> str:
+        return "" if self.broker_away else " If that goes on, a transaction hangs: `kafka-transactions.sh find-hanging` names it, and its `abort` ends it."
 
     def start(self, partition: int) -> int:
         """Ask for the first offset that is still there; blocks for up to 10 s.

@@ -11,7 +11,7 @@ from flows.core.record import Header
 from flows.core.settings import Settings
 from flows.core.topics import KEPT_BYTES, MIB
 from flows.wire.inlet import FENCED
-from flows.wire.kafka import PARTITIONER, client_config, partition_counts
+from flows.wire.kafka import PARTITIONER, client_config
 from flows.wire.watchdog import Watchdog
 
 TRANSACTION_MS: Final = 30_000
@@ -42,7 +42,6 @@ class Outlet:
             transactional_id: the slot's own; who takes it aborts what a predecessor left open and shuts it out.
 
         """
-        self._settings = settings
         self._servers = settings.kafka_bootstrap_servers
         self._producer = Producer(
             client_config(
@@ -165,43 +164,6 @@ class Outlet:
             reason = error.args[0]
             if not reason.txn_requires_abort() and reason.code() not in FENCED:
                 raise UnknownOutcome(f"No answer to a commit from Kafka at {self._servers} ({reason.str()}).") from error
-            self._fail(error)
-
-    def end_left_over(self, topics: Iterable[str]) -> None:
-        """End what an earlier transaction of this slot may have left open on these topics, by aborting one that writes to every partition of theirs.
-
-        For what `settle` is for, as far as outputs are concerned: the slot's next commit on such a partition would commit what had been
-        left open there as well. Commits nothing, and readers of what is committed see nothing; blocks and raises as `commit` does.
-        """
-        counts = partition_counts(self._settings)
-        self.begin()
-        for topic in topics:
-            for partition in range(counts.get(topic, 0)):
-                self.send(topic, b"", None, partition=partition)
-        try:
-            self._producer.flush(ANSWER_S)
-            self._producer.abort_transaction(ANSWER_S)
-        except KafkaException as error:
-            self._fail(error)
-
-    def settle(self, topic: str, changelog: str, partition: int, membership: Any) -> None:
-        """End what an earlier transaction of this slot has left open on a partition: abort one that carries an offset, and an entry of the changelog.
-
-        A broker that is killed between answering a commit and writing its markers may never write them (Kafka 4.3.1: the coordinator
-        starts before the partitions have leaders again, and takes them for deleted). Readers then wait for an end that only
-        another transaction of the same slot can bring. Commits nothing; blocks and raises as `commit` does.
-        """
-        self.begin()
-        self.send(changelog, b"", None, partition=partition)
-        try:
-            with self._watchdog:
-                self._producer.send_offsets_to_transaction([TopicPartition(topic, partition, 0)], membership, OFFSETS_S)
-        except KafkaException as error:
-            if not error.args[0].txn_requires_abort():
-                self._fail(error)
-        try:
-            self._producer.abort_transaction(ANSWER_S)
-        except KafkaException as error:
             self._fail(error)
 
     def position(self, partition: int) -> int | None:

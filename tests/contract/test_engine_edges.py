@@ -19,7 +19,6 @@ from flows.engine.state import PartitionState
 from flows.engine.worker import prepare_topics
 from flows.steps.guard import each
 from flows.wire.kafka import ensure_topics
-from flows.wire.outlet import Outlet
 from tests.kit.engine import balanced, bench, counting, faults
 from tests.kit.settings import settings_for
 
@@ -223,23 +222,6 @@ def test_a_header_name_that_is_no_text_does_not_end_the_process(kafka: str, tmp_
     made.run(made.flow(each(copy)))
     found = {read.value: read.headers for read in made.read()}
     assert found == {b"before": [("name", b"1")], b"v": [("x-unreadable-headers", b"1")], b"after": [("name", b"2")]}
-
-
-def test_settling_an_offset_leaves_what_is_committed(kafka: str, tmp_path: Path) -> None:
-    made = bench(kafka, tmp_path)
-    place = confluent_kafka.TopicPartition(made.name, 0)
-    group = confluent_kafka.Consumer({"bootstrap.servers": kafka, "group.id": f"xyra-{made.name}"})
-    outlet = Outlet(made.settings, f"xyra-{made.name}-0")
-    outlet.take_over(lambda: False)
-    found = []
-    for offset in (5, 9):
-        outlet.settle(made.name, f"{made.name}.out", 0, group.consumer_group_metadata())
-        outlet.begin()
-        outlet.commit(made.name, {0: offset}, group.consumer_group_metadata())
-        outlet.settle(made.name, f"{made.name}.out", 0, group.consumer_group_metadata())
-        found.append(group.committed([place], timeout=10)[0].offset)
-    group.close()
-    assert found == [5, 9]
 
 
 def test_a_commit_that_kafka_has_lost_is_found_and_its_records_worked_on_again(kafka: str, tmp_path: Path) -> None:
