@@ -30,6 +30,7 @@ class CodeRow(NamedTuple):
 
     code: Code
     for_good: bool
+    """The same call would come to the same, for as long as the settings stay as they are."""
     meaning: str
     operator: str
 
@@ -44,8 +45,8 @@ CODES: Final = (
     ),
     CodeRow(
         "address_not_allowed",
-        True,
-        "The host is, or resolves to, an address that is not public.",
+        False,
+        "The host is, or resolves to, an address that is not public; nothing is sent. A name may lead elsewhere later.",
         "Where it is meant, add its network to `INTEGRATION_EGRESS_ALLOW`; a cloud's metadata is never called.",
     ),
     CodeRow("request_invalid", True, "The method or a header cannot be sent.", "Mend the header that the text names."),
@@ -105,7 +106,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """It will not be called, now or later: nothing was connected to. The sentence holds no query and no address."""
+    """It was not called: nothing was connected to. Whether it may be later is its row's to say (`CODES`). The sentence holds no query and no address."""
 
     code: Code
     detail: str
@@ -142,7 +143,7 @@ class Policy:
         return cls(settings.egress_ports, settings.egress_allow)
 
     def judge(self, url: str) -> Target | Refusal:
-        """Return where a URL leads, or why it will never be called; a name is not resolved for it, an address is judged at once."""
+        """Return where a URL leads, or why it is not called; a name is not resolved for it, an address is judged at once."""
         try:
             target = _read(url)
         except BadUrl as error:

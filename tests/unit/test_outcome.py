@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.core import outcome
+from flows.core import egress, outcome
 
 AGAIN = {408, 409, 425, 429}
 
@@ -23,6 +23,15 @@ def test_every_status_has_its_consequence(status: int) -> None:
 def test_every_error_has_its_row_and_others_are_tried_again() -> None:
     assert all(outcome.of_error(code).code == code for code in outcome.ERRORS)
     assert outcome.of_error("no such code") is outcome.UNKNOWN_ERROR
+
+
+def test_the_errors_are_those_of_calls_out_and_two_of_our_own() -> None:
+    assert outcome.ERRORS.keys() == {row.code for row in egress.CODES} | {"unknown_error", "secret_unusable"}
+
+
+@pytest.mark.parametrize("row", egress.CODES, ids=lambda row: str(row.code))
+def test_what_may_come_out_well_later_is_tried_again_and_nothing_else(row: egress.CodeRow) -> None:
+    assert outcome.of_error(row.code).consequence == ("buried" if row.for_good else "retried")
 
 
 def test_codes_are_one_of_a_kind_and_every_row_can_come_up() -> None:
