@@ -1,6 +1,6 @@
 """Rows of a store that stand in the order of a time: which timers come due, which entries expire."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator
 
 from flows.core import codec
 from flows.wire.rocks import Rocks
@@ -38,10 +38,10 @@ class Queue:
             self._known = True
         return self._first_ms
 
-    def first_other_ms(self, than: Container[bytes], start: bytes) -> int | None:
-        """Time of the first row from `start` on whose name is not among `than`, None without one."""
+    def first_other_ms(self, touched: Callable[[bytes], bool], start: bytes) -> int | None:
+        """Time of the first row from `start` on whose name is none of the `touched`, None without one."""
         for row, _ in self._db.rows(max(self._floor, start), self._end):
-            if row[codec.HEAD_BYTES :] not in than:
+            if not touched(row[codec.HEAD_BYTES :]):
                 return codec.unpack_time(row, 1)
         return None
 

@@ -132,14 +132,13 @@ class Share:
         due: list[DueTimer] = []
         size, timers = 0, self.state.timers
         while size < MOST_DUE_BYTES and len(waited) + len(due) < MOST_DUE:
-            next_ms = timers.next_due_ms()
-            if next_ms is None or next_ms > now_ms:
-                break
             found: list[Timer] = timers.due(now_ms, DUE_AT_ONCE)
             again = self.waits.due([timer for timer in found if timer.id[:1] == RETRY])
             waited += again
             due += [DueTimer(self.number, timer.id[1:], timer.due_ms, timer.payload) for timer in found if timer.id[:1] == STEPS]
             size += sum(len(one.record.value or b"") for one in again) + sum(len(timer.payload) for timer in found)
+            if len(found) < DUE_AT_ONCE:
+                break
         return waited, due
 
     def close(self) -> None:

@@ -24,6 +24,8 @@ class Timers:
         self._queue: Final = Queue(db, codec.DUE)
         self.pending: Final[dict[bytes, bytes | None]] = {}
         """Entries changed by the batch in hand, by their key in the store."""
+        self._set: dict[bytes, bytes] = {}
+        """Those of them that are timers which stand: a batch that has taken thousands has few of these, and looks through them alone."""
         self.pending_count = count
         """Timers set and not yet handed out, as of the last batch applied."""
         self._taken: dict[bytes, bytes] = {}
@@ -40,11 +42,14 @@ class Timers:
         """
         if not 0 <= due_ms < codec.TIME_END:
             raise ValueError(f"a timer's due time is milliseconds since the epoch, not {due_ms}")
-        self.pending[codec.TIMER + timer_id] = codec.timer(due_ms, payload)
+        key = codec.TIMER + timer_id
+        self.pending[key] = self._set[key] = codec.timer(due_ms, payload)
 
     def cancel(self, timer_id: bytes) -> None:
         """Remove a timer; one that does not exist is no error."""
-        self.pending[codec.TIMER + timer_id] = None
+        key = codec.TIMER + timer_id
+        self.pending[key] = None
+        self._set.pop(key, None)
 
     def due(self, now_ms: int, limit: int) -> list[DueTimer]:
         """Take at most `limit` timers due by `now_ms`, earliest first, equal times by id.
@@ -55,11 +60,12 @@ class Timers:
         standing = self._standing(now_ms, limit)
         found = [DueTimer(row[codec.HEAD_BYTES :], codec.unpack_time(row, 1), payload) for row, payload in standing]
         self._taken.update((codec.TIMER + row[codec.HEAD_BYTES :], row[1 : codec.HEAD_BYTES]) for row, _ in standing)
-        if self.pending:
-            found += [timer for timer in map(_timer, self.pending.items()) if timer is not None and timer.due_ms <= now_ms]
+        if self._set:
+            found += [timer for timer in map(_timer, self._set.items()) if timer.due_ms <= now_ms]
             found = sorted(found, key=lambda timer: (timer.due_ms, timer.id))[:limit]
         if found:
-            self.pending.update(dict.fromkeys((codec.TIMER + timer.id for timer in found), None))
+            for timer in found:
+                self.cancel(timer.id)
             self._passed = max(self._passed, codec.DUE + codec.pack_time(found[-1].due_ms) + found[-1].id)
         return found
 
@@ -79,8 +85,8 @@ class Timers:
         """When the earliest timer is due, None without one; cheap between batches."""
         if not self.pending:
             return self._queue.first_ms()
-        times = [timer.due_ms for timer in map(_timer, self.pending.items()) if timer is not None]
-        standing_ms = self._queue.first_other_ms({key[1:] for key in self.pending}, self._passed)
+        times = [timer.due_ms for timer in map(_timer, self._set.items())]
+        standing_ms = self._queue.first_other_ms(lambda name: codec.TIMER + name in self.pending, self._passed)
         return min(times if standing_ms is None else [*times, standing_ms], default=None)
 
     def write(self, batch: Batch, changes: dict[bytes, bytes | None]) -> int:
@@ -113,6 +119,7 @@ class Timers:
     def discard(self) -> None:
         """Forget what the batch in hand has done."""
         self.pending.clear()
+        self._set.clear()
         self._taken.clear()
         self._passed = b""
 
@@ -123,8 +130,6 @@ class Timers:
         self._queue.emptied()
 
 
-def _timer(item: tuple[bytes, bytes | None]) -> DueTimer | None:
+def _timer(item: tuple[bytes, bytes]) -> DueTimer:
     key, entry = item
-    if entry is None:
-        return None
     return DueTimer(key[1:], codec.unpack_time(entry, 1), entry[codec.HEAD_BYTES :])
