@@ -25,6 +25,7 @@ from flows.steps import turns
 from flows.steps.post import Order, Post, Told, told_by, webhook_id
 from flows.steps.targets import MOST_AT_ONCE, Target, Targets
 from flows.wire.egress import Egress
+from flows.wire.names import Resolve, system_addresses
 from flows.wire.telemetry import Telemetry
 from flows.wire.vault import Vault
 
@@ -207,9 +208,9 @@ def _verdict(plan: Plan, record: Record, row: Outcome, told: Told, facts: turns.
     return Bury((due, why)) if isinstance(due, Reason) else Retry(due, why)
 
 
-def build(runtime: Runtime) -> Dataflow:
-    """Put the steps behind one another, and the call beside them."""
-    egress = Egress(Policy.of(runtime.settings), runtime.clock, runtime.telemetry)
+def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:
+    """Put the steps behind one another, and the call beside them; `resolve` says where a target's name leads."""
+    egress = Egress(Policy.of(runtime.settings), runtime.clock, runtime.telemetry, resolve=resolve)
     runtime.handle(POST, Post(egress, Vault.load(runtime.settings), runtime.clock, metadata.version("xyra-integration")), egress.close)
     flow, work = Dataflow(NAME), Deliveries(runtime.telemetry)
     batches = op.input("records", flow, runtime.source())

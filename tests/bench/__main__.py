@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import chart, deliveries, egress, engine, latency, restore, spill, stack, stops, web
+from tests.bench import chart, deliveries, egress, engine, isolation, latency, restore, spill, stack, stops, web
 from tests.bench.place import HOME, Place, place
 from tests.bench.results import RESULTS, Result
 
@@ -29,6 +29,7 @@ MEASURES: Final[dict[str, Callable[[Place], Iterator[Result]]]] = {
     "stack": stack.stack,
     "egress": egress.egress,
     "deliveries": deliveries.deliveries,
+    "isolation": isolation.isolation,
     "timers": deliveries.timers,
 }
 

@@ -5,9 +5,12 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, cast
+from functools import partial
+from typing import Final, Literal, cast
+from uuid import uuid4
 
 from confluent_kafka import Consumer, Producer
 
@@ -25,7 +28,9 @@ from tests.bench.topics import PARTITIONS, make, wait_until
 
 TARGETS: Final = 100
 EVENTS: Final = 40_000
-BODY: Final = json.dumps({"type": "bench", "filler": "x" * 980}).encode()
+FILLER: Final = b"x" * 960
+STAMP: Final = 20
+"""Digits of the time in an event's body."""
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FROM, TO = 0.10, 0.95
 LIMIT_S: Final = 55.0
@@ -41,27 +46,57 @@ LATENESS: Final = Figure("timers-lateness", f"timers, {DUE_PER_S:,} due a second
 MEMORY: Final = Figure("timers-memory", "memory of a worker with 1,000,000 timers pending, more than with none", "MiB", 64, "at most")
 
 
-class _Target(asyncio.Protocol):
-    """Answers each request; all are of one length behind their head."""
+def body() -> bytes:
+    """Return an event's body of 1 KB; it says when it was made."""
+    return b'{"type": "bench", "at": %0*d, "filler": "%b"}' % (STAMP, time.time_ns(), FILLER)
 
-    count = 0
+
+class Seen:
+    """What the targets have got."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.late: defaultdict[int, list[float]] | None = None
+        """For each target how many milliseconds old the events were, while somebody wants to know."""
+
+
+class _Target(asyncio.Protocol):
+    """Answers each request; all bodies end alike."""
+
+    def __init__(self, seen: Seen, number: int) -> None:
+        self._seen, self._number, self._text = seen, number, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport, self._text = transport, b""
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._text += data
-        if self._text.endswith(BODY):
-            self._text = b""
-            _Target.count += 1
-            cast("asyncio.Transport", self._transport).write(OK)
+        if not self._text.endswith(FILLER + b'"}'):
+            return
+        self._seen.count += 1
+        if self._seen.late is not None:
+            place = self._text.index(b'"at": ') + 6
+            self._seen.late[self._number].append((time.time_ns() - int(self._text[place : place + STAMP])) / 1e6)
+        self._text = b""
+        self.answer()
+
+    def answer(self) -> None:
+        cast("asyncio.Transport", self._transport).write(OK)
+
+
+class _Hangs(_Target):
+    """Takes requests and never answers."""
+
+    def answer(self) -> None:
+        pass
 
 
 @contextmanager
-def _targets() -> Iterator[list[int]]:
-    """Run the targets, each on a port of its own, in one thread."""
+def targets(seen: Seen, count: int, hanging: int = 0) -> Iterator[list[int]]:
+    """Run so many targets and then so many that hang, each on a port of its own, in one thread; gives the ports."""
     loop = asyncio.new_event_loop()
-    servers = [loop.run_until_complete(loop.create_server(_Target, "127.0.0.1", 0)) for _ in range(TARGETS)]
+    made = [partial(_Target if n < count else _Hangs, seen, n) for n in range(count + hanging)]
+    servers = [loop.run_until_complete(loop.create_server(target, "127.0.0.1", 0)) for target in made]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
@@ -80,19 +115,18 @@ def deliveries(place: Place) -> Iterator[Result]:
     env = place.env("deliveries", INTEGRATION_EGRESS_ALLOW="127.0.0.0/8", INTEGRATION_KAFKA_PARTITIONS=str(PARTITIONS))
     settings = load(env)
     ensure_topics(settings, topics.TOPICS)
-    rates, cost, total = [], [], 0
-    with _targets() as ports:
-        _define(settings, ports)
+    rates, cost, total, seen = [], [], 0, Seen()
+    with targets(seen, TARGETS) as ports:
+        define(settings, dict(enumerate(ports)))
         for number in range(place.rounds()):
             place.say(f"deliveries, round {number + 1}")
             _fill(settings, EVENTS)
             total += EVENTS
-            log, base, low = place.data / "deliveries.log", _Target.count, None
-            command = [sys.executable, "-m", "deploy.cli.main", "worker", "deliveries", "--slot", "0", "--port", str(free_port())]
-            with running(command, log, env) as process:
+            log, base, low = place.data / "deliveries.log", seen.count, None
+            with running(worker(), log, env) as process:
                 deadline = time.monotonic() + LIMIT_S
                 while time.monotonic() < deadline:
-                    done, now, used = _Target.count - base, time.monotonic(), usage(process).cpu_s
+                    done, now, used = seen.count - base, time.monotonic(), usage(process).cpu_s
                     if low is None and done >= FROM * EVENTS:
                         low = done, now, used
                     if low is not None and done >= TO * EVENTS:
@@ -105,27 +139,37 @@ def deliveries(place: Place) -> Iterator[Result]:
     yield Result(DELIVERIES, Series(tuple(rates)), None, (("cpu_us_per_delivery", round(sum(cost) / len(cost))),))
 
 
-def _define(settings: Settings, ports: list[int]) -> None:
+def worker() -> list[str]:
+    """Return the command of a worker."""
+    return [sys.executable, "-m", "deploy.cli.main", "worker", "deliveries", "--slot", "0", "--port", str(free_port())]
+
+
+def define(settings: Settings, ports: Mapping[int, int], status: Literal["active", "inactive"] = "active") -> None:
+    """Put an endpoint for each of these targets, by its number, on the log."""
     vault, producer = Vault.load(settings), Producer({"bootstrap.servers": settings.kafka_bootstrap_servers})
-    for n, port in enumerate(ports):
+    for n, port in ports.items():
         name = f"bench{n}"
         secret = StoredSecret(secret_id="s", sealed=vault.seal(delivery.new_secret(), delivery_context(name, "s")), created_at_ms=0)
         definition = WebhookDefinition.model_validate({"endpoint_id": name, "url": f"http://127.0.0.1:{port}/hook"})
-        stored = StoredWebhook(definition=definition, secrets=(), delivery_secrets=(secret,), created_at_ms=0, updated_at_ms=0)
+        stored = StoredWebhook(definition=definition, secrets=(), delivery_secrets=(secret,), status=status, created_at_ms=0, updated_at_ms=0)
         producer.produce(topics.CONFIG.name, stored.model_dump_json(by_alias=True, exclude_none=True).encode(), f"webhook/{name}".encode())
     producer.flush(20)
 
 
 def _fill(settings: Settings, events: int) -> None:
     producer = Producer({"bootstrap.servers": settings.kafka_bootstrap_servers, "partitioner": PARTITIONER, "linger.ms": 50})
-    stamp = time.time_ns()
     for n in range(events):
-        name = f"bench{n % TARGETS}"
-        headers: dict[str, str | bytes | None] = {"ce_id": f"{stamp}-{n}", "ce_source": f"/webhooks/{name}", "ce_type": "bench"}
-        producer.produce(topics.DELIVERIES.name, BODY, name.encode(), headers=headers)
+        send(producer, n % TARGETS)
         if n % 1000 == 0:
             producer.poll(0)
     producer.flush(30)
+
+
+def send(producer: Producer, number: int) -> None:
+    """Write an event for a target."""
+    name = f"bench{number}"
+    headers: dict[str, str | bytes | None] = {"ce_id": uuid4().hex, "ce_source": f"/webhooks/{name}", "ce_type": "bench"}
+    producer.produce(topics.DELIVERIES.name, body(), name.encode(), headers=headers)
 
 
 def _out(settings: Settings) -> int:

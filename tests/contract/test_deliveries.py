@@ -16,7 +16,7 @@ from flows.engine.runtime import Engine
 from tests.kit.certificates import Authority
 from tests.kit.courier import Courier, courier
 from tests.kit.engine import balanced
-from tests.kit.targets import OK, Request, Talk, Target, answers, answers_once, drips, floods, hangs, read_request, swallows_all
+from tests.kit.targets import OK, Request, Talk, Target, answers, answers_in_turn, answers_once, drips, floods, hangs, read_request, swallows_all
 
 HOUR_MS = 3_600_000
 
@@ -24,17 +24,6 @@ HOUR_MS = 3_600_000
 def reply(status: int, *headers: str) -> bytes:
     """Write a bare answer."""
     return "\r\n".join((f"HTTP/1.1 {status} X", "Content-Length: 0", *headers, "", "")).encode()
-
-
-def in_turn(*replies: bytes) -> Talk:
-    """Answer each request to the target with the next of these, the last one again and again."""
-
-    async def talk(seen: Target, reader: StreamReader, writer: StreamWriter) -> None:
-        while True:
-            await read_request(seen, reader)
-            writer.write(replies[min(len(seen.requests), len(replies)) - 1])
-
-    return talk
 
 
 @pytest.fixture
@@ -84,7 +73,7 @@ def test_an_event_arrives_byte_for_byte_signed_and_once(kafka: str, tmp_path: Pa
 
 
 def test_a_failure_is_tried_again_under_the_same_id_until_it_goes_well(made: Courier, clock: ManualClock, name: str) -> None:
-    target = made.beside.target(in_turn(reply(500), reply(503), OK))
+    target = made.beside.target(answers_in_turn(reply(500), reply(503), OK))
     made.define(name, target.url, retry_config={"max_attempts": 5, "retry_delays": [60, 120]})
     made.send(name, b"1")
     made.run(until=lambda engine: made.bench.through(engine) and len(target.requests) == 1 and _rests(engine))
@@ -126,9 +115,9 @@ FLOOD = b"HTTP/1.1 500 X\r\nContent-Length: 10737418240\r\n\r\n"
         (answers_once(b"HTTP/1.1 200 OK\r\nContent-"), "closed", 2),
         (swallows_all, "closed", 2),
         (answers_once(b"SSH-2.0-OpenSSH\r\n"), "bad_answer", 2),
-        (in_turn(reply(302, "Location: http://169.254.169.254/")), "redirected", 2),
-        (in_turn(reply(404)), "refused", 1),
-        (in_turn(reply(410)), "gone", 1),
+        (answers_in_turn(reply(302, "Location: http://169.254.169.254/")), "redirected", 2),
+        (answers_in_turn(reply(404)), "refused", 1),
+        (answers_in_turn(reply(410)), "gone", 1),
     ],
 )
 def test_a_bad_target_has_a_clear_end(made: Courier, name: str, talk: Talk, code: str, tries: int) -> None:
@@ -156,7 +145,7 @@ def test_an_expired_certificate_is_no_target(made: Courier, tmp_path: Path, name
 
 
 def test_a_target_that_says_when_is_asked_then(made: Courier, clock: ManualClock, name: str) -> None:
-    target = made.beside.target(in_turn(reply(429, "Retry-After: 3600"), OK))
+    target = made.beside.target(answers_in_turn(reply(429, "Retry-After: 3600"), OK))
     made.define(name, target.url, retry_config={"max_attempts": 2, "retry_delays": [0]})
     made.send(name, b"1")
     made.run(until=lambda engine: len(target.requests) == 1 and _rests(engine))
@@ -169,7 +158,7 @@ def test_a_target_that_says_when_is_asked_then(made: Courier, clock: ManualClock
 
 
 def test_a_target_that_is_gone_is_left_alone_until_it_is_enabled(made: Courier, name: str) -> None:
-    target = made.beside.target(in_turn(reply(410), OK))
+    target = made.beside.target(answers_in_turn(reply(410), OK))
     made.define(name, target.url)
     made.send(name, b"1")
     made.run()
@@ -289,7 +278,7 @@ def test_a_retry_whose_definition_has_gone_is_buried_with_the_reason(
 
 
 def test_a_clock_that_jumps_loses_nothing_and_doubles_nothing(made: Courier, clock: ManualClock, name: str) -> None:
-    target = made.beside.target(in_turn(reply(500), reply(500), OK))
+    target = made.beside.target(answers_in_turn(reply(500), reply(500), OK))
     made.define(name, target.url, retry_config={"max_attempts": 4, "retry_delays": [60]})
     made.send(name, b"1")
     made.run(until=lambda engine: made.bench.through(engine) and len(target.requests) == 1 and _rests(engine))

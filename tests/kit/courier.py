@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
@@ -16,8 +17,11 @@ from flows import deliveries
 from flows.core import delivery, topics
 from flows.core.clock import Clock
 from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, delivery_context
+from flows.engine import Flow
 from flows.engine.runtime import Engine
+from flows.engine.worker import drive
 from flows.wire.kafka import ensure_topics
+from flows.wire.names import Resolve, system_addresses
 from flows.wire.vault import Vault
 from tests.kit.engine import Bench, bench
 from tests.kit.targets import Talk, Target, target
@@ -52,6 +56,32 @@ class Beside:
         self._loop.close()
 
 
+class Started:
+    """A worker on a thread."""
+
+    def __init__(self, flow: Flow, engine: Engine) -> None:
+        """Start it."""
+        self.engine = engine
+        self.failed: BaseException | None = None
+        self._thread = Thread(target=self._run, args=(flow,), daemon=True)
+        self._thread.start()
+
+    def _run(self, flow: Flow) -> None:
+        try:
+            drive(flow, self.engine)
+        except BaseException as error:  # noqa: BLE001  told to the test
+            self.failed = error
+        finally:
+            self.engine.close()
+
+    def end(self) -> None:
+        """Drain, and tell what went wrong."""
+        self.engine.stop()
+        self._thread.join(30)
+        assert self.failed is None, self.failed
+        assert not self._thread.is_alive()
+
+
 @dataclass
 class Courier:
     """A bench for deliveries."""
@@ -59,6 +89,8 @@ class Courier:
     bench: Bench
     beside: Beside
     vault: Vault
+    resolve: Resolve = system_addresses
+    """Where names lead."""
 
     def define(self, name: str, url: str | None, *, secrets: dict[str, str] | None = None, stored: dict[str, Any] | None = None, **fields: Any) -> str:
         """Put a definition on the log and return a delivery secret of its."""
@@ -69,10 +101,11 @@ class Courier:
         self.config(name, whole.model_copy(update=stored or {}))
         return next(iter(plain.values()))
 
-    def config(self, name: str, stored: StoredWebhook) -> None:
-        """Put anything on the log of definitions."""
+    def config(self, name: str, stored: StoredWebhook | None) -> None:
+        """Put a definition on the log of definitions, or take it off."""
         producer = Producer({"bootstrap.servers": self.bench.settings.kafka_bootstrap_servers})
-        producer.produce(topics.CONFIG.name, stored.model_dump_json(by_alias=True, exclude_none=True).encode(), f"webhook/{name}".encode())
+        text = stored.model_dump_json(by_alias=True, exclude_none=True).encode() if stored is not None else None
+        producer.produce(topics.CONFIG.name, text, f"webhook/{name}".encode())
         assert producer.flush(20) == 0
 
     def send(self, name: str, *bodies: bytes, key: bytes | None = None) -> None:
@@ -84,8 +117,17 @@ class Courier:
 
     def run(self, until: Callable[[Engine], bool] | None = None) -> Engine:
         """Run a worker until everything sent is taken and nothing waits, or `until` says so."""
-        flow = replace(deliveries.FLOW, name=self.bench.name, topic=self.bench.source)
-        return self.bench.run(flow, until=until or self.idle)
+        return self.bench.run(self.flow, until=until or self.idle)
+
+    @property
+    def flow(self) -> Flow:
+        """The flow, on this bench's topic."""
+        build = partial(deliveries.build, resolve=self.resolve)
+        return replace(deliveries.FLOW, name=self.bench.name, topic=self.bench.source, build=build)
+
+    def start(self, slot: int) -> "Started":
+        """Run a worker on a thread until it is ended."""
+        return Started(self.flow, self.bench.engine(self.flow, slot))
 
     def idle(self, engine: Engine) -> bool:
         """Tell whether everything that was sent is delivered or buried."""
@@ -118,8 +160,8 @@ class Courier:
 
 @contextmanager
 def courier(kafka: str, tmp_path: Path, *, clock: Clock | None = None, **over: str) -> Iterator[Courier]:
-    """Make a bench for deliveries to this machine."""
-    made = bench(kafka, tmp_path, clock=clock or ManualClock(), egress_allow="127.0.0.0/8", **over)
+    """Make a bench for deliveries to this machine, unless `over` allows less."""
+    made = bench(kafka, tmp_path, clock=clock or ManualClock(), **({"egress_allow": "127.0.0.0/8"} | over))
     ensure_topics(made.settings, topics.TOPICS)
     beside = Beside()
     try:

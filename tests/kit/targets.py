@@ -102,6 +102,17 @@ def answers(*answers: bytes) -> Talk:
     return talk
 
 
+def answers_in_turn(*replies: bytes) -> Talk:
+    """Answer each request to the target, over all its connections, with the next of these, the last one again and again."""
+
+    async def talk(seen: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(seen, reader)
+            writer.write(replies[min(len(seen.requests), len(replies)) - 1])
+
+    return talk
+
+
 def answers_once(answer: bytes) -> Talk:
     """Answer the first request on a connection and close it."""
 

@@ -14,15 +14,16 @@ from flows.wire.kafka import ensure_topics
 
 
 @contextlib.contextmanager
-def running_workers(settings: Settings, home: Path, *flows: str) -> Iterator[None]:
-    """Run a worker of each of these flows for the length of a block; their logs and data are under `home`."""
+def running_workers(settings: Settings, home: Path, *flows: str, **env: str) -> Iterator[None]:
+    """Run a worker of each of these flows for the length of a block; their logs and data are under `home`, `env` has further settings, by field name."""
     ensure_topics(settings, topics.TOPICS)
-    env = {**os.environ, PREFIX + "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, PREFIX + "DATA_DIR": str(home / "data")}
+    own = {"kafka_bootstrap_servers": settings.kafka_bootstrap_servers, "data_dir": str(home / "data")}
+    whole = {**os.environ, **{PREFIX + name.upper(): value for name, value in {**own, **env}.items()}}
     processes = []
     for flow in flows:
         command = [sys.executable, "-m", "deploy.cli.main", "worker", flow, "--slot", "0", "--port", str(free_port())]
         with (home / flow).open("wb") as out:
-            processes.append(subprocess.Popen(command, env=env, stdout=out, stderr=out))
+            processes.append(subprocess.Popen(command, env=whole, stdout=out, stderr=out))
     try:
         yield
     finally:
