@@ -160,7 +160,7 @@ def test_a_clock_that_jumps_fires_nothing_early_and_loses_nothing(made: Courier,
     made.run(until=first_ones)
     clock.jump(jump_ms)
     due_ms = made.attempts(name)[0]["next_due_ms"]
-    made.run(until=moving(clock, lambda engine: made.idle(engine) and rests(engine), 5_000))
+    made.run(until=moving(clock, lambda engine: made.idle(engine) and rests(engine), 20_000))
     for target, names, events in ((timed, name, 1), (paced, name + "p", 3), (broken, name + "b", 20)):
         delivered = [entry["event_id"] for entry in made.attempts(names) if entry["outcome"] == "delivered"]
         assert len(delivered) == len(set(delivered)) == events
