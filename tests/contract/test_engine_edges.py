@@ -224,15 +224,18 @@ def test_a_header_name_that_is_no_text_does_not_end_the_process(kafka: str, tmp_
     assert found == {b"before": [("name", b"1")], b"v": [("x-unreadable-headers", b"1")], b"after": [("name", b"2")]}
 
 
-def test_a_commit_that_kafka_has_lost_is_found_and_its_records_worked_on_again(kafka: str, tmp_path: Path) -> None:
+def test_a_commit_that_kafka_has_lost_is_found_and_its_records_worked_on_again(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = bench(kafka, tmp_path)
     flow = made.flow(counting(made.target))
     made.send((b"a", b""), (b"a", b""), partition=0)
     made.run(flow)
+    made.run(flow)
+    assert "has lost a commit" not in caplog.text  # not of partitions of which nothing was ever committed either
     state = PartitionState.open(made.settings.data_dir / "state" / made.name / "slot-0", 0)
     state.put(b"a", b"3")
     state.apply(state.position, state.source + 1)  # as after a commit that was answered, and of which nothing came
     state.close()
     made.send((b"a", b""), partition=0)
     made.run(flow)
+    assert caplog.text.count("has lost a commit") == 1
     assert not faults(made.read(), {"a": 3})

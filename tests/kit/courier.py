@@ -130,8 +130,9 @@ class Courier:
         return Started(self.flow, self.bench.engine(self.flow, slot))
 
     def idle(self, engine: Engine) -> bool:
-        """Tell whether everything that was sent is delivered or buried."""
-        return self.bench.through(engine) and not self.waiting(engine)
+        """Tell whether everything that was sent is delivered or buried: a record taken is not counted as waiting before its batch is committed."""
+        shares = engine.assignment.shares
+        return self.bench.through(engine) and all(shares[n].state.source >= end for n, end in self.bench.ends.items()) and not self.waiting(engine)
 
     def waiting(self, engine: Engine) -> int:
         """Count what waits, as far as is committed."""
