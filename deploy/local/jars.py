@@ -35,6 +35,11 @@ def locked() -> tuple[Jar, ...]:
     return tuple(parse(resources.files("deploy.local").joinpath("kafka.jars").read_text()))
 
 
+def release() -> str:
+    """Return the locked Kafka's version."""
+    return next(jar.version for jar in locked() if jar.artifact == "kafka-clients")
+
+
 def parse(text: str) -> list[Jar]:
     """Read `group:artifact:version sha256:SUM` lines."""
     jars = []

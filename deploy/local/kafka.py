@@ -10,9 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from deploy.local import jars
 from deploy.local.cache import replacing
 from deploy.local.java import Java
-from flows.core.errors import Fatal
+from flows.core.errors import Fatal, WrongSetting
 from flows.core.topics import RECORD_BYTES
 
 HOST: Final = "127.0.0.1"
@@ -20,6 +21,9 @@ CLUSTER_ID: Final = "eHlyYS1sb2NhbC1rYWZrYQ"
 """Base64 of `xyra-local-kafka`. Always the same, so that data whose mark was lost can be given it back."""
 FORMAT_TIMEOUT_S: Final = 60
 MARK: Final = "meta.properties"
+RELEASE: Final = "release"
+"""The file beside the data that names the Kafka they were last opened with; before it was written, that was 4.3.1."""
+FIRST_RELEASE: Final = "4.3.1"
 PROPERTIES: Final = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -103,10 +107,14 @@ def prepare(broker: Broker, say: Callable[[str], None]) -> None:
     records and has lost its mark gets the mark back from the copy beside it. Nothing that holds records is deleted.
 
     Raises:
+        WrongSetting: the directory holds what a later Kafka has written.
         Fatal: Kafka's own tool could not format the directory; its words are in the text.
 
     """
     broker.home.mkdir(parents=True, exist_ok=True)
+    _check_release(broker, ours := jars.release())
+    with replacing(broker.home / RELEASE) as part:  # before anything is formatted: a crash must not leave data without a name
+        part.write_text(ours)
     (broker.home / "server.properties").write_text(properties(broker.port, broker.data))
     copy = broker.home / MARK
     if not whole(broker.data / MARK):
@@ -117,6 +125,24 @@ def prepare(broker: Broker, say: Callable[[str], None]) -> None:
     if not whole(copy):
         with replacing(copy) as part:
             shutil.copyfile(broker.data / MARK, part)
+
+
+def _check_release(broker: Broker, ours: str) -> None:
+    """Refuse data of a later Kafka: an earlier one ends in the middle of its start, with a page of Java."""
+    if not broker.data.exists():
+        return
+    written = broker.home / RELEASE
+    theirs = written.read_text() if written.exists() else FIRST_RELEASE
+    if _line(theirs) > _line(ours):
+        raise WrongSetting(
+            f"The data in {broker.data} were written by Kafka {theirs}, and this is Kafka {ours}, which cannot read them. "
+            "Set INTEGRATION_DATA_DIR to another directory, or move this one away, to start empty."
+        )
+
+
+def _line(release: str) -> tuple[int, ...]:
+    """Return major and minor: what is written in one of them is read in all."""
+    return tuple(int(part) for part in release.split(".")[:2])
 
 
 def whole(mark: Path) -> bool:

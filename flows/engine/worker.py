@@ -22,7 +22,7 @@ from flows.core.errors import WrongSetting, XyraError
 from flows.core.settings import Settings
 from flows.engine.flow import Flow
 from flows.engine.runtime import Engine, Stop
-from flows.wire.kafka import ensure_topics, partition_count
+from flows.wire.kafka import ensure_topics, partition_counts
 from flows.wire.lock import SlotLock
 from flows.wire.probe import Probe
 from flows.wire.telemetry import Telemetry
@@ -106,7 +106,8 @@ def prepare_topics(flow: Flow, settings: Settings) -> None:
         WrongSetting: partition counts do not match; the text says what to do.
 
     """
-    source, changelog = partition_count(settings, flow.topic.name), partition_count(settings, flow.changelog.name)
+    counts = partition_counts(settings)
+    source, changelog = counts.get(flow.topic.name), counts.get(flow.changelog.name)
     if source is not None and changelog is not None and source != changelog:
         raise WrongSetting(
             f"The topic {flow.topic.name} has {source} partitions and the state of the flow {flow.name} was kept for {changelog} ({flow.changelog.name}). "

@@ -7,7 +7,8 @@ import pytest
 
 from deploy.local import broker, kafka
 from deploy.local.java import java
-from deploy.local.kafka import MARK, Broker, prepare, whole
+from deploy.local.kafka import MARK, RELEASE, Broker, prepare, whole
+from flows.core.errors import WrongSetting
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,21 @@ def test_a_directory_without_mark_and_copy_is_kept_aside_if_it_holds_records(for
     prepare(formatted, lambda _: None)
     assert whole(formatted.data / MARK)
     assert [path.read_bytes() for path in formatted.home.glob("data.unmarked-*/topic-0/*.log")] == [b"record"]
+
+
+@pytest.mark.parametrize("theirs", ["4.99.0", None])
+def test_data_of_a_later_kafka_are_refused_and_left_alone(formatted: Broker, theirs: str | None) -> None:
+    """Without a name they are of 4.3.1, the last before names were written."""
+    release, before = formatted.home / RELEASE, (formatted.data / MARK).read_bytes()
+    kept = release.read_text()
+    release.unlink()
+    if theirs is not None:
+        release.write_text(theirs)
+    with pytest.raises(WrongSetting, match=f"Kafka {theirs or '4.3.1'}.*INTEGRATION_DATA_DIR"):
+        prepare(formatted, pytest.fail)
+    assert (formatted.data / MARK).read_bytes() == before
+    release.write_text(kept)
+    prepare(formatted, pytest.fail)
 
 
 def test_a_format_that_was_cut_off_is_made_again(formatted: Broker) -> None:
