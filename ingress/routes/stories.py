@@ -4,18 +4,15 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
-from urllib.parse import parse_qsl, urlencode
-
-import orjson
 
 from flows.core.clock import rfc3339
 from flows.core.history import WEBHOOK_STEPS, Fate
 from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
 from flows.core.reruns import StoredRerun
 from flows.core.summaries import reasons_in
+from ingress import masks
 from ingress.life import FLOW, SOURCE, Entry, Life, Return
 from ingress.lookup import letter_id
-from ingress.masks import MASK, masked
 from ingress.routes.answers import Spot
 from ingress.routes.story_answers import Attempt, Burial, Delivery, HttpRequest, Received, Rejudged, Returned, Signature, StepVerdict, Story, Unseen, Written
 
@@ -73,14 +70,8 @@ def _received(record: Record, *, body: bool) -> Received:
 
 
 def _http(raw: bytes | None) -> HttpRequest | None:
-    """Read `x-http`; None where it is not as the door writes it. A producer may have written it, so its secrets are masked here as well."""
-    try:
-        found = orjson.loads(raw or b"")
-        headers = {str(name): MASK if masked(str(name)) else str(value) for name, value in found["headers"].items()}
-        query = [(name, MASK if masked(name) else value) for name, value in parse_qsl(str(found["query"]), keep_blank_values=True)]
-        return HttpRequest(method=str(found["method"]), path=str(found["path"]), query=urlencode(query, safe="*"), headers=headers)
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
-        return None
+    found = masks.request(raw)
+    return HttpRequest(**found._asdict()) if found is not None else None
 
 
 def _text(value: bytes) -> tuple[str, Literal["text", "base64"]]:
