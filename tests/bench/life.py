@@ -16,34 +16,40 @@ from tests.bench.rate import Rate, Work, measure
 from tests.bench.results import Figure, Result, Series
 from tests.kit.line import stored
 
-RECORDS: Final = 400_000
+RECORDS: Final = 200_000
 TOPIC: Final = "bench.life"
 ENDPOINT: Final = "bench"
-DROPS: Final = {"kept": "true", "dropped": "body.id % 10 != 0"}
-"""The endpoint's filter: all are kept, of which nothing is written; or one in ten is dropped, each with a line on the journal."""
 WITHOUT: Final = "the same flow without a journal"
-FIGURES: Final = {
-    "kept": Figure("life-kept", "flow `webhooks`, all records kept, with what the life of an event needs", "records/s", 0.9, "at least", WITHOUT),
-    "dropped": Figure("life-dropped", "flow `webhooks`, one record in ten dropped, with the same", "records/s", 0.9, "at least", WITHOUT),
-}
+KEPT: Final = Figure("life-kept", "flow `webhooks`, all records kept, with what the life of an event needs", "records/s", 0.9, "at least", WITHOUT)
+DROPPED: Final = Figure("life-dropped", "flow `webhooks`, one record in ten dropped, with the same", "records/s", 0.9, "at least", WITHOUT)
 
 
-def life(place: Place) -> Iterator[Result]:
+def kept(place: Place) -> Iterator[Result]:
+    """Keep all records: nothing is written of them but their events."""
+    yield _contest(place, KEPT, "true")
+
+
+def dropped(place: Place) -> Iterator[Result]:
+    """Drop one record in ten, each with a line on the journal."""
+    yield _contest(place, DROPPED, "body.id % 10 != 0")
+
+
+def _contest(place: Place, figure: Figure, expression: str) -> Result:
     """Run both in turn, several times round."""
-    place.say(f"life: writing {RECORDS:,} webhooks")
+    place.say(f"{figure.name}: writing {RECORDS:,} webhooks")
     ensure_topics(load(place.env("life")), all_topics())
+    define(place, expression)
     topics.make(place.bootstrap, TOPIC)
     topics.fill(place.bootstrap, TOPIC, RECORDS, headers=[("ce_source", f"/webhooks/{ENDPOINT}".encode())])
-    for kind, expression in DROPS.items():
-        define(place, expression)
-        rates: dict[str, list[Rate]] = {"webhooks": [], "webhooks-without-journal": []}
-        for number in range(place.rounds()):
-            for flow, found in rates.items():
-                place.say(f"life, {kind}, round {number + 1}: {flow}")
-                found.append(_run(place, flow, f"{flow}-{kind}-{number}"))
-        ours, theirs = (Series(tuple(rate.records_per_s for rate in found)) for found in rates.values())
-        yield Result(FIGURES[kind], ours, theirs)
+    rates: dict[str, list[Rate]] = {"webhooks": [], "webhooks-without-journal": []}
+    for number in range(place.rounds()):
+        for flow, found in rates.items():
+            place.say(f"{figure.name}, round {number + 1}: {flow}")
+            found.append(_run(place, flow, f"{flow}-{number}"))
     topics.delete(place.bootstrap, TOPIC)
+    ours, theirs = (Series(tuple(rate.records_per_s for rate in found)) for found in rates.values())
+    cost = {flow: round(sum(rate.cpu_us_per_record for rate in found) / len(found), 2) for flow, found in rates.items()}
+    return Result(figure, ours, theirs, (("cpu_us_per_record", cost),))
 
 
 def define(place: Place, expression: str) -> None:

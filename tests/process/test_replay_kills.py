@@ -28,8 +28,8 @@ from tests.kit.door import until
 from tests.kit.settings import settings_for
 from tests.kit.topics import Read, topic_reader
 
-LETTERS = 1500
-KILLS = 4
+LETTERS = 900
+KILLS = 3
 
 
 @pytest.mark.timeout(240)

@@ -26,8 +26,8 @@ from tests.kit.line import stored
 from tests.kit.settings import settings_for
 from tests.kit.topics import topic_reader, wait_for
 
-RECORDS = 6000
-KILLS = 6
+RECORDS = 4000
+KILLS = 4
 TARGET = "judged.anew"
 
 
