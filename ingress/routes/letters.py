@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -147,7 +148,7 @@ async def look(letter_id: str, door: TheDoor) -> LetterStory:
     letter = door.letters.get(letter_id)
     record = await door.readings.aside(letterbox.read_letter, door.settings, *place)
     if record is not None:
-        letter = letter or summary_of(record)
+        letter = letter or replace(summary_of(record), status=door.letters.status(*place) or BURIED)
     if letter is None:
         raise NotFound(f"There is no dead letter {letter_id}; what is older than 30 days has expired.")
     reasons = reasons_in(record) if record is not None else letter.reasons
