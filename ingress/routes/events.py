@@ -48,7 +48,7 @@ async def life(
         look_up, door.settings, event_id, at_ms, now_ms, lambda record: _ways(door, record), lambda letter: _replayed(door, letter)
     )
     if not found.found and not found.left:
-        raise NotFound(_nowhere(found, at_ms))
+        raise NotFound(_nowhere(found, at_ms) + _on_disk(door))
     orders = [order for name in door.orders.reruns() if (order := door.orders.rerun(name)) is not None]
     return story(found, orders, _waits(door, found, now_ms), body=body)
 
@@ -106,3 +106,9 @@ def _nowhere(life: Life, at_ms: int) -> str:
     looked = "; ".join(f"{one.topic} from {rfc3339(one.from_ms)} to {rfc3339(one.until_ms)}" for one in life.searched)
     gone = f" Of that time, the oldest records of {', '.join(sorted(life.cut))} are gone: retention has taken them." if life.cut else ""
     return f"There is no event {life.event_id} near {rfc3339(at_ms)}. Looked at: {looked}.{gone} If it was received at another time, say when with ?at=."
+
+
+def _on_disk(door: Door) -> str:
+    """Name what no topic shows yet: what was accepted while the broker was away, and is not drained."""
+    kept = door.spill.entries
+    return f" {kept:,} webhooks wait on this ingress's disk until Kafka has taken them; it may be one of these." if kept else ""

@@ -64,7 +64,7 @@ EXPORTS: Final[dict[int | str, dict[str, Any]]] = {
 
 @router.get("", summary="List dead letters, or count them by cause", response_model=Letters | Groups, responses=EXPORTS)
 async def list_all(door: TheDoor, search: Annotated[Search, Query()], request: Request) -> Letters | Groups | Response:
-    """List letters, the newest first; with `group=true` by cause. As `Accept: text/csv` or `application/x-ndjson` all that match, safe for spreadsheets."""
+    """List letters, the newest first; with `group=true` by cause. As `Accept: text/csv` or `application/x-ndjson` all that are held, safe for spreadsheets."""
     door.require_letters()
     if search.group:
         return Groups(items=tuple(map(GroupAnswer.of, _groups(door, search))))
