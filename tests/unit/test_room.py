@@ -31,7 +31,7 @@ async def test_one_call_too_many_is_told_to_come_back_and_a_place_is_held_until_
             await room.aside(ended.set)
             break
         except Unavailable:
-            await asyncio.sleep(0.001)
+            await asyncio.to_thread(ended.wait, 0.001)
     assert ended.is_set()
 
 
