@@ -229,12 +229,14 @@ class Machine(RuleBasedStateMachine):
         self.disk.write_dies = after, OSError(number, "it fails")
         with contextlib.suppress(OSError):
             self.spool.append(self.some(sizes))
+        self.disk.write_dies = None  # nothing was written where nothing had room
 
     @rule(sizes=st.lists(st.integers(0, 900), min_size=1, max_size=3))
     def sync_fails(self, sizes: list[int]) -> None:
         self.disk.sync_dies = OSError(errno.EIO, "it fails")
         with contextlib.suppress(OSError):
             self.spool.append(self.some(sizes))
+        self.disk.sync_dies = None  # as above
 
     @rule(sizes=st.lists(st.integers(0, 900), min_size=1, max_size=3), after=st.integers(0, 3000))
     def dies_in_a_write(self, sizes: list[int], after: int) -> None:
