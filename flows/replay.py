@@ -16,7 +16,7 @@ from flows.core.record import Output
 from flows.core.settings import Settings
 from flows.core.summaries import Summary, summary_of
 from flows.engine import Batch, Flow, Runtime, Task
-from flows.steps.exhume import LETTER, READ, Exhumer, asked, letter_key, pack, read_discard, read_replay
+from flows.steps.exhume import LAST, LETTER, READ, Exhumer, asked, letter_key, pack, read_discard, read_replay
 from flows.wire.pick import pick
 
 NAME: Final = "replay"
@@ -34,6 +34,7 @@ def index(batch: Batch) -> None:
         text = summary.text()
         state = batch.state(record.partition)
         state.put(letter_key(record.offset), text)
+        state.put(LAST, b"%d" % record.offset)
         batch.publish(Output(topics.LETTERS.name, summary.id.encode(), text))
         if state.get(TICK) is None:
             state.put(TICK, b"1")

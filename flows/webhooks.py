@@ -89,10 +89,11 @@ def steps(settings: Settings, rerun: Rerun | None = None) -> tuple[tuple[str, St
 
 
 def targets(batch: Batch, order: StoredRerun) -> list[str]:
-    """Return the topics, beside `xyra.events`, that events of a rerun's endpoints go to by their present definitions."""
+    """Return the topics, beside `xyra.events`, that events of a rerun's endpoints go to, or went to by earlier definitions."""
     names = batch.config.names(WEBHOOK) if order.endpoint_id is None else [order.endpoint_id]
-    plans = [batch.config.get(WEBHOOK, name) for name in names]
-    return sorted({plan.topic for plan in plans if isinstance(plan, Plan)} - {topics.EVENTS.name})[:MOST_TARGETS]
+    plans = [plan for name in names if isinstance(plan := batch.config.get(WEBHOOK, name), Plan)]
+    found = [*(plan.topic for plan in plans), *(name for plan in plans for name in plan.former)]
+    return [name for name in dict.fromkeys(found) if name != topics.EVENTS.name][:MOST_TARGETS]
 
 
 def one_after_the_other(first: Step, second: Step) -> Step:

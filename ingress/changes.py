@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flows.core import presets
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
-from flows.core.resources import SecretText, StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement, live
+from flows.core.resources import MOST_FORMER, SecretText, StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement, live
 from flows.core.rules import check_definition
 from flows.core.verification import Verification
 from ingress.registrar import Decide
@@ -77,9 +77,16 @@ def replace(
         stay = kept.secrets if given is None else (given,)
         signing = (signs,) if signs is not None and not live(kept.delivery_secrets, now_ms) else kept.delivery_secrets
         switched = {"status": "active", "delivery_secrets": signing, "delivery_epoch": kept.delivery_epoch + 1}
-        return kept.model_copy(update={"definition": definition, "secrets": stay, "updated_at_ms": now_ms} | switched)
+        put = {"definition": definition, "former_topics": former_topics(kept, definition), "secrets": stay, "updated_at_ms": now_ms}
+        return kept.model_copy(update=put | switched)
 
     return decide
+
+
+def former_topics(kept: StoredWebhook, following: WebhookDefinition) -> tuple[str, ...]:
+    """Return the topics that an endpoint's events went to before a definition, the latest first."""
+    were = [kept.definition.target_topic, *kept.former_topics]
+    return tuple(dict.fromkeys(name for name in were if name not in {None, following.target_topic}))[:MOST_FORMER]
 
 
 def deactivate(endpoint_id: str, now_ms: int) -> Decide:

@@ -1,7 +1,6 @@
 """Reads dead letters from the log: for one letter's whole story, and for what a replay would do under today's definitions."""
 
 import base64
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -12,18 +11,17 @@ from flows.core.case import Plan
 from flows.core.letters import CONNECT_PREFIX, OURS_PREFIX, place_of, restored
 from flows.core.record import HTTP, Record
 from flows.core.reentry import foreseen, reentering
+from flows.core.resources import StoredWebhook
 from flows.core.settings import Settings
 from flows.core.summaries import Summary
-from flows.core.verdict import Bury, Drop, Reason
+from flows.core.verdict import Bury, Drop, Reason, Verdict
 from flows.wire.pick import pick
-from ingress.envelope import CREDENTIALS
+from ingress import masks
+from ingress.masks import MASK
 
 MOST_SHOWN: Final = 1 << 20
 MOST_JUDGED: Final = 200
 MOST_JUDGED_BYTES: Final = 32 << 20
-MASK: Final = "***"
-SECRET: Final = re.compile(r"auth|cookie|secret|token|password|passwd|signature|credential|api[-_]?key|session|hmac", re.IGNORECASE)
-"""Names of headers whose values are not shown; what a sender signed with them is known to be good or bad from the reasons."""
 
 
 class Fate(NamedTuple):
@@ -50,7 +48,8 @@ def headers_of(letter: Record) -> dict[str, str]:
     shown = {}
     for name, value in letter.headers:
         if not name.startswith((OURS_PREFIX, CONNECT_PREFIX)):
-            shown[name] = _request(value) if name == HTTP else _masked(name, (value or b"").decode("utf-8", "backslashreplace"))
+            text = MASK if masks.masked(name) else (value or b"").decode("utf-8", "backslashreplace")
+            shown[name] = _request(value or b"") if name == HTTP else text
     return shown
 
 
@@ -108,18 +107,37 @@ def _fate(letter: Summary, record: Record | None, definitions: Callable[[str], b
     entering = reentering(plan, letter.resource, restored(record))
     if isinstance(entering, Bury):
         return Fate(letter.id, "buried", entering.reasons)
-    if letter.topic != topics.WEBHOOKS.name:
-        return Fate(letter.id, "enters")
-    name = plans.endpoint_of(entering)
-    if name not in read:
-        read[name] = _plan(definitions(name))
-    match foreseen(entering, read[name]):
+    match _verdict(letter.topic, entering, definitions, read):
         case Drop(reason, detail):
             return Fate(letter.id, "dropped", (Reason(reason, detail),))
         case Bury(reasons):
             return Fate(letter.id, "buried", reasons)
         case _:
-            return Fate(letter.id, "emitted")
+            return Fate(letter.id, "emitted" if letter.topic == topics.WEBHOOKS.name else "enters")
+
+
+def _verdict(topic: str, entering: Record, definitions: Callable[[str], bytes | None], read: dict[str, Plan | Bury | None]) -> Verdict | None:
+    """Say what the flow of a topic would decide at once; None: it would take the record, or nobody here knows."""
+    if topic == topics.DELIVERIES.name:
+        nowhere = undeliverable(definitions((entering.key or b"").decode("utf-8", "replace")))
+        return Bury((nowhere,)) if nowhere is not None else None
+    if topic != topics.WEBHOOKS.name:
+        return None
+    name = plans.endpoint_of(entering)
+    if name not in read:
+        read[name] = _plan(definitions(name))
+    return foreseen(entering, read[name])
+
+
+def undeliverable(stored: bytes | None) -> Reason | None:
+    """Say why a delivery would be buried once more without an attempt, as its endpoint's definition stands; None: an attempt would be made."""
+    try:
+        webhook = StoredWebhook.model_validate_json(stored or b"")
+    except ValueError:
+        return Reason("unknown_endpoint", "There is no such endpoint: register it first.")
+    if webhook.status != "active":
+        return Reason("inactive_endpoint", "The endpoint was deactivated: PUT makes it active again.")
+    return Reason("no_url", "The endpoint has no url: PUT gives it one.") if webhook.definition.url is None else None
 
 
 def _plan(stored: bytes | None) -> Plan | Bury | None:
@@ -130,13 +148,5 @@ def _plan(stored: bytes | None) -> Plan | Bury | None:
 
 
 def _request(value: bytes) -> str:
-    try:
-        request = orjson.loads(value)
-        request["headers"] = {name: _masked(name, text) for name, text in request["headers"].items()}
-        return orjson.dumps(request).decode()
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return MASK
-
-
-def _masked(name: str, value: Any) -> Any:
-    return MASK if SECRET.search(name) or name.lower().encode("utf-8", "replace") in CREDENTIALS else value
+    found = masks.request(value)
+    return MASK if found is None else orjson.dumps(found._asdict()).decode()

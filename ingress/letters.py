@@ -8,7 +8,7 @@ from typing import Final
 
 from flows.core.letters import place_of
 from flows.core.orders import Filter
-from flows.core.summaries import STATUSES, Summary
+from flows.core.summaries import STATUSES, Status, Summary
 
 MOST_GROUPS: Final = 10_000
 MOST_GAP: Final = 1 << 24
@@ -66,6 +66,11 @@ class _Marks:
     def __init__(self) -> None:
         self._base = 0
         self._marks = array("I")
+
+    def get(self, offset: int) -> int:
+        """Return a letter's mark."""
+        at = offset - self._base
+        return self._marks[at] if 0 <= at < len(self._marks) else 0
 
     def swap(self, offset: int, mark: int) -> int | None:
         """Set a letter's mark and return the one before; None where the place cannot be."""
@@ -126,6 +131,12 @@ class LettersView:
     def get(self, identifier: str) -> Summary | None:
         """Return a letter, None when it is not here in full."""
         return self._rows.get(identifier)
+
+    def status(self, partition: int, offset: int) -> Status | None:
+        """Return what became of a letter, also of one that is only counted; None when there is none."""
+        marks = self._marks.get(partition)
+        mark = marks.get(offset) if marks is not None else 0
+        return STATUSES[(mark & 3) - 1] if mark else None
 
     def newest(self, before: Key | None = None) -> Iterator[Summary]:
         """Give the letters, the newest first, from the one after `before` on."""

@@ -7,25 +7,29 @@ when the one before said it was due.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+from flows.core import topics
 from flows.core.history import Fate
-from flows.core.record import Record
+from flows.core.record import CE_SOURCE, Record
 from flows.wire.window import Left
 
 FLOW: Final = "webhooks"
+DELIVERIES: Final = "deliveries"
+"""The flow that delivers; its attempts are told on the journal, its burials on `xyra.dlq`."""
+SOURCE: Final = "/webhooks/"
 
 Entry = tuple[Record, Mapping[str, Any]]
 """A record of the journal, and what it says."""
 
 
 class Ways(NamedTuple):
-    """Where events of a record's endpoint go by its present definition."""
+    """Where events of a record's endpoint go, and went."""
 
-    target: str | None = None
-    """The topic, where that is not `xyra.events`."""
-    delivers: str | None = None
-    """The endpoint's id, where it has a `url`."""
+    targets: tuple[str, ...] = ()
+    """The topics beside `xyra.events`, also those of earlier definitions."""
+    all_known: bool = True
+    """Whether there are no others."""
 
 
 NOWHERE: Final = Ways()
@@ -66,15 +70,17 @@ class Life:
     returns: list[Return] = field(default_factory=list)
     """How it came back from the dead letters."""
     outputs: list[Record] = field(default_factory=list)
-    """What it wrote of it: the event, and where its endpoint has a `url` the same on its way there."""
-    read: bool = True
-    """Whether that flow has read as far as the record; true where there is no record to ask for."""
+    """What it wrote of it: the event, and where its endpoint had a `url` the same on its way there."""
+    waits: bool = False
+    """Whether it is certain that the flow has not decided: it has not read as far, or holds the record in its state."""
     entries: list[Entry] = field(default_factory=list)
     """Of the journal, about its deliveries, in their order."""
     letters: list[Fate] = field(default_factory=list)
     """Its dead letters."""
+    ended: Literal["delivered", "buried"] | None = None
+    """How its delivery ended last; None: it has not, or there was none."""
     due_ms: int | None = None
-    """When its next attempt is due."""
+    """When its next attempt is due, or was: then it waits for its target."""
     records: int = 0
     """Records that were looked at."""
     searched: list[Searched] = field(default_factory=list)
@@ -86,6 +92,28 @@ class Life:
     def fate(self) -> Fate | None:
         """What the flow decided last."""
         return self.fates[-1] if self.fates else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all was looked at that there ever was."""
+        return not self.left and not self.cut
+
+    @property
+    def endpoint_id(self) -> str | None:
+        """The endpoint it came in by."""
+        told = self.received or (self.fate.told if self.fate is not None else None)
+        source = told.text(CE_SOURCE) if told is not None else None
+        return source.removeprefix(SOURCE) if source is not None and source.startswith(SOURCE) else None
+
+    @property
+    def handed_on(self) -> bool:
+        """Whether it was to be delivered."""
+        return any(record.topic == topics.DELIVERIES.name for record in self.outputs) or bool(self.entries)
+
+    def given_up(self, since_ms: int) -> Fate | None:
+        """Return the first dead letter that its delivery has become since a time."""
+        letters = [letter for letter in self.letters if letter.flow == DELIVERIES and letter.told.timestamp_ms >= since_ms]
+        return min(letters, key=lambda letter: letter.told.timestamp_ms, default=None)
 
     @property
     def found(self) -> bool:

@@ -7,8 +7,8 @@ from flows.core.history import Fate
 from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.wire.window import Bounds, Window, committed
-from ingress.life import FLOW, NOWHERE, Life, Replayed, Return, Ways
-from ingress.search import NEAR_MS, Search
+from ingress.life import NOWHERE, Life, Replayed, Return, Ways
+from ingress.search import NEAR_MS, SKEW_MS, Search
 
 BUDGET: Final = Bounds(seconds=10.0, records=400_000, bytes=256 << 20)
 """What one answer may cost, all its looks together."""
@@ -52,7 +52,7 @@ def look_up(settings: Settings, event_id: str, at_ms: int, now_ms: int, ways_of:
             life.returns.append(Return(letter_id(life.fate), replayed, record))
             if record is None or not _decided(settings, search, replayed.at_ms, record, ways, now_ms):
                 break
-        _delivered(search, life, ways, replayed_of)
+        _delivered(search, life, replayed_of)
     finally:
         window.close()
     return life
@@ -66,29 +66,35 @@ def letter_id(fate: Fate) -> str:
 def _decided(settings: Settings, search: Search, at_ms: int, record: Record | None, ways: Ways, now_ms: int) -> bool:
     """Find what the flow decided about a record, if it has come to it; tell whether that was found."""
     life, count = search.life, len(search.life.fates)
-    if record is not None:
-        life.read = committed(settings, GROUP, record.topic, record.partition) > record.offset
-    if life.read:
-        search.verdict(at_ms, record, ways.target)
+    read = record is None or committed(settings, GROUP, record.topic, record.partition) > record.offset
+    if read:
+        search.verdict(at_ms, record, ways.targets)
     found = len(life.fates) > count
-    if record is not None and not found and record.timestamp_ms > now_ms - NEAR_MS:
-        life.read = False  # offsets are committed a moment before the records of the same transaction can be read
+    if record is not None and not found:
+        # Offsets are committed a moment before the records of the same transaction can be read. What was read longer ago and told nowhere is held in state.
+        life.waits = not read or record.timestamp_ms > now_ms - NEAR_MS or (life.complete and ways.all_known)
     return found
 
 
-def _delivered(search: Search, life: Life, ways: Ways, replayed_of: ReplayedOf) -> None:
+def _delivered(search: Search, life: Life, replayed_of: ReplayedOf) -> None:
     """Follow an event to its target, and once more where its dead letter was replayed."""
     if life.fate is not None and life.fate.outcome == "kept":
         at_ms = life.fate.told.timestamp_ms
-        if ways.delivers is not None:
-            search.handed_on(at_ms, ways.delivers)
-        search.deliveries(at_ms)
+        if life.endpoint_id is not None:
+            search.handed_on(at_ms, life.endpoint_id)
     elif life.entries and life.fate is None:
-        search.deliveries(life.entries[-1][0].timestamp_ms)
+        at_ms = life.entries[0][0].timestamp_ms
+    else:
+        return
+    if not life.handed_on:
+        return
+    since_ms = at_ms - SKEW_MS
+    search.deliveries(since_ms, life.endpoint_id)
     for _ in range(MOST_RETURNS):
-        last = life.letters[-1] if life.letters else None
-        replayed = replayed_of(letter_id(last)) if last is not None and last.flow != FLOW else None
-        if last is None or replayed is None or any(one.letter_id == letter_id(last) for one in life.returns):
+        letter = life.given_up(since_ms) if life.ended == "buried" else None
+        replayed = replayed_of(letter_id(letter)) if letter is not None else None
+        if letter is None or replayed is None:
             return
-        life.returns.append(Return(letter_id(last), replayed, None))
-        search.deliveries(replayed.at_ms)
+        life.returns.append(Return(letter_id(letter), replayed, None))
+        since_ms = replayed.at_ms
+        search.deliveries(since_ms, life.endpoint_id)

@@ -1,16 +1,17 @@
 """The looks at the topics that an event's life is put together from, one after the other, under one budget."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Final
 
 from flows.core import ids, topics
 from flows.core.history import entry_of, fate_of
 from flows.core.letters import OURS_PREFIX, REPLAYED_LETTER
+from flows.core.outcome import DELIVERED
 from flows.core.record import CE_ID, Record
 from flows.wire.messages import Message, record_of
 from flows.wire.window import Bounds, Span, Window
-from ingress.life import FLOW, Life, Searched
+from ingress.life import FLOW, Entry, Life, Searched
 
 SKEW_MS: Final = 5_000
 """How far two machines' clocks may be apart."""
@@ -18,8 +19,6 @@ RECEIVED_MS: Final = 3_600_000
 """How long after the time in its id an event is looked for on `xyra.webhooks`, and where it is not there, on the others."""
 NEAR_MS: Final = 60_000
 """How soon a flow most often comes to a record; looked at first."""
-ATTEMPT_MS: Final = 600_000
-"""How long after it was due an attempt to deliver is looked for."""
 MOST_LOOKS: Final = 128
 """Stretches of the journal: more than attempts that a definition allows."""
 NAMES: Final = frozenset({CE_ID, OURS_PREFIX + "event-id"})
@@ -59,7 +58,7 @@ class Search:
         self._look([Span(topics.WEBHOOKS.name, at_ms - SKEW_MS, at_ms + for_ms)], take)
         return found[0] if found else None
 
-    def verdict(self, at_ms: int, received: Record | None, target: str | None) -> None:
+    def verdict(self, at_ms: int, received: Record | None, targets: Sequence[str]) -> None:
         """Find what the flow decided about a record: any one of three topics tells."""
         self._origin = received.origin if received is not None else None
         begin = (received.timestamp_ms if received is not None else at_ms) - SKEW_MS
@@ -73,47 +72,54 @@ class Search:
 
         def look(start: int, until: int | None) -> None:
             spans = [Span(topics.EVENTS.name, start, until, keys), Span(topics.DLQ.name, start, until), Span(topics.JOURNAL.name, start, until, self._mine)]
-            self._look([*spans, *([Span(target, start, until)] if target is not None and target != topics.EVENTS.name else ())], take)
+            self._look([*spans, *(Span(target, start, until) for target in targets if target != topics.EVENTS.name)], take)
 
         look(begin, begin + NEAR_MS if received is not None else at_ms + RECEIVED_MS)
         if received is not None and len(self.life.fates) == count:  # the flow was behind
             look(begin + NEAR_MS, None)
         self._origin = ""
 
-    def deliveries(self, at_ms: int) -> None:
-        """Follow its attempts from one to the next; each says when the next one is due."""
+    def deliveries(self, since_ms: int, endpoint_id: str | None) -> None:
+        """Follow its attempts since a time from one to the next, each of which says when the next one is due, to how it ended."""
+        life, at_ms = self.life, since_ms
+        life.ended = life.due_ms = None
         for _ in range(MOST_LOOKS):
-            record, last = self.life.entries[-1] if self.life.entries else (None, {})
-            due_ms = last.get("next_due_ms")
-            if isinstance(due_ms, int):
-                self.life.due_ms = due_ms  # where it lies in the past, and no attempt is found: the flow has not come to it
-                at_ms = max(at_ms, due_ms)
-            elif record is not None and record.timestamp_ms >= at_ms:
-                self.life.due_ms = None
-                if last.get("kind") == "attempt":
-                    self._burial(record.timestamp_ms)
-                if last.get("kind") in {"attempt", "delivered"}:
+            made = [entry for entry in life.entries if entry[0].timestamp_ms >= since_ms]
+            last = next((entry for entry in made if _due_ms(entry) is None), made[-1] if made else None)
+            if last is not None:
+                if last[1].get("outcome") == DELIVERED.code:
+                    life.ended, life.due_ms = "delivered", None
                     return
-                at_ms = record.timestamp_ms
-            count = len(self.life.entries)
-            if at_ms <= self._now_ms:
-                self._journal(at_ms)
-            if len(self.life.entries) == count or self._until <= monotonic():
+                life.due_ms = _due_ms(last)
+                at_ms = max(at_ms, last[0].timestamp_ms if life.due_ms is None else life.due_ms)
+            if at_ms > self._now_ms:
                 return
+            if last is not None and life.due_ms is None:
+                break
+            count = len(life.entries)
+            self._journal(at_ms)
+            if len(life.entries) == count:
+                break
+        self._burial(at_ms, since_ms, endpoint_id)
 
     def _journal(self, at_ms: int) -> None:
-        """Read the journal from a time on until a while after the first new entry."""
+        """Read the journal from a time on until a while after the first new entry.
+
+        An attempt is made when it is due, or as much later as its target's line is long.
+        """
         enough_ms: list[int] = []
 
         def take(message: Message) -> bool:
+            if enough_ms and message.timestamp()[1] > enough_ms[0]:
+                return True
+            before = len(self.life.entries)
             if self._is_it(message):
-                before = len(self.life.entries)
                 self._told(record_of(message))
-                if len(self.life.entries) > before and not enough_ms:
-                    enough_ms.append(message.timestamp()[1] + SKEW_MS)
-            return bool(enough_ms) and message.timestamp()[1] > enough_ms[0]
+            if len(self.life.entries) > before and not enough_ms:
+                enough_ms.append(message.timestamp()[1] + SKEW_MS)
+            return False
 
-        self._look([Span(topics.JOURNAL.name, at_ms - SKEW_MS, at_ms + ATTEMPT_MS, self._mine)], take)
+        self._look([Span(topics.JOURNAL.name, at_ms - SKEW_MS, None, self._mine)], take)
 
     def handed_on(self, at_ms: int, endpoint_id: str) -> None:
         """Find it on its way to its target: written in the transaction that wrote the event."""
@@ -121,20 +127,28 @@ class Search:
         def take(message: Message) -> bool:
             if self._is_it(message):
                 self.life.outputs.append(record_of(message))
-            return len(self.life.outputs) > 1
+                return True
+            return False
 
         self._look([Span(topics.DELIVERIES.name, at_ms - SKEW_MS, at_ms + SKEW_MS, frozenset((endpoint_id.encode(),)))], take)
 
-    def _burial(self, at_ms: int) -> None:
-        """Find the dead letter of a delivery that was given up; one that was accepted in the end has none."""
+    def _burial(self, at_ms: int, since_ms: int, endpoint_id: str | None) -> None:
+        """Find the dead letter of a delivery that was given up, or never begun since its target was gone: it has the key of `xyra.deliveries`."""
+
+        def buried() -> bool:
+            return self.life.given_up(since_ms) is not None
 
         def take(message: Message) -> bool:
-            before = len(self.life.letters)
             if self._is_it(message):
                 self._told(record_of(message))
-            return len(self.life.letters) > before
+                return buried()
+            return False
 
-        self._look([Span(topics.DLQ.name, at_ms - SKEW_MS, at_ms + SKEW_MS)], take)
+        if not buried():  # else it was seen on the way to the verdict
+            keys = frozenset((endpoint_id.encode(),)) if endpoint_id is not None else None
+            self._look([Span(topics.DLQ.name, at_ms - SKEW_MS, None, keys)], take)
+        if buried():
+            self.life.ended, self.life.due_ms = "buried", None
 
     def _is_it(self, message: Message) -> bool:
         if message.topic() == topics.JOURNAL.name:
@@ -170,3 +184,9 @@ class Search:
         self.life.left += look.left
         self.life.cut |= set(look.cut)
         self.life.searched += [Searched(span.topic, span.from_ms, min(span.until_ms or self._now_ms, self._now_ms)) for span in spans]
+
+
+def _due_ms(entry: Entry) -> int | None:
+    """Return when an attempt says that the next one is due; None: there is none."""
+    due_ms = entry[1].get("next_due_ms")
+    return due_ms if isinstance(due_ms, int) else None

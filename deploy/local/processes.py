@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic, sleep
 from typing import Any, Final, NamedTuple
 
 import psutil
@@ -12,6 +13,7 @@ import psutil
 CREATED_TOLERANCE_S: Final = 2.0
 """A process's start is told relative to the machine's boot, whose own time moves a little when the clock is set."""
 PR_SET_PDEATHSIG: Final = 1
+LOOK_S: Final = 0.05
 
 
 class Identity(NamedTuple):
@@ -48,14 +50,14 @@ def find(identity: Identity) -> psutil.Process | None:
 
 
 def stop(identities: Iterable[Identity], patience_s: float) -> int:
-    """End these processes: SIGTERM, `patience_s` to leave in order, SIGKILL. Returns how many there were; blocks until they are gone."""
-    running = [process for process in map(find, identities) if process]
-    for process in running:
-        _signal(process, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(running, patience_s)
-    for process in stubborn:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(stubborn, patience_s)
+    """End these processes: SIGTERM, `patience_s` to leave in order, SIGKILL. Returns how many there were; blocks until they have ended."""
+    running = [identity for identity in identities if find(identity)]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in filter(None, map(find, running)):
+            _signal(process, number)
+        until = monotonic() + patience_s
+        while any(map(find, running)) and monotonic() < until:  # a zombie has ended, whether its parent takes note or never does
+            sleep(LOOK_S)
     return len(running)
 
 

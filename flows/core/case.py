@@ -34,6 +34,8 @@ class Plan:
     rules: Rules
     topic: str
     """Where its events go."""
+    former: tuple[str, ...]
+    """Where they went by earlier definitions."""
     identify: Callable[["Case"], Identity | None]
     """Finds the sender's id of a record; None: it has none to compare."""
     event_type: Callable[["Case"], str | None]

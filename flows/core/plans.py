@@ -48,6 +48,7 @@ def read(stored: bytes) -> Plan | Bury:
         name=definition.endpoint_id,
         rules=rules,
         topic=definition.target_topic or topics.EVENTS.name,
+        former=webhook.former_topics,
         identify=_identify(definition, scheme),
         event_type=_event_type(scheme),
         delivers=definition.delivery.payload if definition.url is not None else None,

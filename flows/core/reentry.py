@@ -16,7 +16,7 @@ from flows.core.verdict import Bury, Verdict
 def compile_reentry(transform: Transform) -> tuple[Plan, tuple[FieldError, ...]]:
     """Compile the transform of a replay; with errors, whose pointers begin at the transform, the plan is not to be used."""
     shape, errors = compile_transform(transform)
-    return Plan("", Rules(EVERY, None, None, shape), "", lambda _: None, lambda case: event_type_in(case.document)), errors
+    return Plan("", Rules(EVERY, None, None, shape), "", (), lambda _: None, lambda case: event_type_in(case.document)), errors
 
 
 def reentering(plan: Plan | None, resource: str, record: Record) -> Record | Bury:

@@ -15,7 +15,8 @@ SHADOW: Final = "xyra.shadow."
 """What the topic of a rerun that names none begins with; its id follows."""
 MOST_RATE: Final = 10_000
 MOST_SAMPLES: Final = 50
-MOST_CHANGES: Final = 200
+MOST_CHANGES: Final = 400
+"""Kinds of change: reasons are few, so that there are no more."""
 MOST_TEXT: Final = 300
 
 State = Literal["running", "done", "cancelled", "failed"]

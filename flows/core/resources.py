@@ -166,6 +166,9 @@ class StoredSecret(Model):
     expires_at_ms: int | None = None
 
 
+MOST_FORMER: Final = 16
+
+
 class StoredWebhook(Model):
     """What stands on `xyra.config` under `webhook/<endpoint_id>`: the definition without its secret, and the sealed secrets."""
 
@@ -177,6 +180,8 @@ class StoredWebhook(Model):
     deliveries: Literal["active", "paused"] = "active"
     delivery_epoch: int = 0
     """Grows whenever deliveries are switched on; a flow that has switched them off did so under one of these."""
+    former_topics: tuple[str, ...] = ()
+    """Topics that its events went to under earlier definitions, the latest first, `MOST_FORMER` at most: what became of older records is looked for there."""
     created_at_ms: int
     updated_at_ms: int
 

@@ -43,7 +43,12 @@ FLOW_DROPPED: Final = Signal("xyra_flow_dropped_total", "counter", "Records drop
 FLOW_BURIED: Final = Signal("xyra_flow_buried_total", "counter", "Records sent to the dead letters, by the first reason's code.", ("flow", "code"))
 FLOW_WAITING: Final = Signal("xyra_flow_waiting", "gauge", "Records waiting in state to be tried again.", ("flow", "partition"))
 FLOW_PAUSED: Final = Signal("xyra_flow_paused", "gauge", "1 where a partition stands: the flow buried too much, or was paused.", ("flow", "partition"))
-FLOW_LAG: Final = Signal("xyra_flow_lag_records", "gauge", "Offsets between a partition's end and what the flow has committed.", ("flow", "partition"))
+FLOW_LAG: Final = Signal(
+    "xyra_flow_lag_records",
+    "gauge",
+    "Offsets between what the flow has taken of a partition and its end.",
+    ("flow", "partition"),
+)
 BATCH_RECORDS: Final = Signal("xyra_batch_records", "histogram", "Records in one transaction.", ("flow",), (1, 10, 100, 500, 1000, 2000, 5000, 10000, 25000))
 COMMIT_SECONDS: Final = Signal("xyra_commit_seconds", "histogram", "How long a checkpoint took, from begin to the state written.", ("flow",), SECONDS_FAST)
 STEP_SECONDS: Final = Signal("xyra_step_seconds", "histogram", "How long one step took for one batch.", ("flow", "step"), SECONDS_FAST)

@@ -124,7 +124,7 @@ class Assignment:
         begun = self._clock.monotonic()
         state = PartitionState.open(self._directory, number, self._stores, self._clock, self._rebuilt)
         try:
-            if max(0, position) < state.source:
+            if max(0, position) < state.source:  # -1: nothing was committed yet
                 state.rebuild("commit_lost", _lost(inlet.topic, number, state.source, position))
             count = restore(self._settings, state, self._flow.changelog.name, number, lambda _done, _left: moved())
         except BaseException:

@@ -32,10 +32,15 @@ class Brake:
         self._burials = Burials(settings.dlq_ratio, settings.dlq_min_count)
         self._definitions = definitions
         self._bury_until_ms = 0
+        self._stands: Pause | None = None
+        """Why the worker has begun to stand by itself, until an order lets it go on: partitions that come meanwhile stand as well."""
 
     def heed(self, shares: Mapping[int, Share], now_ms: int) -> frozenset[int]:
         """Do what an operator has ordered since; returns the partitions that stand now, or go on. Part of the batch in hand."""
         order: StoredPause | None = self._definitions.get(PAUSE, self._flow)
+        if self._stands is not None and self._stands.order == (order.order_id if order is not None else ""):
+            return self._stand(shares, self._stands)
+        self._stands = None
         if order is None:
             return frozenset()
         self._bury_until_ms = 0 if order.paused else order.bury_until_ms
@@ -71,10 +76,16 @@ class Brake:
                 batch.decided[where] = entry._replace(verdict=Retry(batch.now_ms, Reason(TOO_MUCH, why), counts=False))
         known: StoredPause | None = self._definitions.get(PAUSE, self._flow)
         LOG.error("The flow pauses itself. %s", why)
-        for share in shares.values():
-            if share.paused is None:
-                share.pause(Pause(batch.now_ms, TOO_MUCH, why, known.order_id if known is not None else "", ""))
+        self._stands = Pause(batch.now_ms, TOO_MUCH, why, known.order_id if known is not None else "", "")
+        self._stand(shares, self._stands)
         return frozenset(shares)
+
+    def _stand(self, shares: Mapping[int, Share], why: Pause) -> frozenset[int]:
+        """Let all partitions of the worker stand; returns those that did not yet."""
+        moving = frozenset(number for number, share in shares.items() if share.paused is None)
+        for number in moving:
+            shares[number].pause(why)
+        return moving
 
     def _why(self, batch: Batch, held: Sequence[Place]) -> str:
         verdict = batch.decided[held[0]].verdict

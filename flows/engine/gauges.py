@@ -57,6 +57,6 @@ class Gauges:
             telemetry.gauge(signals.FLOW_WAITING, share.tallies.waiting, flow=flow, partition=number)
             telemetry.gauge(signals.FLOW_PAUSED, int(share.paused is not None), flow=flow, partition=number)
             telemetry.gauge(signals.TIMERS_PENDING, share.state.timers.pending_count, flow=flow, partition=number)
-            end = inlet.end(number)
-            if end >= 0:
-                telemetry.gauge(signals.FLOW_LAG, max(0, end - max(0, share.position)), flow=flow, partition=number)
+            behind = inlet.behind(number, max(0, share.position))
+            if behind is not None:
+                telemetry.gauge(signals.FLOW_LAG, behind, flow=flow, partition=number)

@@ -24,6 +24,8 @@ from flows.engine import Batch, Finished, Task
 
 LETTER: Final = b"letter/"
 JOB: Final = b"job/"
+LAST: Final = b"last"
+"""The offset of the last letter that was put on the index: what an order reaches beyond is still to be read."""
 READ: Final = "read"
 """The kind of slow work that reads letters."""
 LOOKED_AT: Final = 2000
@@ -143,7 +145,7 @@ class Exhumer:
         if chosen:
             self._read(order, chosen)
         self._keep(order, job)
-        return not job.over and not chosen and allowed > 0
+        return not job.over and not chosen and allowed > 0 and self._indexed(order.selection.until[self._partition])
 
     def read(self, finished: Finished) -> None:
         """Replay the letters that were read; where that failed they are read again with the next tick."""
@@ -176,14 +178,14 @@ class Exhumer:
         if order.selection.ids is not None:
             places = sorted(place[1] for one in set(order.selection.ids) if (place := place_of(one)) is not None and place[0] == self._partition)
             wanted = [offset for offset in places if job.cursor <= offset <= until]
-            job.looked = True
+            job.looked = self._indexed(max(wanted, default=-1))
             found = self._state.get_many([letter_key(offset) for offset in wanted])
             yield from ((offset, Summary.read(text)) for offset, text in zip(wanted, found, strict=True) if text is not None)
             return
         matches = (order.selection.filter or Filter()).matcher()
         rows = list(islice(self._state.scan(LETTER, job.cursor.to_bytes(8, "big")), LOOKED_AT))
         places_of = [(int.from_bytes(key[len(LETTER) :], "big"), text) for key, text in rows]
-        job.looked = len(rows) < LOOKED_AT or places_of[-1][0] >= until
+        job.looked = self._indexed(until) and (len(rows) < LOOKED_AT or places_of[-1][0] >= until)
         for offset, text in places_of:
             if offset > until:
                 return
@@ -191,6 +193,10 @@ class Exhumer:
             if matches(letter):
                 yield offset, letter
             job.cursor = offset + 1
+
+    def _indexed(self, until: int) -> bool:
+        """Tell whether all letters up to an offset are on the index; an order may know of some that are still to be read."""
+        return until <= int(self._state.get(LAST) or -1)
 
     def _take(self, order: Order, job: Job, letter: Summary) -> bool:
         """Count a letter; True when it is to be read. One that had its fate before a filter was given was never meant by it."""

@@ -84,8 +84,10 @@ class CompactedTopic:
                 self._note(error, message)
         return count
 
-    def catch_up(self, timeout_s: float) -> None:
-        """Apply everything up to the end as it is now; blocks for up to `timeout_s` seconds.
+    def catch_up(self, timeout_s: float, target: int | None = None) -> None:
+        """Apply everything up to the offset `target`, or else to the end as it is now; blocks for up to `timeout_s` seconds.
+
+        The end is where the first open transaction begins: what was committed behind that, by others, is not seen before it is decided.
 
         Raises:
             Unavailable: the end was not reached in that time; what was applied stays applied, and it may be called again.
@@ -93,14 +95,14 @@ class CompactedTopic:
 
         """
         until = monotonic() + timeout_s
-        target = self.end(timeout_s)
+        target = self.end(timeout_s) if target is None else target
         while self.position < target:
             self.poll(STEP_S)
             if monotonic() >= until and self.position < target:
                 raise Unavailable(self._away(f"stands at offset {self.position} of {target} after {timeout_s:g} s"))
 
     def end(self, timeout_s: float) -> int:
-        """Ask the broker for the offset after the last committed record; blocks for up to `timeout_s` seconds. Any thread may ask.
+        """Ask the broker for the offset up to which all is decided; blocks for up to `timeout_s` seconds. Any thread may ask.
 
         Raises:
             Unavailable: the broker or the topic is away.

@@ -162,14 +162,22 @@ class Inlet:
         """Let a partition flow that was assigned, or stood."""
         self._consumer.resume([TopicPartition(self.topic, partition)])
 
-    def end(self, partition: int) -> int:
-        """Return the partition's end as the client last heard of it, -1 when it has not; does not block."""
+    def behind(self, partition: int, position: int) -> int | None:
+        """Return how far a position is behind the partition's end as the client last heard of it, None when it has not; does not block.
+
+        The client passes over the ends of transactions, which nobody reads: those that follow at once are no lag.
+        """
+        place = TopicPartition(self.topic, partition)
         try:
-            known = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+            known = self._consumer.get_watermark_offsets(place, cached=True)
+            passed = self._consumer.position([place])[0].offset
         except KafkaException:
-            return -1  # not assigned any more, or never fetched
+            return None  # not assigned any more, or never fetched
         offsets = cast("tuple[int, int] | None", known)  # none, when it has heard nothing
-        return offsets[1] if offsets else -1
+        if offsets is None or offsets[1] < 0:
+            return None
+        held = any(message.partition() == partition for message in self._held)
+        return max(0, offsets[1] - (position if held else max(position, passed)))
 
     def membership(self) -> Any:
         """Return what proves, in a transaction, that this member holds its partitions now (KIP-447)."""

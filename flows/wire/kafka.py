@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # the package re-exports it without saying so
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]  # the package re-exports it without saying so
 
 from flows.core.errors import Unavailable, WrongSetting
 from flows.core.settings import Settings
@@ -90,6 +90,23 @@ def partition_counts(settings: Settings) -> dict[str, int]:
 
     """
     return _counts(_admin(settings), settings)
+
+
+def last_offset(settings: Settings, name: str, timeout_s: float) -> int:
+    """Return the offset behind the last record of the one partition of the topic `name`, whether that record is committed or not yet decided.
+
+    Blocks for up to `timeout_s` seconds.
+
+    Raises:
+        Unavailable: the cluster does not answer.
+
+    """
+    place, admin = TopicPartition(name, 0), _admin(settings)
+    asked = admin.list_offsets({place: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]  # carries no types
+    try:
+        return int(asked[place].result(timeout_s).offset)
+    except (KafkaException, TimeoutError) as error:
+        raise Unavailable(_away(settings)) from error
 
 
 def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> list[str]:

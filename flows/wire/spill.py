@@ -9,6 +9,7 @@ keep their order.
 import asyncio
 import contextlib
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from flows.core.settings import Settings
 from flows.wire.drain import MOST_BYTES, MOST_ENTRIES, Drain
 from flows.wire.entry import Entry, Headers
 from flows.wire.produce import KEPT, Delivery, LoopProducer, Outcome, Post, as_future
-from flows.wire.spool import SUFFIX, Place, Spool
+from flows.wire.segment import SUFFIX
+from flows.wire.spool import Place, Spool
 
 LOG: Final = logging.getLogger("xyra.spill")
 LOOK_S: Final = 0.1
@@ -59,7 +61,7 @@ class Spill:
     taken; what an earlier process has kept is drained all the same.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, instance: str, producer: LoopProducer) -> None:
+    def __init__(self, settings: Settings, clock: Clock, instance: str, producer: LoopProducer, sync: Callable[[int], None] = os.fdatasync) -> None:
         """Look at what is kept; blocks on the disk, touches no network.
 
         Args:
@@ -67,6 +69,7 @@ class Spill:
             clock: the one clock.
             instance: the name this process holds, and with it the folder and the transactions.
             producer: where records go as long as the broker is there.
+            sync: returns when a file's bytes are on the disk.
 
         Raises:
             WrongSetting: what is kept cannot be read.
@@ -76,23 +79,22 @@ class Spill:
         self._on = settings.spill == "on"
         self._oldest_s = settings.spill_max_age_seconds
         self._timeout_s = settings.webhook_ack_timeout_ms / 1000
-        self._spool = Spool(settings.data_dir / "spill" / instance, settings.spill_max_bytes)
+        self._spool = Spool(settings.data_dir / "spill" / instance, settings.spill_max_bytes, sync=sync)
         self._drain = Drain(settings, instance, self._spool)
         self.post: Post = producer.post
         """Take a record as `LoopProducer.post` does; `KEPT` is told where it is on the disk. Swapped with the state."""
-        self._kept_way: Post = self._keep
         self.state: State = "broker"
-        self.drained = 0
-        """Entries written to their topics since the start."""
         self.trouble: str | None = None
         """Why the disk, or the broker, did not take what was last tried; None once it did."""
         self._failed_at: float | None = None
         self._entered = 0.0
         self._asked: deque[_Asked] = deque()
-        """Told of in their order; those at the end are still to be written."""
+        """In their order, until they are told of."""
         self._unwritten: deque[_Asked] = deque()
+        self._writing = 0
+        """Those that the disk has in hand, or that it is not known yet what it made of."""
         self._asking, self._gate = threading.Condition(), threading.Condition()
-        """One for each thread: what guards `_unwritten`, and what guards `_may_drain` and every read of the spool."""
+        """One for each thread: what guards `_unwritten` and `_writing`, and what guards `_may_drain` and every read of the spool."""
         self._may_drain = self._over = self._answered = False
         self._threads: list[threading.Thread] = []
 
@@ -122,6 +124,11 @@ class Spill:
         return self._spool.bytes
 
     @property
+    def drained(self) -> int:
+        """Entries written to their topics since the start."""
+        return self._drain.moved
+
+    @property
     def oldest_s(self) -> float:
         """How long ago the oldest of them was accepted; 0 while none waits."""
         oldest_ms = self._spool.oldest_ms
@@ -145,7 +152,7 @@ class Spill:
             return
         LOG.warning("Kafka does not acknowledge: webhooks are kept in %s until it does", self._spool.folder)
         self.state, self._entered = "spilling", self._clock.monotonic()
-        self.post = self._kept_way
+        self.post = self._keep
         self._answered = False
         if not self._threads:
             self._threads = [threading.Thread(target=work, daemon=True, name=f"spill-{work.__name__}") for work in (self._append, self._move)]
@@ -154,19 +161,35 @@ class Spill:
         self._loop.call_later(LOOK_S, self._look)
 
     def _look(self) -> None:
-        """Give up on what waits for the disk for too long, and change the state where that is due."""
-        overdue = self._clock.monotonic() - self._timeout_s
-        while self._asked and (self._asked[0].tell is None or self._asked[0].since <= overdue):
-            self._asked.popleft().end(Unavailable(f"The disk did not take it within {self._timeout_s:g} s; send it again.", retry_after_s=DISK_S))
+        """Change the state where that is due."""
+        idle = self._give_up_late()
         oldest = self._producer.oldest
         if not self._may_drain and (oldest is None or oldest > self._entered):  # what the producer had in hand has landed, or is given up
             self._allow(True)
         self.state = "draining" if self._answered and self._may_drain else "spilling"
         last = self._producer.last_ack
-        if self._may_drain and not self._asked and not self._spool.entries and (self._answered or (last is not None and last > self._entered)):
+        if self._may_drain and idle and not self._spool.entries and (self._answered or (last is not None and last > self._entered)):
             self._leave()
         elif not self._over:
             self._loop.call_later(LOOK_S, self._look)
+
+    def _give_up_late(self) -> bool:
+        """Give up on what waits for the disk for too long, since one that hangs is not to fill the memory; tell whether nothing waits for it."""
+        now = self._clock.monotonic()
+        while self._asked and (self._asked[0].tell is None or self._asked[0].since <= now - self._timeout_s):
+            late = self._asked.popleft()
+            if late.tell is not None:
+                self._failed(f"{self._spool.folder} took nothing for {self._timeout_s:g} s")
+                late.end(Unavailable(f"The disk did not take it within {self._timeout_s:g} s; send it again.", retry_after_s=DISK_S))
+        with self._asking:
+            while self._unwritten and self._unwritten[0].tell is None:
+                self._unwritten.popleft()
+            return not self._unwritten and not self._writing
+
+    def _failed(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            LOG.error("Webhooks are not kept: %s.", trouble)
+        self.trouble, self._failed_at = trouble, self._clock.monotonic()
 
     def _leave(self) -> None:
         LOG.warning("Kafka acknowledges again, and all that was kept is there")
@@ -199,6 +222,7 @@ class Spill:
                 while self._unwritten and size < APPEND_BYTES:
                     batch.append(self._unwritten.popleft())
                     size += len(batch[-1].entry.value or b"")
+                self._writing += len(batch)
             if not batch:
                 return
             try:
@@ -212,10 +236,10 @@ class Spill:
                 self._loop.call_soon_threadsafe(self._tell, batch, told)
 
     def _tell(self, batch: list[_Asked], told: list[bool] | str) -> None:
+        with self._asking:
+            self._writing -= len(batch)
         if isinstance(told, str):
-            if told != self.trouble:
-                LOG.error("Webhooks are not kept: %s.", told)
-            self.trouble, self._failed_at = told, self._clock.monotonic()
+            self._failed(told)
             for asked in batch:
                 asked.end(Unavailable("Kafka is away, and the disk fails; send it again.", retry_after_s=DISK_S))
         else:
@@ -248,7 +272,6 @@ class Spill:
             entries, place = self._spool.read(MOST_ENTRIES, MOST_BYTES) if self._may_drain else ([], Place("", 0))
         if entries:
             self._drain.move(entries, place)
-            self.drained += len(entries)
             self._spool.rest()
         self._answered, self.trouble = True, None
         return len(entries)
@@ -273,4 +296,5 @@ class Spill:
         for thread in self._threads:
             await asyncio.to_thread(thread.join, timeout_s)
         await asyncio.sleep(0)  # what the thread that writes said at its end is told now
-        self._spool.close()
+        if not any(thread.is_alive() for thread in self._threads):  # one that the disk or the broker holds up ends with the process
+            self._spool.close()

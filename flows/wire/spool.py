@@ -10,21 +10,19 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple
 
 from flows.core.errors import WrongSetting
-from flows.wire.entry import HEAD_BYTES, Entry, decode, encode, peek, whole
+from flows.wire.entry import Entry, decode, encode, whole
+from flows.wire.segment import SUFFIX, Segment, delete, head_of, looked_at, make_folder, read_on, sync_folder
 
 LOG: Final = logging.getLogger("xyra.spool")
 SEGMENT_BYTES: Final = 8 << 20
 """Large enough that making and deleting files costs nothing, small enough that room is given back soon."""
 SEGMENTS: Final = 16
 """A small bound makes small segments: at most such a part of it is taken by what is drained already."""
-SUFFIX: Final = ".spill"
-DAMAGED: Final = ".damaged"
 
 
 class Place(NamedTuple):
@@ -32,20 +30,6 @@ class Place(NamedTuple):
 
     segment: str
     offset: int
-
-
-@dataclass(slots=True)
-class _Segment:
-    path: Path
-    size: int = 0
-    """Bytes it is counted with."""
-    end: int = 0
-    """Bytes that are on the disk for certain, and whole; what lies behind is nobody's."""
-    read: int = 0
-    entries: int = 0
-    """Between what was read and the end."""
-    torn: bool = False
-    """Something lies behind the end that an earlier process wrote, or the disk has made of it."""
 
 
 class Spool:
@@ -70,7 +54,7 @@ class Spool:
         self._segment_bytes = min(SEGMENT_BYTES, most_bytes // SEGMENTS)
         self._changing, self._appending = Lock(), Lock()
         self._file: int | None = None
-        self._segments: list[_Segment] = []
+        self._segments: list[Segment] = []
         self.entries = 0
         """How many wait."""
         self.bytes = 0
@@ -80,7 +64,7 @@ class Spool:
         self.full = False
         """Whether an entry found no room, and none was given back since."""
         try:
-            self._segments = [_looked_at(path) for path in sorted(folder.glob("*" + SUFFIX))]
+            self._segments = [looked_at(path) for path in sorted(folder.glob("*" + SUFFIX))]
             self._settle()
         except OSError as error:
             raise WrongSetting(f"The spill log {folder} cannot be read: {error.strerror}. Mend its rights, or set INTEGRATION_DATA_DIR.") from error
@@ -105,7 +89,7 @@ class Spool:
                     size += len(piece)
             if pieces:
                 self._write(b"".join(pieces), len(pieces), first)
-            if len(pieces) < len(entries):
+            if len(pieces) < len(entries) and self._segments:
                 self.full = True
             return fits
 
@@ -127,18 +111,18 @@ class Spool:
                 self.oldest_ms = first_ms
             self.entries += count
 
-    def _current(self) -> tuple[_Segment, int]:
+    def _current(self) -> tuple[Segment, int]:
         """Return the segment to append to and its file: a new one where the last is large enough."""
         if self._file is not None and self._segments[-1].end < self._segment_bytes:
             return self._segments[-1], self._file
         with self._changing:
             self._end_file()
             number = int(self._segments[-1].path.stem.partition("-")[0]) + 1 if self._segments else 1
-            made = _Segment(self.folder / f"{number:08d}-{secrets.token_hex(8)}{SUFFIX}")  # no name comes twice: places outlive segments
-            self.folder.mkdir(parents=True, exist_ok=True)
+            made = Segment(self.folder / f"{number:08d}-{secrets.token_hex(8)}{SUFFIX}")  # no name comes twice: places outlive segments
+            make_folder(self.folder)
             self._file = os.open(made.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
             self._segments.append(made)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
             return made, self._file
 
     def _abandon(self) -> None:
@@ -165,7 +149,7 @@ class Spool:
 
         """
         while (segment := self._next()) is not None:
-            data = _read(segment, max(most_bytes, _head(segment)[0]))
+            data = read_on(segment, max(most_bytes, head_of(segment)[0]))
             found, size = list[Entry](), 0
             for start, stop in whole(data):
                 if len(found) == most_entries:
@@ -177,12 +161,12 @@ class Spool:
             self._damaged(segment)
         return [], Place("", 0)
 
-    def _next(self) -> _Segment | None:
+    def _next(self) -> Segment | None:
         """Return the first segment with something to read."""
         with self._changing:
             return next((segment for segment in self._segments if segment.read < segment.end), None)
 
-    def _damaged(self, segment: _Segment) -> None:
+    def _damaged(self, segment: Segment) -> None:
         """Go on behind a segment that was whole once, and is not any more."""
         LOG.error("The spill log's %s is damaged from byte %d on: %d entries are lost; the file is kept", segment.path, segment.read, segment.entries)
         with self._appending, self._changing:
@@ -190,18 +174,20 @@ class Spool:
             segment.end, segment.entries, segment.torn = segment.read, 0, True
             self._settle()
 
-    def skip(self, place: Place) -> None:
-        """Go on at a place that an earlier process came to; where its segment is gone, all that is here lies behind it.
+    def skip(self, place: Place) -> int:
+        """Go on at a place that an earlier process came to, and return how many entries that passes over; all here lies behind one whose segment is gone.
 
         Raises:
             OSError: the disk fails.
 
         """
         with self._changing:
+            before = self.entries
             if any(segment.path.stem == place.segment for segment in self._segments):
                 segment = self._pass(place)
-                segment.entries = sum(1 for _ in whole(_read(segment, segment.end)))
+                segment.entries = sum(1 for _ in whole(read_on(segment, segment.end)))
                 self._settle()
+            return before - self.entries
 
     def drop(self, place: Place, count: int) -> None:
         """Let go of `count` entries up to `place`, which stand elsewhere now, and give the room of whole segments back.
@@ -214,11 +200,11 @@ class Spool:
             self._pass(place).entries -= count
             self._settle()
 
-    def _pass(self, place: Place) -> _Segment:
+    def _pass(self, place: Place) -> Segment:
         """Count everything up to a place as read, and return its segment."""
         for segment in self._segments:
             if segment.path.stem == place.segment:
-                segment.read = place.offset
+                segment.read = min(place.offset, segment.end)  # shorter where the disk lost what was drained before it was synced
                 return segment
             segment.read, segment.entries = segment.end, 0
         raise KeyError(place.segment)
@@ -226,13 +212,15 @@ class Spool:
     def _settle(self) -> None:
         """Count what waits, and delete what was read, oldest first, up to the segment that is appended to."""
         self.entries = sum(segment.entries for segment in self._segments)
-        while self._segments and self._segments[0].read >= self._segments[0].end and (self._file is None or len(self._segments) > 1):
-            _delete(self._segments[0])
-            del self._segments[0]
-            self.full = False
-        self.bytes = sum(segment.size for segment in self._segments)
         head = next((segment for segment in self._segments if segment.read < segment.end), None)
-        self.oldest_ms = None if head is None else _head(head)[1]
+        self.oldest_ms = None if head is None else head_of(head)[1]
+        try:
+            while self._segments and self._segments[0].read >= self._segments[0].end and (self._file is None or len(self._segments) > 1):
+                delete(self._segments[0])
+                del self._segments[0]
+                self.full = False
+        finally:
+            self.bytes = sum(segment.size for segment in self._segments)
 
     def rest(self) -> None:
         """Give all room back if nothing waits and nothing is being appended; raises as `drop` does."""
@@ -254,42 +242,3 @@ class Spool:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def _looked_at(path: Path) -> _Segment:
-    """Count the whole entries of a segment that an earlier process left."""
-    data, end, count = path.read_bytes(), 0, 0
-    for _, stop in whole(data):
-        end, count = stop, count + 1
-    if end < len(data):
-        LOG.warning(
-            "The spill log's %s is whole for %d of %d bytes; the rest was not acknowledged when it was cut off, or the disk lost it", path, end, len(data)
-        )
-    return _Segment(path, len(data), end, 0, count, torn=end < len(data))
-
-
-def _head(segment: _Segment) -> tuple[int, int]:
-    """Return how many bytes a segment's next entry takes and when it was accepted; zeros where the disk has lost it."""
-    return peek(_read(segment, HEAD_BYTES).ljust(HEAD_BYTES, b"\0"))
-
-
-def _read(segment: _Segment, most: int) -> bytes:
-    """Read on from where a segment was read to."""
-    with segment.path.open("rb", buffering=0) as file:
-        return os.pread(file.fileno(), min(most, segment.end - segment.read), segment.read)
-
-
-def _delete(segment: _Segment) -> None:
-    if segment.torn:
-        segment.path.replace(segment.path.with_suffix(DAMAGED))  # whoever misses something can look
-    else:
-        segment.path.unlink(missing_ok=True)
-    _sync_folder(segment.path.parent)  # one by one: no older segment outlives a newer one
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -9,17 +9,19 @@ from flows.core import ids
 from flows.core.clock import rfc3339
 from flows.core.errors import FieldError, InvalidFields, NotFound
 from flows.core.record import CE_SOURCE, Record
+from flows.core.resources import MOST_FORMER, StoredWebhook
 from flows.core.summaries import REPLAYED
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.life import Life, Replayed, Ways
+from ingress.life import DELIVERIES, FLOW, SOURCE, Life, Replayed, Ways
 from ingress.lookup import look_up
-from ingress.routes.stories import Story
+from ingress.routes.delivery_answers import DeliveryStatus
+from ingress.routes.stories import Waits, story
+from ingress.routes.story_answers import Story
 from ingress.routes.webhooks import TheDoor
 from ingress.search import SKEW_MS
 
 router = APIRouter(prefix="/integration/events", tags=["events"], route_class=StrictRoute)
-SOURCE: Final = "/webhooks/"
 MOST_ID: Final = 512
 
 
@@ -46,9 +48,9 @@ async def life(
         look_up, door.settings, event_id, at_ms, now_ms, lambda record: _ways(door, record), lambda letter: _replayed(door, letter)
     )
     if not found.found and not found.left:
-        raise NotFound(_nowhere(found, at_ms))
+        raise NotFound(_nowhere(found, at_ms) + _on_disk(door))
     orders = [order for name in door.orders.reruns() if (order := door.orders.rerun(name)) is not None]
-    return Story.of(found, orders, body=body)
+    return story(found, orders, _waits(door, found, now_ms), body=body)
 
 
 def _time(text: str) -> int:
@@ -67,12 +69,31 @@ def _time(text: str) -> int:
 
 
 def _ways(door: Door, record: Record) -> Ways:
-    """Tell where the events of a record's endpoint go by its present definition."""
+    """Tell where the events of a record's endpoint go, and went by earlier definitions."""
     stored = door.definitions.known((record.text(CE_SOURCE) or "").removeprefix(SOURCE))
     if stored is None:
         return Ways()
-    definition = stored.definition
-    return Ways(definition.target_topic, definition.endpoint_id if definition.url is not None else None)
+    now = stored.definition.target_topic
+    return Ways(((now,) if now is not None else ()) + stored.former_topics, all_known=len(stored.former_topics) < MOST_FORMER)
+
+
+def _waits(door: Door, found: Life, now_ms: int) -> Waits:
+    """Tell what an event may be waiting for, as it stands now."""
+    partition = str(found.received.partition) if found.received is not None else ""
+    flow = str(door.status.pauses.get((FLOW, partition), {}).get("why") or "") or None
+    stored = door.definitions.known(found.endpoint_id) if found.endpoint_id is not None else None
+    return Waits(now_ms, flow, _target(door, stored) if stored is not None else None)
+
+
+def _target(door: Door, stored: StoredWebhook) -> str | None:
+    """Tell why nothing is sent to an endpoint's target now; None when something is."""
+    status = DeliveryStatus.of(door, stored)
+    if status.state == "paused":
+        return "Deliveries of the endpoint are paused."
+    if status.breaker is not None and status.breaker.state == "open":
+        return f"The circuit breaker of its target is open since {status.breaker.since}, until {status.breaker.until}."
+    stand = [why for (flow, _), why in door.status.pauses.items() if flow == DELIVERIES]
+    return f"The flow {DELIVERIES} stands: {stand[0].get('why', '')}" if stand else None
 
 
 def _replayed(door: Door, letter_id: str) -> Replayed | None:
@@ -85,3 +106,9 @@ def _nowhere(life: Life, at_ms: int) -> str:
     looked = "; ".join(f"{one.topic} from {rfc3339(one.from_ms)} to {rfc3339(one.until_ms)}" for one in life.searched)
     gone = f" Of that time, the oldest records of {', '.join(sorted(life.cut))} are gone: retention has taken them." if life.cut else ""
     return f"There is no event {life.event_id} near {rfc3339(at_ms)}. Looked at: {looked}.{gone} If it was received at another time, say when with ?at=."
+
+
+def _on_disk(door: Door) -> str:
+    """Name what no topic shows yet: what was accepted while the broker was away, and is not drained."""
+    kept = door.spill.entries
+    return f" {kept:,} webhooks wait on this ingress's disk until Kafka has taken them; it may be one of these." if kept else ""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -63,7 +64,7 @@ EXPORTS: Final[dict[int | str, dict[str, Any]]] = {
 
 @router.get("", summary="List dead letters, or count them by cause", response_model=Letters | Groups, responses=EXPORTS)
 async def list_all(door: TheDoor, search: Annotated[Search, Query()], request: Request) -> Letters | Groups | Response:
-    """List letters, the newest first; with `group=true` by cause. As `Accept: text/csv` or `application/x-ndjson` all that match, safe for spreadsheets."""
+    """List letters, the newest first; with `group=true` by cause. As `Accept: text/csv` or `application/x-ndjson` all that are held, safe for spreadsheets."""
     door.require_letters()
     if search.group:
         return Groups(items=tuple(map(GroupAnswer.of, _groups(door, search))))
@@ -147,7 +148,7 @@ async def look(letter_id: str, door: TheDoor) -> LetterStory:
     letter = door.letters.get(letter_id)
     record = await door.readings.aside(letterbox.read_letter, door.settings, *place)
     if record is not None:
-        letter = letter or summary_of(record)
+        letter = letter or replace(summary_of(record), status=door.letters.status(*place) or BURIED)
     if letter is None:
         raise NotFound(f"There is no dead letter {letter_id}; what is older than 30 days has expired.")
     reasons = reasons_in(record) if record is not None else letter.reasons

@@ -1,6 +1,6 @@
 """Replays of the log: a window of what was received is judged anew by the present definitions, and compared with what became of it then."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
@@ -10,12 +10,12 @@ from flows.core.clock import rfc3339
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
 from flows.core.expressions import compile_expression
 from flows.core.fields import Model
-from flows.core.reruns import MOST_RATE, RERUN, SHADOW, Report, StoredRerun
+from flows.core.reruns import MOST_RATE, RERUN, SHADOW, StoredRerun
 from flows.core.resources import Expression, TopicName
 from flows.core.rules import check_topic
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.routes.delivery_answers import Answer
+from ingress.routes.replay_answers import ReplayAnswer, Replays, is_over
 from ingress.routes.webhooks import TheDoor
 
 router = APIRouter(prefix="/integration/replays", tags=["replays"], route_class=StrictRoute)
@@ -47,107 +47,6 @@ class ReplayRequest(Model):
     """Most records read in a second."""
 
 
-class Changed(Answer):
-    """Records that came out otherwise; kept both then and now means that the event's value differs."""
-
-    then: Literal["kept", "dropped", "buried"]
-    then_reason: str | None
-    now: Literal["kept", "dropped", "buried"]
-    now_reason: str | None
-    count: int
-
-
-class Sample(Answer):
-    """One of them."""
-
-    event_id: str
-    origin: str
-    """Where it was received: topic/partition/offset."""
-    then: str
-    then_reason: str | None
-    now: str
-    now_reason: str | None
-
-
-class Counts(Answer):
-    """What became of the records now. read = skipped + kept + dropped + buried."""
-
-    total: int
-    """Offsets of the window; as many records, or a few less."""
-    read: int
-    skipped: int
-    """Of other endpoints or another time, or not chosen by the filter."""
-    kept: int
-    dropped: dict[str, int]
-    """By reason."""
-    buried: dict[str, int]
-    """By code. A replay writes no dead letters: it counts them."""
-
-
-class Difference(Answer):
-    """What became of the records now, beside what became of them then."""
-
-    same: int
-    unknown: int
-    """No topic tells any more what became of them then."""
-    changed: tuple[Changed, ...]
-    samples: tuple[Sample, ...]
-    """The first few that changed."""
-
-
-class ReplayAnswer(Answer):
-    """A replay, and how far it has come."""
-
-    replay_id: str
-    state: Literal["accepted", "running", "done", "cancelling", "cancelled", "failed"]
-    from_time: str = Field(serialization_alias="from")
-    to_time: str = Field(serialization_alias="to")
-    endpoint_id: str | None
-    filter: str | None
-    target_topic: str | None
-    """Null: nothing is written."""
-    shadow: bool
-    dedupe: bool
-    rate_per_second: int
-    created_at: str
-    updated_at: str | None
-    counts: Counts | None
-    """Null: no worker has begun."""
-    diff: Difference | None
-    trouble: str | None
-    """Why it does not get on, or has failed."""
-
-    @classmethod
-    def of(cls, door: Door, order: StoredRerun) -> "ReplayAnswer":
-        """Show an order and what has come of it."""
-        report = door.status.reruns.get(order.replay_id)
-        return cls(
-            replay_id=order.replay_id,
-            state=_state(order, report),
-            from_time=rfc3339(order.from_ms),
-            to_time=rfc3339(order.until_ms),
-            endpoint_id=order.endpoint_id,
-            filter=order.filter,
-            target_topic=order.target_topic,
-            shadow=order.shadow,
-            dedupe=order.dedupe,
-            rate_per_second=order.rate_per_second,
-            created_at=rfc3339(order.created_at_ms),
-            updated_at=rfc3339(report.updated_at_ms) if report is not None else None,
-            counts=_counts(report) if report is not None else None,
-            diff=_diff(report) if report is not None else None,
-            trouble=(report.trouble or None) if report is not None else None,
-        )
-
-
-class Replays(Answer):
-    """A page of replays, the newest first."""
-
-    items: tuple[ReplayAnswer, ...]
-    next_cursor: str | None
-    """Give it as `cursor` to get the next page; null: there is none."""
-
-
 @router.post("", status_code=202, summary="Judge a window of the log anew")
 async def begin(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
     """Read what was received in a window of time, judge it by the present definitions, write the events to a topic of their own, and compare.
@@ -160,9 +59,12 @@ async def begin(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
 
     def decide(_: bytes | None) -> bytes:
         known = door.orders.reruns()
-        running = [replay_id for replay_id in known if not _over(door, replay_id)]
+        running = [replay_id for replay_id in known if not _ended(door, replay_id)]
         if len(running) >= MOST_RUNNING:
-            raise Conflict(f"{len(running)} replays are running, as many as may at once; wait for one, or cancel it: {', '.join(sorted(running))}.")
+            raise Conflict(
+                f"{len(running)} replays are running, as many as may at once: {', '.join(running)}. "
+                f"Wait until one is over, or cancel one with DELETE /integration/replays/{running[-1]}."
+            )
         if len(known) >= MOST_KEPT:
             raise Conflict(f"{MOST_KEPT} replays are remembered, as many as may be; DELETE makes one that is over forgotten.")
         return _text(order)
@@ -194,7 +96,7 @@ async def look(replay_id: str, door: TheDoor) -> ReplayAnswer:
 async def cancel(replay_id: str, door: TheDoor) -> ReplayAnswer:
     """Stop it where it is: what it has written stays. One that is over is forgotten, and answered for the last time."""
     shown = ReplayAnswer.of(door, _known(door, replay_id))
-    if _over(door, replay_id):
+    if is_over(door, replay_id):
         await door.registrar.order(f"{RERUN}/{replay_id}", lambda _: None)
         door.producer.send(topics.STATUS.name, f"{RERUN}/{replay_id}".encode(), None)
         return shown
@@ -267,29 +169,7 @@ def _known(door: Door, replay_id: str) -> StoredRerun:
     return order
 
 
-def _over(door: Door, replay_id: str) -> bool:
-    report = door.status.reruns.get(replay_id)
-    return report is not None and report.over
-
-
-def _state(order: StoredRerun, report: Report | None) -> Any:
-    if report is not None and report.over:
-        return report.state
-    if order.cancelled:
-        return "cancelling"
-    return "accepted" if report is None else "running"
-
-
-def _counts(report: Report) -> Counts:
-    return Counts(total=report.total, read=report.read, skipped=report.skipped, kept=report.kept, dropped=dict(report.dropped), buried=dict(report.buried))
-
-
-def _diff(report: Report) -> Difference:
-    changed = (
-        Changed.model_validate(
-            {"then": one.then, "then_reason": one.then_reason or None, "now": one.now, "now_reason": one.now_reason or None, "count": one.count}
-        )
-        for one in report.changes
-    )
-    samples = (Sample(**{name: text or None if name.endswith("reason") else text for name, text in sample.items()}) for sample in report.samples)  # type: ignore[arg-type]  # only reasons may be None
-    return Difference(same=report.same, unknown=report.unknown, changed=tuple(changed), samples=tuple(samples))
+def _ended(door: Door, replay_id: str) -> bool:
+    """Tell whether a replay is over, or will be as soon as a worker sees that it was cancelled."""
+    order = door.orders.rerun(replay_id)
+    return is_over(door, replay_id) or order is None or order.cancelled

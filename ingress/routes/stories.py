@@ -1,179 +1,49 @@
-"""An event's life as it is answered."""
+"""Puts an event's life into the words it is answered in."""
 
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
-from urllib.parse import parse_qsl, urlencode
-
-import orjson
+from typing import Any, Literal, NamedTuple
 
 from flows.core.clock import rfc3339
 from flows.core.history import WEBHOOK_STEPS, Fate
 from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
 from flows.core.reruns import StoredRerun
 from flows.core.summaries import reasons_in
-from ingress.life import FLOW, Entry, Life, Return
+from ingress import masks
+from ingress.life import FLOW, SOURCE, Entry, Life, Return
 from ingress.lookup import letter_id
-from ingress.masks import MASK, masked
 from ingress.routes.answers import Spot
-from ingress.routes.delivery_answers import Answer
+from ingress.routes.story_answers import Attempt, Burial, Delivery, HttpRequest, Received, Rejudged, Returned, Signature, StepVerdict, Story, Unseen, Written
 
 
-class HttpRequest(Answer):
-    """The request as it was kept, credentials masked."""
+class Waits(NamedTuple):
+    """What an event may be waiting for, as it stands now."""
 
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-
-
-class Signature(Answer):
-    """What the door found out about its sender."""
-
-    verdict: Literal["valid", "not_checked"]
-    """`not_checked`: a producer wrote the record to Kafka itself, or a test event was let in without one."""
-    key_id: str | None
+    now_ms: int
+    flow: str | None = None
+    """Why the flow that decides on it stands."""
+    target: str | None = None
+    """Why nothing is sent to its target."""
 
 
-class Received(Answer):
-    """The record as it was received."""
-
-    at: str
-    endpoint_id: str | None
-    type: str | None
-    sender_id: str | None
-    test: bool
-    record: Spot
-    key: str | None
-    http: HttpRequest | None
-    """Null: it did not come by the door."""
-    signature: Signature
-    content_type: str | None
-    size: int
-    sha256: str
-    body: str | None = None
-    body_encoding: Literal["text", "base64"] | None = None
-
-
-class StepVerdict(Answer):
-    """What one step of a flow decided."""
-
-    flow: str
-    step: str
-    verdict: Literal["kept", "dropped", "buried"]
-    reason: str | None = None
-    detail: str | None = None
-
-
-class Written(Answer):
-    """An output."""
-
-    at: str
-    record: Spot
-
-
-class Attempt(Answer):
-    """What happened on its way to a target."""
-
-    at: str
-    flow: str
-    kind: str
-    """`attempt`, `delivered`, `parked`."""
-    resource: str | None
-    attempt: int | None
-    status: int | None
-    latency_ms: float | None
-    outcome: str | None
-    """What that means; the README's table of outcomes has what follows from each."""
-    error_code: str | None
-    answer: str | None
-    """The first KiB of what the target answered."""
-    answer_base64: str | None
-    """The same, where it is no text."""
-    next_due_at: str | None
-
-
-class Burial(Answer):
-    """A dead letter."""
-
-    letter_id: str
-    at: str
-    flow: str
-    step: str
-    code: str
-    letter_class: str | None
-    reasons: tuple[dict[str, Any], ...]
-    record: Spot
-
-
-class Rejudged(Answer):
-    """A replay of the log whose window the event lies in."""
-
-    replay_id: str
-    at: str
-    """When it was ordered."""
-    target_topic: str | None
-    cancelled: bool
-
-
-class Returned(Answer):
-    """A dead letter that was replayed."""
-
-    letter_id: str
-    replay_id: str
-    at: str
-    record: Spot | None
-    """Where it entered `xyra.webhooks` once more; null: not found there, or it entered elsewhere."""
-
-
-class Unseen(Answer):
-    """What was not looked at, since the answer would have cost too much."""
-
-    topic: str
-    partition: int
-    offset: int
-    """From here on."""
-    why: str
-    """Which bound was hit: `time`, `records` or `bytes`."""
-
-
-class Story(Answer):
-    """The life of an event, as far as the topics tell it."""
-
-    event_id: str
-    outcome: Literal["kept", "dropped", "buried", "waiting", "unknown"]
-    """`waiting`: the flow has not come to it; `unknown`: nothing that was looked at tells."""
-    received: Received | None
-    """Null: it is not on `xyra.webhooks`, or not any more."""
-    steps: tuple[StepVerdict, ...]
-    outputs: tuple[Written, ...]
-    deliveries: tuple[Attempt, ...]
-    retry_due_at: str | None
-    burials: tuple[Burial, ...]
-    returns: tuple[Returned, ...]
-    """From the dead letters; `steps` go on with what was decided then."""
-    replays: tuple[Rejudged, ...]
-    incomplete: tuple[Unseen, ...]
-
-    @classmethod
-    def of(cls, life: Life, orders: Iterable[StoredRerun], *, body: bool) -> "Story":
-        """Show what was found, and which of the orders to judge the log anew concern it."""
-        fate = life.fate
-        return cls(
-            event_id=life.event_id,
-            outcome="waiting" if not life.read else fate.outcome if fate is not None else "unknown",
-            received=_received(life.received, body=body) if life.received is not None else None,
-            steps=tuple(step for one in life.fates for step in _steps(one)),
-            outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in life.outputs),
-            deliveries=tuple(map(_attempt, life.entries)),
-            retry_due_at=rfc3339(life.due_ms) if life.due_ms is not None else None,
-            burials=tuple(map(_burial, life.letters)),
-            returns=tuple(map(_returned, life.returns)),
-            replays=_replays(life.received, orders) if life.received is not None else (),
-            incomplete=tuple(Unseen(topic=one.topic, partition=one.partition, offset=one.offset, why=one.why) for one in life.left),
-        )
+def story(life: Life, orders: Iterable[StoredRerun], waits: Waits, *, body: bool) -> Story:
+    """Show what was found, which of the orders to judge the log anew concern it, and what it may wait for."""
+    fate = life.fate
+    return Story(
+        event_id=life.event_id,
+        outcome="waiting" if life.waits else fate.outcome if fate is not None else "unknown",
+        waits_for=waits.flow if life.waits else None,
+        received=_received(life.received, body=body) if life.received is not None else None,
+        steps=tuple(step for one in life.fates for step in _steps(one)),
+        outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in life.outputs),
+        delivery=_delivery(life, waits) if life.handed_on else None,
+        attempts=tuple(map(_attempt, life.entries)),
+        burials=tuple(map(_burial, life.letters)),
+        returns=tuple(map(_returned, life.returns)),
+        replays=_replays(life.received, orders) if life.received is not None else (),
+        incomplete=tuple(Unseen(topic=one.topic, partition=one.partition, offset=one.offset, why=one.why) for one in life.left),
+    )
 
 
 def _received(record: Record, *, body: bool) -> Received:
@@ -183,7 +53,7 @@ def _received(record: Record, *, body: bool) -> Received:
     text, encoding = _text(value) if body else (None, None)
     return Received(
         at=record.text(CE_TIME) or rfc3339(record.timestamp_ms),
-        endpoint_id=source.removeprefix("/webhooks/") if source.startswith("/webhooks/") else None,
+        endpoint_id=source.removeprefix(SOURCE) if source.startswith(SOURCE) else None,
         type=record.text(CE_TYPE),
         sender_id=record.text(SENDER_ID),
         test=record.header(TEST) is not None,
@@ -200,14 +70,8 @@ def _received(record: Record, *, body: bool) -> Received:
 
 
 def _http(raw: bytes | None) -> HttpRequest | None:
-    """Read `x-http`; None where it is not as the door writes it. A producer may have written it, so its secrets are masked here as well."""
-    try:
-        found = orjson.loads(raw or b"")
-        headers = {str(name): MASK if masked(str(name)) else str(value) for name, value in found["headers"].items()}
-        query = [(name, MASK if masked(name) else value) for name, value in parse_qsl(str(found["query"]), keep_blank_values=True)]
-        return HttpRequest(method=str(found["method"]), path=str(found["path"]), query=urlencode(query, safe="*"), headers=headers)
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
-        return None
+    found = masks.request(raw)
+    return HttpRequest(**found._asdict()) if found is not None else None
 
 
 def _text(value: bytes) -> tuple[str, Literal["text", "base64"]]:
@@ -226,13 +90,21 @@ def _steps(fate: Fate) -> tuple[StepVerdict, ...]:
     return (*(StepVerdict(flow=FLOW, step=step, verdict="kept") for step in before), last)
 
 
+def _delivery(life: Life, waits: Waits) -> Delivery:
+    state: Any = life.ended
+    if state is None:
+        to_come = life.due_ms is not None and life.due_ms > waits.now_ms
+        state = "retry_due" if to_come else "waiting" if life.complete else "unknown"
+    due = rfc3339(life.due_ms) if life.due_ms is not None else None
+    return Delivery(endpoint_id=life.endpoint_id, state=state, retry_due_at=due, why=waits.target if state in {"retry_due", "waiting"} else None)
+
+
 def _attempt(entry: Entry) -> Attempt:
     record, said = entry
     due = said.get("next_due_ms")
     return Attempt(
         at=rfc3339(_whole(said.get("at_ms")) or record.timestamp_ms),
         flow=str(said.get("flow") or ""),
-        kind=str(said.get("kind") or ""),
         resource=_texts(said, "resource"),
         attempt=_whole(said.get("attempt")),
         status=_whole(said.get("status")),
@@ -270,7 +142,7 @@ def _replays(record: Record, orders: Iterable[StoredRerun]) -> tuple[Rejudged, .
     mine = [
         order
         for order in orders
-        if order.from_ms <= record.timestamp_ms < order.until_ms and (order.endpoint_id is None or source == f"/webhooks/{order.endpoint_id}")
+        if order.from_ms <= record.timestamp_ms < order.until_ms and (order.endpoint_id is None or source == SOURCE + order.endpoint_id)
     ]
     return tuple(
         Rejudged(replay_id=order.replay_id, at=rfc3339(order.created_at_ms), target_topic=order.target_topic, cancelled=order.cancelled) for order in mine

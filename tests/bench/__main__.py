@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import chart, deliveries, egress, engine, isolation, latency, restore, spill, stack, stops, web
+from tests.bench import chart, deliveries, egress, engine, isolation, latency, life, restore, spill, stack, stops, web
 from tests.bench.place import HOME, Place, place
 from tests.bench.results import RESULTS, Result
 
@@ -27,6 +27,8 @@ MEASURES: Final[dict[str, Callable[[Place], Iterator[Result]]]] = {
     "stops": stops.stops,
     "restore": restore.restore,
     "stack": stack.stack,
+    "life-kept": life.kept,
+    "life-dropped": life.dropped,
     "egress": egress.egress,
     "deliveries": deliveries.deliveries,
     "isolation": isolation.isolation,

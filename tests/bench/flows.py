@@ -1,8 +1,8 @@
-"""The two small flows that are measured: `python -m tests.bench.flows stateless|count|timers --topic TOPIC --slot N`."""
+"""The flows that are measured: `python -m tests.bench.flows NAME --topic TOPIC --slot N`."""
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -10,10 +10,11 @@ import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
 
+from flows import webhooks
 from flows.core.record import Output
 from flows.core.settings import load
 from flows.core.topics import EVENTS, Topic
-from flows.engine import Batch, Flow, Runtime
+from flows.engine import Batch, Flow, Runtime, checkpoint
 from flows.engine.worker import run
 
 
@@ -73,6 +74,21 @@ def timers(name: str, topic: str) -> Flow:
     return Flow(name=name, topic=source(topic), build=_one_step("timers", work))
 
 
+def received(name: str, topic: str) -> Flow:
+    """The flow `webhooks`, from another topic."""
+    return replace(webhooks.FLOW, name=name, topic=source(topic))
+
+
+def received_without_journal(name: str, topic: str) -> Flow:
+    """The same, and nothing is told of what it drops: the peer of what the life of an event costs."""
+
+    def silence(flow: str, batch: Batch) -> Iterator[Output]:  # noqa: ARG001  it says nothing
+        return iter(())
+
+    checkpoint.dropped = silence  # type: ignore[attr-defined]  # only in this process
+    return received(name, topic)
+
+
 def _one_step(name: str, work: Callable[[Batch], None]) -> Callable[[Runtime], Dataflow]:
     def build(runtime: Runtime) -> Dataflow:
         flow = Dataflow("bench")
@@ -83,7 +99,13 @@ def _one_step(name: str, work: Callable[[Batch], None]) -> Callable[[Runtime], D
     return build
 
 
-FLOWS: Final[Mapping[str, Callable[[str, str], Flow]]] = {"stateless": stateless, "count": count, "timers": timers}
+FLOWS: Final[Mapping[str, Callable[[str, str], Flow]]] = {
+    "stateless": stateless,
+    "count": count,
+    "timers": timers,
+    "webhooks": received,
+    "webhooks-without-journal": received_without_journal,
+}
 
 
 def main() -> int:

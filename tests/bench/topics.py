@@ -41,7 +41,13 @@ def body(i: int) -> tuple[bytes, bytes]:
     return b"%d" % agent, value
 
 
-def fill(bootstrap: str, topic: str, records: int, each: Callable[[int], tuple[bytes, bytes]] = body) -> None:
+def fill(
+    bootstrap: str,
+    topic: str,
+    records: int,
+    each: Callable[[int], tuple[bytes, bytes]] = body,
+    headers: list[tuple[str, str | bytes | None]] | None = None,
+) -> None:
     """Write `records` records to `topic`, spread by key; returns when the broker has them all.
 
     Raises:
@@ -53,7 +59,7 @@ def fill(bootstrap: str, topic: str, records: int, each: Callable[[int], tuple[b
         key, value = each(i)
         while True:
             try:
-                producer.produce(topic, value, key)
+                producer.produce(topic, value, key, headers=headers)
             except BufferError:
                 producer.poll(0.1)
             else:

@@ -80,7 +80,7 @@ def test_a_flow_that_buries_too_much_stands_and_nothing_is_lost(kafka: str, tmp_
 
     def looked(engine: Engine) -> bool:
         looks.append(stands(engine))
-        return len(looks) > 100 and stands(engine)
+        return len(looks) > 40 and stands(engine)
 
     made.run(flow, until=looked)
     assert made.read() == []
@@ -104,7 +104,7 @@ def test_a_flow_is_paused_and_let_go_on_by_order(kafka: str, tmp_path: Path) -> 
 
     def looked(engine: Engine) -> bool:
         looks.append(stands(engine))
-        return len(looks) > 50 and stands(engine)
+        return len(looks) > 20 and stands(engine)
 
     made.run(flow, until=looked)
     before = len(made.read())

@@ -14,10 +14,11 @@ from flows.wire.kafka import PARTITIONER, client_config
 from flows.wire.window import Bounds
 from ingress.life import NOWHERE
 from ingress.lookup import look_up
-from tests.kit.door import RunningDoor, until
+from tests.kit.door import SECRET, RunningDoor, until
 from tests.kit.log import Log
 
 ROUTE = "/integration/events"
+URL = "https://example.com/hook"
 NOW = SystemClock().now_ms
 
 
@@ -61,7 +62,7 @@ def test_a_kept_event_shows_its_request_every_step_and_where_it_stands(door: Run
     assert received["http"]["headers"]["x-shown"] == "yes"
     assert received["record"]["topic"] == "xyra.webhooks"
     assert received["body"] is None
-    assert (found["outcome"], found["incomplete"], found["deliveries"], found["retry_due_at"]) == ("kept", [], [], None)
+    assert (found["outcome"], found["waits_for"], found["incomplete"], found["attempts"], found["delivery"]) == ("kept", None, [], [], None)
     assert [step["step"] for step in found["steps"]] == ["admit", "dedupe", "events", "schema", "filter", "transform", "route"]
     assert {step["verdict"] for step in found["steps"]} == {"kept"}
     assert [output["record"]["topic"] for output in found["outputs"]] == ["xyra.events"]
@@ -131,30 +132,73 @@ def test_records_of_producers_are_found_by_their_time(door: RunningDoor, worker:
 
 
 def test_attempts_are_followed_from_one_to_the_next(door: RunningDoor, worker: Path, log: Log) -> None:
-    event_id = door.send(door.register()).json()["event_id"]
-    life(door, worker, event_id)
+    name = door.register(url=URL)
+    event_id = door.send(name).json()["event_id"]
+    found = life(door, worker, event_id)
+    assert [output["record"]["topic"] for output in found["outputs"]] == ["xyra.events", "xyra.deliveries"]
+    assert found["delivery"] == {"endpoint_id": name, "state": "waiting", "retry_due_at": None, "why": None}
+    door.http.post(f"/integration/webhooks/{name}/deliveries/pause")
+    assert life(door, worker, event_id)["delivery"]["why"] == "Deliveries of the endpoint are paused."
     now_ms = NOW()
     log.journal(
-        event_id, "attempt", now_ms, resource="shop", attempt=1, status=503, latency_ms=12.5, error_code="status", answer="busy", next_due_ms=now_ms + 90
+        *(event_id, "attempt", now_ms),
+        resource=name,
+        attempt=1,
+        status=503,
+        latency_ms=12.5,
+        outcome="target_failed",
+        answer="busy",
+        next_due_ms=now_ms + 600_000,
     )
     found = life(door, worker, event_id)
-    assert [(one["attempt"], one["status"], one["answer"]) for one in found["deliveries"]] == [(1, 503, "busy")]
-    log.journal(event_id, "attempt", now_ms + 100, resource="shop", attempt=2, status=200, latency_ms=9, error_code=None, answer="", next_due_ms=None)
-    log.journal(event_id, "delivered", now_ms + 100, resource="shop")
+    assert [(one["attempt"], one["status"], one["latency_ms"], one["answer"]) for one in found["attempts"]] == [(1, 503, 12.5, "busy")]
+    assert (found["delivery"]["state"], found["delivery"]["retry_due_at"]) == ("retry_due", rfc3339(now_ms + 600_000))
+    log.journal(event_id, "attempt", now_ms + 100, resource=name, attempt=2, status=200, latency_ms=9, outcome="delivered")
     found = life(door, worker, event_id)
-    assert [one["kind"] for one in found["deliveries"]] == ["attempt", "attempt", "delivered"]
-    assert (found["retry_due_at"], found["incomplete"]) == (None, [])
+    assert [one["outcome"] for one in found["attempts"]] == ["target_failed", "delivered"]
+    assert (found["delivery"]["state"], found["delivery"]["retry_due_at"], found["incomplete"]) == ("delivered", None, [])
 
 
 def test_a_delivery_that_was_given_up_shows_its_dead_letter(door: RunningDoor, worker: Path, log: Log) -> None:
-    event_id = door.send(door.register()).json()["event_id"]
+    name = door.register(url=URL)
+    event_id = door.send(name).json()["event_id"]
     life(door, worker, event_id)
     now_ms = NOW()
-    log.journal(event_id, "attempt", now_ms, resource="shop", attempt=8, status=500, latency_ms=1, next_due_ms=None)
-    letter = {"x_dlq_topic": "xyra.deliveries", "x_dlq_partition": "0", "x_dlq_offset": "1", "x_dlq_flow": "deliveries", "x_dlq_step": "deliver"}
-    log.write(topics.DLQ.name, "shop", b"{}", now_ms, ce_id=event_id, x_dlq_code="gave_up", x_dlq_reasons="no JSON", x_dlq_class="theirs", **letter)
+    log.journal(event_id, "attempt", now_ms, resource=name, attempt=8, status=500, latency_ms=1, outcome="target_failed")
+    bury(log, event_id, name, "attempts_spent")
     found = life(door, worker, event_id)
-    assert (found["outcome"], [(one["flow"], one["code"], one["letter_class"]) for one in found["burials"]]) == ("kept", [("deliveries", "gave_up", "theirs")])
+    burials = [(one["flow"], one["code"], one["letter_class"]) for one in found["burials"]]
+    assert (found["outcome"], burials, found["delivery"]["state"]) == ("kept", [("deliveries", "attempts_spent", "theirs")], "buried")
+
+
+def test_a_delivery_that_was_buried_without_an_attempt_shows_its_dead_letter(door: RunningDoor, worker: Path, log: Log) -> None:
+    name = door.register(url=URL)
+    first, second = (door.send(name, b"%d" % n).json()["event_id"] for n in range(2))
+    bury(log, first, name, "deliveries_off")
+    assert [one["code"] for one in life(door, worker, first)["burials"]] == ["deliveries_off"]
+    now_ms = NOW()
+    log.journal(second, "attempt", now_ms, resource=name, attempt=1, status=500, latency_ms=1, outcome="target_failed", next_due_ms=now_ms + 1)
+    bury(log, second, name, "no_url", now_ms + 2)
+    found = life(door, worker, second)
+    assert ([one["code"] for one in found["burials"]], found["delivery"]["state"]) == (["no_url"], "buried")
+    assert found["delivery"]["retry_due_at"] is None
+
+
+def test_an_event_is_found_on_the_topic_that_an_earlier_definition_named(door: RunningDoor, worker: Path) -> None:
+    name = door.register(target_topic="life.before")
+    event_id = door.send(name).json()["event_id"]
+    life(door, worker, event_id)
+    for topic in ("life.between", None):
+        redefined = {"secret": SECRET} | ({"target_topic": topic} if topic else {})
+        assert door.http.put(f"/integration/webhooks/{name}", json=redefined).status_code == 200
+    found = life(door, worker, event_id)
+    assert (found["outcome"], [output["record"]["topic"] for output in found["outputs"]]) == ("kept", ["life.before"])
+
+
+def bury(log: Log, event_id: str, endpoint_id: str, code: str, at_ms: int = 0) -> None:
+    """Bury a delivery as its flow does."""
+    place = {"x_dlq_topic": "xyra.deliveries", "x_dlq_partition": "0", "x_dlq_offset": "1", "x_dlq_flow": "deliveries", "x_dlq_step": "send"}
+    log.write(topics.DLQ.name, endpoint_id, b"{}", at_ms or NOW(), ce_id=event_id, x_dlq_code=code, x_dlq_reasons="no JSON", x_dlq_class="theirs", **place)
 
 
 def test_an_event_among_many_is_found(door: RunningDoor, worker: Path) -> None:

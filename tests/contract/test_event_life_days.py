@@ -13,7 +13,7 @@ from flows.core import ids, topics
 from flows.core.clock import SystemClock
 from flows.core.settings import Settings
 from flows.wire.kafka import ensure_topics
-from ingress.life import NOWHERE, Life, Replayed, Ways
+from ingress.life import NOWHERE, Life, Replayed
 from ingress.lookup import look_up
 from tests.kit.log import Log
 from tests.kit.settings import settings_for
@@ -53,6 +53,7 @@ def write(past: Past, log: Log) -> None:
     source = {"ce_source": "/webhooks/shop", "ce_id": past.event_id}
     partition, offset = log.write(topics.WEBHOOKS.name, "k", b"{}", BEGUN_MS, **source)
     log.write(topics.EVENTS.name, "k", b"{}", BEGUN_MS + 20, x_origin=f"xyra.webhooks/{partition}/{offset}", **source)
+    log.write(topics.DELIVERIES.name, "shop", b"{}", BEGUN_MS + 20, x_origin=f"xyra.webhooks/{partition}/{offset}", **source)
     at_ms = BEGUN_MS + 50
     for n, hours in enumerate(DUE_H):
         log.journal(past.event_id, "attempt", at_ms, attempt=n + 1, status=500, next_due_ms=BEGUN_MS + hours * HOUR_MS)
@@ -127,10 +128,10 @@ def test_a_replayed_delivery_is_followed_through_its_further_attempts(past: Past
     log.journal(event_id, "attempt", now_ms - HOUR_MS + 20, attempt=1, status=400)
     told = {"x_dlq_topic": "xyra.deliveries", "x_dlq_partition": "0", "x_dlq_offset": "0", "x_dlq_flow": "deliveries", "x_dlq_code": "refused"}
     letter = log.write(topics.DLQ.name, "shop", b"{}", now_ms - HOUR_MS + 20, **source, **told)
-    log.journal(event_id, "attempt", now_ms - 1000, attempt=1, status=200)
+    log.journal(event_id, "attempt", now_ms - 1000, attempt=1, status=200, outcome="delivered")
     replayed = {f"{letter[0]}-{letter[1]}": Replayed("r-2", now_ms - 2000)}
-    life = look_up(past.settings, event_id, now_ms - HOUR_MS, now_ms, lambda _: Ways(delivers="shop"), replayed.get)
+    life = look_up(past.settings, event_id, now_ms - HOUR_MS, now_ms, lambda _: NOWHERE, replayed.get)
     assert [entry["status"] for _, entry in life.entries] == [400, 200]
     assert [one.replayed.replay_id for one in life.returns] == ["r-2"]
     assert [record.topic for record in life.outputs] == ["xyra.events", "xyra.deliveries"]
-    assert life.due_ms is None
+    assert (life.ended, life.due_ms) == ("delivered", None)

@@ -1,12 +1,14 @@
 """Health, metrics, starting and ending: what an operator relies on."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
 import httpx2
 
 from connectors.testing import ManualClock
+from deploy.local.broker import running
 from deploy.local.ports import free_port
 from flows.core.settings import load
 from ingress.app import create_app
@@ -16,12 +18,31 @@ from tests.kit.settings import settings_for
 ROUTE = "/integration/webhooks"
 
 
-def test_health_names_every_part(door: RunningDoor) -> None:
-    until(lambda: door.stranger.get("/health").json()["status"] == "ok", why=lambda: door.stranger.get("/health").text)
-    health = door.stranger.get("/health").json()
-    assert (health["status"], health["live"], health["ready"]) == ("ok", True, True)
-    assert {"broker", "definitions", "status"} <= set(health["parts"])
-    assert door.stranger.get("/v1/health/live").json() == {"status": "ok"}
+def test_health_names_every_part(tmp_path: Path) -> None:
+    """On a broker of its own: what other tests leave on a shared one, such as targets that fail, shows in health too."""
+    with running(tmp_path / "kafka", os.environ) as broker, running_door(settings_for(broker.bootstrap, tmp_path), tmp_path / "log") as door:
+        until(lambda: door.stranger.get("/health").json()["status"] == "ok", why=lambda: door.stranger.get("/health").text)
+        health = door.stranger.get("/health").json()
+        assert (health["status"], health["live"], health["ready"]) == ("ok", True, True)
+        assert {name: (part["status"], part["needed"]) for name, part in health["parts"].items()} == {
+            "broker": ("ok", False),
+            "definitions": ("ok", True),
+            "status": ("ok", False),
+            "spill": ("ok", False),
+        }
+        assert door.stranger.get("/v1/health/live").json() == {"status": "ok"}
+        broker.kill()
+        until(lambda: door.stranger.get("/health").json()["status"] == "degraded", why=lambda: door.stranger.get("/health").text)
+        until(lambda: door.stranger.get("/health").json()["parts"]["broker"]["status"] == "away", why=lambda: door.stranger.get("/health").text)
+        health = door.stranger.get("/health")
+        assert (health.status_code, health.json()["live"], health.json()["ready"], door.is_ready()) == (200, True, True, True), "webhooks are taken"
+        assert {name: part["needed"] for name, part in health.json()["parts"].items()} == {
+            "broker": False,
+            "definitions": True,
+            "status": False,
+            "spill": False,
+        }
+        assert health.json()["parts"]["spill"]["status"] == "spilling"
 
 
 def test_an_idle_ingress_stays_ready(door: RunningDoor) -> None:

@@ -1,9 +1,13 @@
-"""The broker is away, and webhooks are taken all the same: each that was answered with 202 comes to the topic once, in order."""
+"""The broker is away, and webhooks are taken all the same: each that was answered with 202 comes to the topic once, in order.
+
+Four ingresses go through one outage, and two of them through a storm behind it, in the order of the tests; each begins where the
+one before it ended.
+"""
 
 import collections
 import gzip
+import itertools
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,32 +21,84 @@ import pytest
 
 from deploy.local.broker import RunningBroker
 from flows.core import topics
-from flows.wire.drain import Drain
-from flows.wire.entry import Entry
-from flows.wire.kafka import ensure_topics
+from flows.wire.entry import Entry, Headers
 from flows.wire.spool import Spool
-from tests.kit.door import RunningDoor, head_of_unfinished, running_door, until
+from tests.kit.door import RunningDoor, head_of_unfinished, until
 from tests.kit.settings import settings_for
 from tests.kit.topics import Read, topic_reader
 
 IMPATIENT = {"webhook_ack_timeout_ms": "1500"}
 WEBHOOKS = topics.WEBHOOKS.name
+MIB = 1 << 20
+BEFORE, KEPT = 20, 120
+"""The plain ingress takes webhooks up to the first number before the broker dies, and to the second while it is away."""
+LARGE = 50_000
+STORM = 60_000
+"""Webhooks that wait when the storm begins: 12 transactions for each of the two."""
+ROUNDS = 3
+
+
+class Outage:
+    """Four ingresses on one broker, and what they were sent."""
+
+    def __init__(self, broker: RunningBroker, home: Path) -> None:
+        self.broker = broker
+        self.mount = home / "small-disk"
+        self.mount.mkdir()
+        self.mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(self.mount)], check=False, capture_output=True).returncode == 0
+        self.plain = self.made(home / "plain")
+        self.small = self.made(home / "small", spill_max_bytes=str(MIB))
+        self.tiny = self.made(home / "tiny")
+        self.brief = self.made(home / "brief", spill_max_age_seconds="1")
+        self.tiny.settings.data_dir.mkdir(parents=True)
+        (self.tiny.settings.data_dir / "spill").symlink_to(self.mount)
+        self.doors = [self.plain, self.small, self.tiny, self.brief]
+        self.names: dict[RunningDoor, str] = {}
+        self.taken: dict[RunningDoor, list[bytes]] = {door: [] for door in self.doors}
+        self.ids: dict[tuple[RunningDoor, bytes | None], str] = {}
+
+    def made(self, home: Path, **env: str) -> RunningDoor:
+        home.mkdir()
+        return RunningDoor(settings_for(self.broker.bootstrap, home), home / "log", start=False, **IMPATIENT, **env)
+
+    def begin(self) -> None:
+        for door in self.doors:
+            door.process = door.launch()
+        for door in self.doors:
+            until(door.is_ready, why=door.log.read_text)
+            self.names[door] = door.register(ordering_key="/key")
+        for number in range(BEFORE):
+            assert self.send(self.plain, body(number)) == 202
+        self.broker.kill()
+        for door in self.doors:
+            until(partial(spills, door), why=door.log.read_text)
+
+    def send(self, door: RunningDoor, content: bytes) -> int:
+        """Send a webhook, note it if it was taken, and return the status."""
+        answer = door.send(self.names[door], content)
+        if answer.status_code == 202:
+            self.taken[door].append(content)
+            self.ids[door, content] = answer.json()["event_id"]
+        return answer.status_code
+
+    def close(self) -> None:
+        for door in self.doors:
+            door.close()
+        if self.mounted:
+            subprocess.run(["umount", str(self.mount)], check=True)
+        if self.broker.process is None or self.broker.process.poll() is not None:
+            self.broker.start()
 
 
 @pytest.fixture(scope="module")
-def door(own_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDoor]:
-    """An ingress with room for a MiB, on a broker that may die."""
-    home = tmp_path_factory.mktemp("spilling")
-    with running_door(settings_for(own_broker.bootstrap, home), home / "log", spill_max_bytes=str(1 << 20), **IMPATIENT) as running:
-        yield running
-
-
-@pytest.fixture
-def broker(own_broker: RunningBroker) -> Iterator[RunningBroker]:
-    """A broker that runs again afterwards."""
-    yield own_broker
-    if own_broker.process is None or own_broker.process.poll() is not None:
-        own_broker.start()
+def outage(own_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
+    """The broker has been killed, and the ingresses have noticed."""
+    made = Outage(own_broker, tmp_path_factory.mktemp("outage"))
+    try:
+        made.begin()
+        yield made
+    finally:
+        made.close()
 
 
 def spill(door: RunningDoor) -> dict[str, Any]:
@@ -50,250 +106,177 @@ def spill(door: RunningDoor) -> dict[str, Any]:
     return found
 
 
-def kill(broker: RunningBroker, door: RunningDoor) -> None:
-    """Kill the broker, and wait until the ingress has noticed."""
-    broker.kill()
-    until(lambda: spill(door)["way"] == "spilling", why=door.log.read_text)
+def spills(door: RunningDoor) -> bool:
+    return bool(spill(door)["way"] == "spilling")
 
 
-def start(broker: RunningBroker, door: RunningDoor) -> None:
-    """Start the broker, and wait until nothing waits for it any more."""
-    broker.start()
-    until(lambda: spill(door)["way"] == "broker", why=door.log.read_text)
-    until(door.is_ready)
+def is_back(door: RunningDoor) -> bool:
+    return spill(door)["way"] == "broker" and door.is_ready()
 
 
-def of(broker: RunningBroker, endpoint: str) -> list[Read]:
-    return [read for read in topic_reader(broker.bootstrap, WEBHOOKS) if read.header("ce_source") == f"/webhooks/{endpoint}"]
+def drained(door: RunningDoor) -> int:
+    found: int = spill(door)["drained"]
+    return found
+
+
+def moves(before: dict[RunningDoor, int]) -> bool:
+    """Tell whether any has drained more than it had."""
+    return any(drained(door) > many for door, many in before.items())
 
 
 def body(number: int, size: int = 0) -> bytes:
     return b'{"id": "%d", "key": "k%d", "pad": "%s"}' % (number, number % 3, b"x" * size)
 
 
-def test_what_is_kept_comes_once_and_in_order(door: RunningDoor, broker: RunningBroker) -> None:
-    name = door.register(ordering_key="/key")
-    taken = [door.send(name, body(number)).json()["event_id"] for number in range(20)]
-    kill(broker, door)
-    for number in range(20, 120):
-        answer = door.send(name, body(number))
-        assert answer.status_code == 202, answer.text
-        taken.append(answer.json()["event_id"])
-    packed = gzip.compress(body(120))
-    answer = door.send(name, packed, **{"content-encoding": "gzip"})
-    assert answer.status_code == 202, "also what does not come the short way"
+def limit_files(door: RunningDoor, most: int) -> None:
+    assert door.process is not None
+    psutil.Process(door.process.pid).rlimit(psutil.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+
+def by_source(broker: RunningBroker) -> dict[str, list[Read]]:
+    found: dict[str, list[Read]] = collections.defaultdict(list)
+    for read in topic_reader(broker.bootstrap, WEBHOOKS):
+        found[(read.header("ce_source") or "").rpartition("/")[2]].append(read)
+    return found
+
+
+def test_what_comes_while_the_broker_is_away_is_kept(outage: Outage) -> None:
+    door, name = outage.plain, outage.names[outage.plain]
+    assert {outage.send(door, body(number)) for number in range(BEFORE, KEPT)} == {202}
+    packed = door.send(name, gzip.compress(body(KEPT)), **{"content-encoding": "gzip"})
+    assert packed.status_code == 202, "also what does not come the short way"
+    outage.taken[door].append(body(KEPT))
     assert door.send(name, secret="wrong").status_code == 401
     health = door.stranger.get("/health")
     assert (health.status_code, health.json()["status"], door.is_ready()) == (200, "degraded", True)
-    assert health.json()["parts"]["spill"]["entries"] == 101
-    assert health.json()["parts"]["spill"]["oldest_age_seconds"] > 0
+    assert {part: health.json()["parts"][part]["needed"] for part in ("broker", "definitions", "spill")} == {
+        "broker": False,
+        "definitions": True,
+        "spill": False,
+    }
+    found = spill(door)
+    assert (found["entries"], found["oldest_age_seconds"] > 0) == (KEPT - BEFORE + 1, True)
     shown = door.stranger.get("/metrics").text
     assert 'xyra_spill_state{state="spilling"} 1.0' in shown
-    assert "xyra_spill_entries 101.0" in shown
-    start(broker, door)
-    assert door.send(name, body(121)).status_code == 202
-    found = of(broker, name)
-    assert collections.Counter(read.value for read in found) == collections.Counter(body(number) for number in range(122))
-    assert {read.value: read.header("ce_id") for read in found}.items() >= dict(zip(map(body, range(120)), taken, strict=True)).items()
-    for key in range(3):
-        mine = [read for read in found if read.key == b"k%d" % key]
-        assert [read.value for read in mine] == [body(number) for number in range(122) if number % 3 == key]
-        assert [read.timestamp_ms for read in mine] == sorted(read.timestamp_ms for read in mine), "the time of a record is when it was accepted"
-        assert all(read.header("x-config-offset") for read in mine)
-    assert spill(door)["bytes"] == 0
-    assert "xyra_spill_drained_total 101.0" in door.stranger.get("/metrics").text
+    assert f"xyra_spill_entries {KEPT - BEFORE + 1}.0" in shown
+    assert [oct(file.stat().st_mode & 0o777) for file in (door.settings.data_dir / "spill").rglob("*.spill")] == ["0o600"]
 
 
-def test_a_log_that_is_full_is_answered_with_503(door: RunningDoor, broker: RunningBroker) -> None:
-    name = door.register()
-    kill(broker, door)
-    answers = [door.send(name, body(number, 50_000)) for number in range(25)]
-    statuses = [answer.status_code for answer in answers]
-    assert statuses == [202] * statuses.count(202) + [503] * statuses.count(503)
-    assert 15 < statuses.count(202) < 22
-    assert answers[-1].headers["retry-after"] == "30"
-    assert (spill(door)["status"], door.is_ready()) == ("full", False)
-    start(broker, door)
-    assert sorted(read.value or b"" for read in of(broker, name)) == sorted(body(number, 50_000) for number in range(statuses.count(202)))
-    assert door.send(name).status_code == 202
-
-
-def test_a_disk_that_fails_is_answered_with_503_until_it_does_not(door: RunningDoor, broker: RunningBroker) -> None:
-    name = door.register()
-    kill(broker, door)
-    assert door.send(name, body(1)).status_code == 202
-    assert door.process is not None
-    process = psutil.Process(door.process.pid)
-    process.rlimit(psutil.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))  # every write fails, as on a disk without room
-    failed = door.send(name, body(2))
+def test_a_disk_that_fails_is_answered_with_503_until_it_does_not(outage: Outage) -> None:
+    door = outage.plain
+    limit_files(door, 0)  # every write fails, as on a disk without room
+    failed = door.send(outage.names[door], body(0))
     assert (failed.status_code, failed.headers["retry-after"]) == (503, "10")
     assert (spill(door)["status"], door.is_ready()) == ("failing", False)
     assert "cannot be written" in spill(door)["trouble"]
-    process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert door.send(name, body(3)).status_code == 202
+    limit_files(door, resource.RLIM_INFINITY)
+    assert outage.send(door, body(KEPT + 1)) == 202
     assert (spill(door)["status"], door.is_ready()) == ("spilling", True)
-    start(broker, door)
-    assert [read.value for read in sorted(of(broker, name), key=lambda read: read.timestamp_ms)] == [body(1), body(3)]
 
 
-def test_a_full_disk_is_answered_with_503_and_what_was_kept_is_there(broker: RunningBroker, tmp_path: Path) -> None:
+def test_a_log_that_is_full_is_answered_with_503(outage: Outage) -> None:
+    door = outage.small
+    statuses = [outage.send(door, body(number, LARGE)) for number in range(25)]
+    assert statuses == [202] * statuses.count(202) + [503] * statuses.count(503)
+    assert 15 < statuses.count(202) < 22
+    assert door.send(outage.names[door], body(0, LARGE)).headers["retry-after"] == "30"
+    assert (spill(door)["status"], door.is_ready()) == ("full", False)
+
+
+def test_a_full_disk_is_answered_with_503(outage: Outage) -> None:
     """A file system of a MiB where one may be mounted; elsewhere no file may grow beyond a quarter of that."""
-    settings = settings_for(broker.bootstrap, tmp_path)
-    folder = settings.data_dir / "spill"
-    folder.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], check=False, capture_output=True).returncode == 0
-    try:
-        with running_door(settings, tmp_path / "log", **IMPATIENT) as door:
-            name = door.register()
-            kill(broker, door)
-            if not mounted and door.process is not None:
-                psutil.Process(door.process.pid).rlimit(psutil.RLIMIT_FSIZE, (1 << 18, resource.RLIM_INFINITY))
-            answers = [door.send(name, body(number, 50_000)) for number in range(30)]
-            kept = [number for number, answer in enumerate(answers) if answer.status_code == 202]
-            refused = [answer for answer in answers if answer.status_code == 503]
-            assert len(kept) + len(refused) == 30
-            assert kept
-            assert {answer.headers["retry-after"] for answer in refused} == {"10"}
-            broker.start()
-            until(lambda: spill(door)["way"] == "broker", why=door.log.read_text)
-            assert door.send(name).status_code == 202
-            assert sorted(read.value or b"" for read in of(broker, name)) == sorted([b"{}", *(body(number, 50_000) for number in kept)])
-            assert "Traceback" not in door.log.read_text()
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
+    door = outage.tiny
+    if not outage.mounted:
+        limit_files(door, MIB // 4)
+    statuses = [outage.send(door, body(number, LARGE)) for number in range(30)]
+    assert set(statuses) == {202, 503}
+    if outage.mounted:
+        assert door.send(outage.names[door], body(0, LARGE)).headers["retry-after"] == "10"
+        assert outage.send(door, body(30)) == 202, "what fits is taken"
 
 
-def test_killed_while_it_keeps_and_started_again(door: RunningDoor, broker: RunningBroker) -> None:
-    name = door.register()
-    kill(broker, door)
-    request, rest = head_of_unfinished(name)
+def test_what_is_too_old_lets_nothing_more_in(outage: Outage) -> None:
+    door, numbers = outage.brief, itertools.count()
+    assert outage.send(door, body(next(numbers))) == 202
+    until(lambda: outage.send(door, body(next(numbers))) == 503)
+    assert (spill(door)["status"], door.is_ready()) == ("full", False)
+
+
+def test_killed_while_it_keeps_and_started_while_the_broker_is_away(outage: Outage) -> None:
+    """The one comes back as it was, the other is told to keep nothing from now on; neither knows an endpoint before the broker is back."""
+    door = outage.plain
+    request, rest = head_of_unfinished(outage.names[door])
     with socket.create_connection(("127.0.0.1", door.port)) as line:
         line.sendall(request + rest)
         assert line.recv(1000).startswith(b"HTTP/1.1 202")
-    for number in range(50):
-        assert door.send(name, body(number)).status_code == 202
     door.stop(signal.SIGKILL)
-    broker.start()
-    door.start()
-    until(lambda: spill(door)["way"] == "broker", why=door.log.read_text)
-    assert collections.Counter(read.value for read in of(broker, name)) == collections.Counter([b'{"n": 1}', *map(body, range(50))])
+    outage.taken[door].append(b'{"n": 1}')
+    outage.brief.stop()
+    door.process = door.launch()
+    outage.brief.env |= {"INTEGRATION_SPILL": "off"}
+    outage.brief.process = outage.brief.launch()
+    until(lambda: not door.refuses() and not outage.brief.refuses())
+    assert door.send(outage.names[door]).status_code == 503
+    assert (door.is_ready(), spill(door)["entries"]) == (False, KEPT - BEFORE + 3)
 
 
-def prefilled(door: RunningDoor, name: str, many: int) -> None:
+def test_once_the_broker_is_back_each_is_on_the_topic_once_and_in_order(outage: Outage) -> None:
+    outage.broker.start()
+    for door in outage.doors:
+        until(partial(is_back, door), why=door.log.read_text)
+        assert spill(door)["bytes"] == 0
+        assert "Traceback" not in door.log.read_text()
+    assert spill(outage.brief)["status"] == "off"
+    assert f"xyra_spill_drained_total {KEPT - BEFORE + 3}.0" in outage.plain.stranger.get("/metrics").text
+    assert {outage.send(door, body(KEPT + 2)) for door in outage.doors} == {202}
+    found = by_source(outage.broker)
+    for door in outage.doors:
+        read = found[outage.names[door]]
+        assert collections.Counter(one.value for one in read) == collections.Counter(outage.taken[door])
+        assert [one.value for one in read if outage.ids.get((door, one.value), one.header("ce_id")) != one.header("ce_id")] == []
+        for key in range(3):
+            mine = [one for one in read if one.key == b"k%d" % key]
+            assert [one.value for one in mine] == [content for content in outage.taken[door] if b'"key": "k%d"' % key in content]
+            assert [one.timestamp_ms for one in mine] == sorted(one.timestamp_ms for one in mine), "the time of a record is when it was accepted"
+        assert all(one.header("x-config-offset") for one in read)
+
+
+def prefill(door: RunningDoor, name: str) -> None:
     """Stop the ingress and put many webhooks where it keeps them."""
     instance = next((door.settings.data_dir / "spill").iterdir()).name
     door.stop()
     kept = Spool(door.settings.data_dir / "spill" / instance, 1 << 30)
-    source = [("ce_source", f"/webhooks/{name}")]
-    for first in range(0, many, 1000):
-        kept.append([Entry(1_700_000_000_000 + n, WEBHOOKS, b"k%d" % (n % 8), b"%d" % n, [*source]) for n in range(first, first + 1000)])
+    source: Headers = [("ce_source", f"/webhooks/{name}")]
+    for first in range(0, STORM, 5000):
+        kept.append([Entry(1_700_000_000_000 + n, WEBHOOKS, b"k%d" % (n % 8), b"%d" % n, source) for n in range(first, first + 5000)])
     kept.close()
 
 
-def drains_on(door: RunningDoor, before: int) -> bool:
-    now = spill(door)
-    return bool(now["drained"] > before or now["way"] == "broker")
-
-
-def each_once_in_order(broker: RunningBroker, name: str, many: int) -> None:
-    found = of(broker, name)
-    assert len(found) == many
-    for key in range(8):
-        assert [int(read.value or b"") for read in found if read.key == b"k%d" % key] == list(range(key, many, 8))
-
-
-def test_killed_again_and_again_while_it_drains(door: RunningDoor, broker: RunningBroker) -> None:
-    name, many, kills = door.register(), 60_000, 0
-    prefilled(door, name, many)
-    for _ in range(5):
+def test_both_ends_die_again_and_again_while_it_drains(outage: Outage) -> None:
+    """Of two that drain one is killed with the broker, in each round and once more alone; what the other has under way is then in doubt too."""
+    other, victim = outage.plain, outage.small
+    names = {door: f"storm-{outage.names[door]}" for door in (other, victim)}
+    for door, name in names.items():
+        prefill(door, name)
+    for door in names:
         door.process = door.launch()
-        until(lambda: not door.refuses(), why=door.log.read_text)
-        until(lambda: spill(door)["drained"] > 0 or spill(door)["way"] == "broker", why=door.log.read_text)
-        kills += spill(door)["way"] != "broker"
-        door.stop(signal.SIGKILL)
-    door.start()
-    until(lambda: spill(door)["way"] == "broker", why=door.log.read_text)
-    assert kills
-    each_once_in_order(broker, name, many)
-
-
-def test_a_broker_that_dies_again_and_again_while_it_drains(door: RunningDoor, broker: RunningBroker) -> None:
-    name, many = door.register(), 150_000
-    prefilled(door, name, many)
-    door.process = door.launch()
-    until(lambda: not door.refuses(), why=door.log.read_text)
-    for _ in range(3):
-        until(partial(drains_on, door, spill(door)["drained"]), why=door.log.read_text)
-        broker.kill()
-        broker.start()
-    until(lambda: spill(door)["way"] == "broker", why=door.log.read_text)
-    until(door.is_ready)
-    each_once_in_order(broker, name, many)
-
-
-def test_killed_between_the_commit_and_the_deletion(broker: RunningBroker, tmp_path: Path) -> None:
-    settings = settings_for(broker.bootstrap, tmp_path)
-    ensure_topics(settings, (topics.WEBHOOKS, topics.STATUS))
-    spool = Spool(tmp_path / "one", 1 << 20)
-    source = f"/webhooks/{tmp_path.name}"
-    spool.append([Entry(1_700_000_000_000, WEBHOOKS, b"k", b"%d" % n, [("ce_source", source)]) for n in range(10)])
-    shutil.copytree(tmp_path / "one", tmp_path / "other")
-    drain = Drain(settings, tmp_path.name, spool)
-    drain.take_over(30)
-    drain.move(*spool.read(4, 1000))
-    drain.close()
-    again = Spool(tmp_path / "other", 1 << 20)
-    drain = Drain(settings, tmp_path.name, again)
-    drain.take_over(30)
-    assert again.entries == 6
-    drain.move(*again.read(100, 10_000))
-    drain.close()
-    found = [read.value for read in topic_reader(broker.bootstrap, WEBHOOKS) if read.header("ce_source") == source]
-    assert found == [b"%d" % n for n in range(10)]
-    spool.close()
-    again.close()
-
-
-def test_what_is_too_old_or_turned_off_takes_nothing_more(broker: RunningBroker, tmp_path: Path) -> None:
-    settings = settings_for(broker.bootstrap, tmp_path)
-    with running_door(settings, tmp_path / "log", spill_max_age_seconds="1", **IMPATIENT) as door:
-        name = door.register()
-        kill(broker, door)
-        assert door.send(name, body(1)).status_code == 202
-        until(lambda: door.send(name, body(2)).status_code == 503)
-        assert (spill(door)["status"], door.is_ready()) == ("full", False)
-        door.stop()
-    with running_door_without_waiting(RunningDoor(settings, tmp_path / "log", start=False, spill="off", **IMPATIENT)) as door:
-        broker.start()
-        until(door.is_ready, why=door.log.read_text)
-        until(lambda: spill(door)["status"] == "off", why=door.log.read_text)
-        broker.kill()
-        assert door.send(name, body(3)).status_code == 503
-        until(lambda: not door.is_ready())
-    broker.start()
-    assert body(1) in {read.value for read in of(broker, name)}
-
-
-class running_door_without_waiting:  # noqa: N801  a context manager, used as one
-    """An ingress that is launched while the broker is away, and is therefore not ready."""
-
-    def __init__(self, door: RunningDoor) -> None:
-        self.door = door
-
-    def __enter__(self) -> RunningDoor:
-        self.door.process = self.door.launch()
-        until(lambda: not self.door.refuses())
-        return self.door
-
-    def __exit__(self, *_: object) -> None:
-        self.door.close()
-
-
-def test_the_folder_belongs_to_who_may_read_it(door: RunningDoor, broker: RunningBroker) -> None:
-    name = door.register()
-    kill(broker, door)
-    assert door.send(name, body(1)).status_code == 202
-    files = list((door.settings.data_dir / "spill").rglob("*.spill"))
-    assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o600"]
-    start(broker, door)
+    met: collections.Counter[str] = collections.Counter()
+    for _ in range(ROUNDS):
+        until(lambda: not other.refuses() and not victim.refuses())
+        until(partial(moves, {other: drained(other), victim: 0}), why=other.log.read_text)
+        outage.broker.kill()
+        met.update(name for door, name in names.items() if spill(door)["entries"])
+        victim.stop(signal.SIGKILL)
+        victim.process = victim.launch()
+        outage.broker.start()
+    until(lambda: drained(victim) > 0, why=victim.log.read_text)
+    victim.stop(signal.SIGKILL)
+    victim.start()
+    assert set(met.values()) == {ROUNDS}, "a kill that meets no drain proves nothing"
+    for door in names:
+        until(partial(is_back, door), why=door.log.read_text)
+    found = by_source(outage.broker)
+    for name in names.values():
+        assert len(found[name]) == STORM
+        for key in range(8):
+            assert [int(read.value or b"") for read in found[name] if read.key == b"k%d" % key] == list(range(key, STORM, 8))

@@ -42,7 +42,7 @@ class RunningDoor:
             "admin_key": KEY,
             "secret_key": SEALING_KEY,
         }
-        self._env = {**os.environ, **{PREFIX + name.upper(): value for name, value in {**own, **env}.items()}}
+        self.env = {**os.environ, **{PREFIX + name.upper(): value for name, value in {**own, **env}.items()}}
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx2.Client(base_url=self.url, headers={"x-api-key": KEY}, timeout=30)
         self.stranger = httpx2.Client(base_url=self.url, timeout=30)
@@ -58,7 +58,7 @@ class RunningDoor:
     def launch(self) -> subprocess.Popen[bytes]:
         """Start a process and wait for nothing."""
         with self.log.open("ab") as out:
-            return subprocess.Popen([sys.executable, "-m", "ingress"], env=self._env, stdout=out, stderr=out)
+            return subprocess.Popen([sys.executable, "-m", "ingress"], env=self.env, stdout=out, stderr=out)
 
     def is_ready(self) -> bool:
         """Ask it."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flows.wire.entry import HEAD_BYTES, Entry, decode, encode, whole
+from flows.wire.segment import MOST_DAMAGED
 from flows.wire.spool import Place, Spool
 
 MOST = 16 * 1024
@@ -127,6 +128,66 @@ def test_what_does_not_fit_is_told_and_room_comes_back(tmp_path: Path) -> None:
     spool.rest()
     assert (spool.full, spool.bytes, spool.entries, spool.oldest_ms, list(tmp_path.iterdir())) == (False, 0, 0, None, [])
     spool.close()
+
+
+def test_a_record_larger_than_all_the_room_does_not_make_an_empty_log_full(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, MOST)
+    assert (spool.append([entry(1, MOST)]), spool.full) == ([False], False)
+    spool.close()
+
+
+def test_a_place_behind_what_the_disk_has_kept(tmp_path: Path) -> None:
+    """It was drained before it was synced, by a process that was killed in between; then the power went, and the file was shorter."""
+    spool = Spool(tmp_path, MOST)
+    spool.append([entry(number) for number in range(3)])
+    found, place = spool.read(3, MOST)
+    spool.close()
+    (path,) = tmp_path.glob("*.spill")
+    os.truncate(path, path.stat().st_size - 1)
+    again = Spool(tmp_path, MOST)
+    again.append([entry(3)])
+    assert (len(found), again.skip(place)) == (3, 2)
+    assert drained(again) == [3]
+    again.close()
+
+
+def test_room_that_could_not_be_given_back_is_given_back_later(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, MOST)
+    for number in range(60):
+        spool.append([entry(number)])
+    first, *_ = sorted(tmp_path.glob("*.spill"))
+    found, place = spool.read(60, MOST)
+    first.rename(tmp_path / "aside")
+    first.mkdir()  # it cannot be deleted as a file can
+    with pytest.raises(OSError, match=first.name):
+        spool.drop(place, len(found))
+    assert spool.entries == 60 - len(found)
+    first.rmdir()
+    assert drained(spool) == list(range(len(found), 60))
+    spool.rest()
+    assert (spool.bytes, spool.entries, spool.oldest_ms) == (0, 0, None)
+    spool.close()
+
+
+def test_a_bounded_number_of_torn_files_is_kept(tmp_path: Path) -> None:
+    for number in range(MOST_DAMAGED + 3):
+        spool = Spool(tmp_path, MOST)
+        spool.append([entry(number)])
+        spool.close()
+        (path,) = tmp_path.glob("*.spill")
+        with path.open("ab") as file:
+            file.write(b"torn")
+        spool = Spool(tmp_path, MOST)
+        assert drained(spool) == [number]
+        spool.close()
+    assert len(list(tmp_path.iterdir())) == MOST_DAMAGED
+
+
+def test_the_folder_and_those_above_it_are_its_owners_alone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spill" / "one", MOST)
+    spool.append([entry(1)])
+    spool.close()
+    assert [oct(path.stat().st_mode & 0o777) for path in (tmp_path / "spill", *(tmp_path / "spill").rglob("*"))] == ["0o700", "0o700", "0o600"]
 
 
 class Machine(RuleBasedStateMachine):

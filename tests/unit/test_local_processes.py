@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.local import record
@@ -57,6 +59,19 @@ def test_a_pid_that_went_to_another_process_is_not_touched(sleeper: Identity) ->
 def test_what_does_not_listen_is_killed(stubborn: Identity) -> None:
     assert stop([stubborn], 0.2) == 1
     assert find(stubborn) is None
+
+
+def test_what_ended_is_not_waited_for_though_its_parent_takes_no_note(sleeper: Identity) -> None:
+    careless = f"import subprocess, time; print(subprocess.Popen({SLEEPER!r}, stdout=subprocess.DEVNULL).pid, flush=True); time.sleep(600)"
+    with subprocess.Popen((sys.executable, "-c", careless), stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        child = identify(int(parent.stdout.readline()))
+        assert child
+        begun = time.monotonic()
+        assert stop([child, sleeper], 30) == 2
+        assert time.monotonic() - begun < 15
+        assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+        parent.kill()
 
 
 def test_the_record_is_read_back(tmp_path: Path, sleeper: Identity) -> None:

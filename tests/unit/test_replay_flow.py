@@ -46,6 +46,17 @@ def test_each_letter_is_indexed_with_what_lists_show(yard: Graveyard) -> None:
     assert yard.letters() == yard.index()
 
 
+@pytest.mark.parametrize("wanted", [{"filter": {}}, {"ids": ["0-0", "0-2"]}])
+def test_an_order_waits_for_letters_that_it_knows_and_the_flow_has_not_read_yet(yard: Graveyard, wanted: dict[str, Any]) -> None:
+    yard.bury(webhook(0))
+    replay(yard, until={0: 2}, **wanted)
+    yard.settle()
+    assert (len(yard.entered()), yard.told("replay/r")["over"]) == (1, False)
+    yard.bury(webhook(1), webhook(2))
+    yard.settle()
+    assert (len(yard.entered()), yard.told("replay/r")["over"]) == (3 if "filter" in wanted else 2, True)
+
+
 def test_a_replayed_record_is_what_it_was_and_says_where_it_has_been(yard: Graveyard) -> None:
     (name,) = yard.bury(webhook(7, b"\xff", x_attempt=b"4", x_trace=b"1", x_http=b"{}"))
     replay(yard, filter={})

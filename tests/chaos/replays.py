@@ -1,0 +1,282 @@
+"""Two storms over what looks back, dead letters replayed and the log judged anew: `python -m tests.chaos.replays [--kills 100]`.
+
+How: letters, or webhooks, stand on a log; what is to be done with them is ordered; whenever the one worker has come on, it dies by SIGKILL and is
+started again. What is proved then, from the logs: each letter has entered once though two operators ordered it, and the index says so; each event
+of the window stands on the replay's topic once, and the report adds up to the window. Exit code 1 when not.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import orjson
+from confluent_kafka import Producer
+
+from deploy.cli.topics import all_topics
+from deploy.local import broker
+from deploy.local.ports import free_port
+from flows.core import ids, topics
+from flows.core.clock import SystemClock
+from flows.core.orders import StoredReplay
+from flows.core.record import Record
+from flows.core.reruns import Report, StoredRerun
+from flows.core.settings import Settings, load
+from flows.core.verdict import Reason
+from flows.engine.letters import letter
+from flows.wire.kafka import PARTITIONER, client_config, ensure_topics
+from tests.bench.place import environment
+from tests.kit.line import stored
+from tests.kit.topics import topic_reader
+
+OF_A_KILL: Final = {"letters": 300, "records": 1000}
+LETTERS_A_SECOND: Final = 400
+RECORDS_A_SECOND: Final = 3000
+OPERATORS: Final = 2
+DROPPED: Final = 10
+"""Every tenth event is dropped anew."""
+LOOK_S: Final = 0.05
+A_KILL_S: Final = 10.0
+REST_S: Final = 90.0
+TARGET: Final = "judged.anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a storm."""
+
+    kills: int
+    counts: dict[str, int]
+    wrong: tuple[str, ...]
+    log: str
+    """The end of the worker's output."""
+
+    def text(self) -> str:
+        """Write it for people."""
+        lines = [f"{self.kills} kills; " + ", ".join(f"{name} {n:,}" for name, n in self.counts.items()), *(f"WRONG: {one}" for one in self.wrong)]
+        return "\n".join([*lines, *([self.log] if self.wrong else ())])
+
+
+class Worker:
+    """The one worker of a flow, killed and started again."""
+
+    def __init__(self, flow: str, bootstrap: str, home: Path, **more: str) -> None:
+        """Start it; `more` is put into its environment."""
+        home.mkdir(parents=True, exist_ok=True)
+        self.env = environment(bootstrap, home / "data", **more)
+        self.log = home / "log"
+        self._command = [sys.executable, "-m", "deploy.cli.main", "worker", flow, "--slot", "0", "--port", str(free_port())]
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as out:
+            return subprocess.Popen(self._command, env=self.env, stdout=out, stderr=out)
+
+    def kill(self) -> None:
+        """Kill it and start it again."""
+        self._process.kill()
+        self._process.wait()
+        self._process = self._start()
+
+    def drain(self) -> int:
+        """End it in the good way and return its exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(30)
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self._process.kill()
+        self._process.wait()
+
+
+def replay_letters(bootstrap: str, home: Path, kills: int) -> Outcome:
+    """Have two operators order the same letters, and kill the flow whenever more of them have entered."""
+    target = f"t-{uuid4().hex[:10]}"
+    letters = OF_A_KILL["letters"] * kills
+    settings = load(environment(bootstrap, home))
+    ensure_topics(settings, [*all_topics(), replace(topics.EVENTS, name=target)])
+    names = _order_letters(settings, target, letters)
+    parts = len(names) * len(_last(bootstrap))
+    done = 0
+    with _running("replay", bootstrap, home) as one:
+        until = time.monotonic() + A_KILL_S * kills + REST_S
+        while time.monotonic() < until:
+            if done < kills and len(topic_reader(bootstrap, target)) >= letters * (done + 1) // (kills + 2):
+                done += 1
+                one.kill()
+            elif done == kills and _told(bootstrap, names)["over"] == parts:
+                break
+            time.sleep(LOOK_S)
+        code = one.drain()
+    entered = Counter(read.header("x-replayed-letter") for read in topic_reader(bootstrap, target))
+    told = _told(bootstrap, names)
+    index = {read.key: read.value for read in topic_reader(bootstrap, topics.LETTERS.name)}
+    statuses = Counter(found["status"] for value in index.values() if value is not None and (found := orjson.loads(value))["resource"] == target)
+    wrong = _faults(
+        (done, kills, "kills"),
+        (code, 0, "exit code of the drain"),
+        (len(entered), letters, "letters that have entered"),
+        (max(entered.values(), default=0), 1, "times that the most frequent letter has entered"),
+        (told["done"], letters, "letters that the orders tell as replayed"),
+        (told["selected"], told["done"] + told["already"], "letters selected, and told of"),
+        (told["failed"], 0, "letters that have failed"),
+        (dict(statuses), {"replayed": letters}, "the index"),
+    )
+    return Outcome(done, {"letters": letters, "entered": entered.total(), "already": told["already"]}, wrong, _tail(one.log))
+
+
+def judge_anew(bootstrap: str, home: Path, kills: int) -> Outcome:
+    """Have a window of the log judged anew, and kill the flow whenever its report has moved; on a broker whose topics nobody else uses."""
+    records = OF_A_KILL["records"] * kills
+    settings = load(environment(bootstrap, home, INTEGRATION_KAFKA_PARTITIONS="2"))
+    ensure_topics(settings, topics.TOPICS)
+    producer, began = Producer(client_config(settings, partitioner=PARTITIONER)), SystemClock().now_ms()
+    _define(producer, {"endpoint_id": "shop"})
+    received = _receive(producer, records)
+    done = 0
+    with _running("webhooks", bootstrap, home, INTEGRATION_KAFKA_PARTITIONS="2") as one:
+        _wait(lambda: len(topic_reader(bootstrap, topics.EVENTS.name)) == records, REST_S, f"{records:,} events")
+        _define(producer, {"endpoint_id": "shop", "filter": f"body.n % {DROPPED} != 0"})
+        now_ms = SystemClock().now_ms()
+        order = StoredRerun(replay_id="again", from_ms=began, until_ms=now_ms, target_topic=TARGET, rate_per_second=RECORDS_A_SECOND, created_at_ms=now_ms)
+        _write(producer, "rerun/again", order.model_dump_json(exclude_none=True))
+        report, seen, until = Report(0, 0), 0, time.monotonic() + A_KILL_S * kills + REST_S
+        while time.monotonic() < until and not report.over:
+            report = _report(bootstrap, "again") or report
+            if report.read > seen and done < kills and not report.over:
+                seen, done = report.read, done + 1
+                one.kill()
+            time.sleep(0.1 * (done % 3))
+        code = one.drain()
+    written = sorted(read.header("ce_id") or "" for read in topic_reader(bootstrap, TARGET))
+    few = records // DROPPED
+    wrong = _faults(
+        (done, kills, "kills"),
+        (code, 0, "exit code of the drain"),
+        ((report.state, report.trouble), ("done", ""), "the report's state"),
+        ((report.total, report.read, report.skipped), (records, records, 0), "records of the window, read, skipped"),
+        ((report.kept, report.dropped, report.same, report.unknown), (records - few, {"filtered": few}, records - few, 0), "kept, dropped, same, unknown"),
+        ([(change.then, change.now, change.count) for change in report.changes], [("kept", "dropped", few)], "what has changed"),
+        (len(written), records - few, "events written"),
+        (written == sorted(event_id for n, event_id in enumerate(received) if n % DROPPED), True, "whether they are those that were received"),
+    )
+    return Outcome(done, {"records": records, "written": len(written)}, wrong, _tail(one.log))
+
+
+@contextlib.contextmanager
+def _running(flow: str, bootstrap: str, home: Path, **more: str) -> Iterator[Worker]:
+    worker = Worker(flow, bootstrap, home, **more)
+    try:
+        yield worker
+    finally:
+        worker.close()
+
+
+def _order_letters(settings: Settings, target: str, letters: int) -> Sequence[str]:
+    """Bury records of a topic, and order that they enter once more, as two operators do; returns the orders' ids."""
+    producer = Producer(client_config(settings, partitioner=PARTITIONER))
+    for n in range(letters):
+        record = Record(target, 0, n, 0, b"k%d" % n, b"v%d" % n, (("ce_id", b"%d" % n),))
+        made = letter("flow", "step", target, record, [Reason("schema", "wrong")], SystemClock().now_ms(), "1")
+        producer.produce(made.topic, made.value, made.key, headers=list(made.headers))
+        producer.poll(0)
+    _flush(producer)
+    names = [uuid4().hex for _ in range(OPERATORS)]
+    until = _last(settings.kafka_bootstrap_servers)
+    common = {"until": until, "filter": {"resource": target}, "by": "admin", "at_ms": 0, "rate_per_second": LETTERS_A_SECOND}
+    for name in names:
+        order = StoredReplay.model_validate({"replay_id": name} | common).model_dump_json(by_alias=True, exclude_none=True)
+        _write(producer, f"replay/{name}", order)
+    return names
+
+
+def _last(bootstrap: str) -> dict[int, int]:
+    """Return the last letter's offset of each partition."""
+    last = Counter[int]()
+    for read in topic_reader(bootstrap, topics.DLQ.name):
+        last[read.partition] = max(last[read.partition], read.offset)
+    return dict(last)
+
+
+def _told(bootstrap: str, names: Sequence[str]) -> Counter[str]:
+    """Add up what the partitions tell of the replays."""
+    last = {(read.key or b"").decode(): read.value for read in topic_reader(bootstrap, topics.STATUS.name)}
+    sums = Counter[str]()
+    for key, value in last.items():
+        if value is not None and key.startswith("replay/") and key.split("/")[1] in names:
+            sums.update({name: int(n) for name, n in orjson.loads(value).items() if name != "trouble"})
+    return sums
+
+
+def _receive(producer: Producer, records: int) -> list[str]:
+    made = [ids.event_id(SystemClock().now_ms()) for _ in range(records)]
+    for n, event_id in enumerate(made):
+        producer.produce(topics.WEBHOOKS.name, b'{"n": %d}' % n, b"%d" % n, headers={"ce_id": event_id, "ce_source": "/webhooks/shop"})
+        producer.poll(0)
+    _flush(producer)
+    return made
+
+
+def _report(bootstrap: str, replay_id: str) -> Report | None:
+    reads = [read for read in topic_reader(bootstrap, topics.STATUS.name) if read.key == f"rerun/{replay_id}".encode()]
+    return Report.of(orjson.loads(reads[-1].value or b"")) if reads else None
+
+
+def _define(producer: Producer, definition: dict[str, Any]) -> None:
+    _write(producer, f"webhook/{definition['endpoint_id']}", stored(definition))
+
+
+def _write(producer: Producer, key: str, value: str | bytes) -> None:
+    producer.produce(topics.CONFIG.name, value, key)
+    _flush(producer)
+
+
+def _flush(producer: Producer) -> None:
+    left = producer.flush(60)
+    if left:
+        raise TimeoutError(f"{left} records did not reach Kafka within a minute")
+
+
+def _wait(true: Any, seconds: float, what: str) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(LOOK_S)
+
+
+def _faults(*checks: tuple[Any, Any, str]) -> tuple[str, ...]:
+    return tuple(f"{what}: {found}, and not {wanted}" for found, wanted, what in checks if found != wanted)
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-3000:]
+
+
+def main() -> int:
+    """Run both, each on a broker of its own."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.replays", description="Kill the flows that look back, again and again.")
+    parser.add_argument("--kills", type=int, default=100, help="kills of each (default 100)")
+    chosen = parser.parse_args()
+    wrong = False
+    for name, storm in (("Dead letters", replay_letters), ("The log", judge_anew)):
+        with tempfile.TemporaryDirectory(prefix="xyra-storm-") as scratch, broker.running(Path(scratch) / "kafka", os.environ) as kafka:
+            begin = time.monotonic()
+            outcome = storm(kafka.bootstrap, Path(scratch) / "storm", chosen.kills)
+            print(f"{name}, {time.monotonic() - begin:.0f} s: {outcome.text()}", flush=True)
+            wrong |= bool(outcome.wrong)
+    return int(wrong)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
