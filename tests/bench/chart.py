@@ -16,8 +16,8 @@ DARK: Final = {"text": "#e6edf3", "small": "#9198a1", "ours": "#4493f8", "peer":
 
 
 def chart(results: Sequence[dict[str, Any]]) -> str:
-    """Return an SVG with a row for each result that has a peer: how many times the peer's throughput ours is, and what was promised."""
-    rows = [result for result in results if "ratio" in result]
+    """Return an SVG with a row for each result that is to be more than a peer's: how many times the peer's throughput ours is, and what was promised."""
+    rows = [result for result in results if "ratio" in result and result["sense"] == "at least"]
     widest = max((max(row["ratio"], row["bar"]) for row in rows), default=1.0)
     scale = (WIDTH - LEFT - RIGHT) / widest
     height = TOP + ROW * len(rows) + 8

@@ -60,4 +60,5 @@ def test_a_webhook_reaches_a_target_that_fails_at_first(door: RunningDoor, tmp_p
     assert (counters["accepted"], counters["emitted"], counters["dead"]) == (1, 1, 0)
     assert [delivery[what] for what in ("state", "accepted", "delivered", "waiting", "dead", "live_secrets")] == ["active", 1, 1, 0, 0, 1]
     life = door.http.get(f"/integration/events/{event_id}").json()
-    assert [(told["attempt"], told["status"]) for told in life["deliveries"]] == [(1, 503), (2, 503), (3, 200)]
+    assert [(told["attempt"], told["status"]) for told in life["attempts"]] == [(1, 503), (2, 503), (3, 200)]
+    assert life["delivery"]["state"] == "delivered"

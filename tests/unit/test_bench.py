@@ -42,8 +42,9 @@ def test_a_result_is_json_with_its_machine_and_commit() -> None:
     assert {"figure", "unit", "peer", "bar", "machine", "commit", "date"} <= written.keys()
 
 
-def test_the_chart_has_a_row_for_each_result_with_a_peer() -> None:
-    results = [Result(SPEED, Series((3.0,)), Series((2.0,))), Result(STOP, Series((1.0,)))]
+def test_the_chart_has_a_row_for_each_throughput_with_a_peer() -> None:
+    slower = Figure("slower", "slower", "ms", 1.5, "at most", "peer")
+    results = [Result(SPEED, Series((3.0,)), Series((2.0,))), Result(STOP, Series((1.0,))), Result(slower, Series((3.0,)), Series((2.0,)))]
     drawn = ET.fromstring(chart([result.as_json({}, quick=True) for result in results]))  # noqa: S314  we drew it
     assert len(drawn.findall(".//{*}rect")) == 2
 
