@@ -7,6 +7,7 @@ one before it ended.
 import collections
 import gzip
 import itertools
+import os
 import resource
 import signal
 import socket
@@ -19,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from deploy.local.broker import RunningBroker
+from deploy.local.broker import RunningBroker, running
 from flows.core import topics
 from flows.wire.entry import Entry, Headers
 from flows.wire.spool import Spool
@@ -86,19 +87,19 @@ class Outage:
             door.close()
         if self.mounted:
             subprocess.run(["umount", str(self.mount)], check=True)
-        if self.broker.process is None or self.broker.process.poll() is not None:
-            self.broker.start()
 
 
 @pytest.fixture(scope="module")
-def outage(own_broker: RunningBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
-    """The broker has been killed, and the ingresses have noticed."""
-    made = Outage(own_broker, tmp_path_factory.mktemp("outage"))
-    try:
-        made.begin()
-        yield made
-    finally:
-        made.close()
+def outage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
+    """The broker has been killed, and the ingresses have noticed. It is nobody else's: what the storm writes would be too much for a flow."""
+    home = tmp_path_factory.mktemp("outage")
+    with running(home / "kafka", os.environ) as broker:
+        made = Outage(broker, home)
+        try:
+            made.begin()
+            yield made
+        finally:
+            made.close()
 
 
 def spill(door: RunningDoor) -> dict[str, Any]:
