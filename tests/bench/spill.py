@@ -29,7 +29,7 @@ def spill(place: Place) -> Iterator[Result]:
     """Kill the broker, send as many as can get answered, start it again, and watch what was kept go."""
     kept, costs, drained = [], [], []
     for number in range(place.rounds()):
-        with ingress(place, f"spill-{number}", INTEGRATION_SPILL_MAX_BYTES=str(ROOM)) as server:
+        with ingress(place, "spill", INTEGRATION_SPILL_MAX_BYTES=str(ROOM)) as server:
             place.say(f"spill, round {number + 1}: keeping")
             place.kafka.kill()
             try:
