@@ -12,7 +12,7 @@ up:     ## start Kafka, Valkey, the ingress and the flow workers; Ctrl-C drains 
 
 test:   ## every check: lint, types, import rules, unit, property, contract and process tests
 	@sh deploy/install.sh $(VENV) dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 lint:   ## style, types and import rules only
 	@sh deploy/install.sh $(VENV) dev
