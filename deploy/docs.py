@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from flows.core import egress, errors, outcome, presets, settings, signals, topics
+from flows.core import errors, presets, settings, signals, topics
+from flows.core.outbound import egress, outcome
 from flows.core.resources import Delivery, WebhookDefinition
 from flows.core.verification import Verification
 from ingress.control import routes

@@ -13,12 +13,13 @@ from typing import Final, NamedTuple
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from flows.core import backoff, breaker, outcome, signals, topics
-from flows.core.egress import Policy
-from flows.core.outcome import Outcome
+from flows.core import signals, topics
+from flows.core.outbound import backoff, breaker, outcome
+from flows.core.outbound.egress import Policy
+from flows.core.outbound.outcome import Outcome
+from flows.core.outbound.target import Back, Go, Limits
 from flows.core.record import Record
 from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, live
-from flows.core.target import Back, Go, Limits
 from flows.core.verdict import Await, Bury, Hold, Reason, Retry, Verdict
 from flows.engine import UNKNOWN, Batch, Flow, Runtime, attempt
 from flows.steps import turns

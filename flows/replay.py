@@ -11,10 +11,10 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from flows.core import topics
+from flows.core.deadletters.summaries import Summary, summary_of
 from flows.core.orders import DISCARD, REPLAY
 from flows.core.record import Output
 from flows.core.settings import Settings
-from flows.core.summaries import Summary, summary_of
 from flows.engine import Batch, Flow, Runtime, Task
 from flows.steps.exhume import LAST, LETTER, READ, Exhumer, asked, letter_key, pack, read_discard, read_replay
 from flows.wire.pick import pick

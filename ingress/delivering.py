@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Callable
 from typing import Final, Literal
 
-from flows.core import delivery
 from flows.core.errors import Conflict, NotFound
+from flows.core.outbound import delivery
 from flows.core.resources import StoredSecret, StoredWebhook, delivery_context, live
 from ingress.registrar import Decide
 

@@ -8,12 +8,12 @@ import orjson
 
 from flows.core import plans, topics
 from flows.core.case import Plan
-from flows.core.letters import CONNECT_PREFIX, OURS_PREFIX, place_of, restored
+from flows.core.deadletters.letters import CONNECT_PREFIX, OURS_PREFIX, place_of, restored
+from flows.core.deadletters.reentry import foreseen, reentering
+from flows.core.deadletters.summaries import Summary
 from flows.core.record import HTTP, Record
-from flows.core.reentry import foreseen, reentering
 from flows.core.resources import StoredWebhook
 from flows.core.settings import Settings
-from flows.core.summaries import Summary
 from flows.core.verdict import Bury, Drop, Reason, Verdict
 from flows.wire.pick import pick
 from ingress import masks

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from flows.core.letters import place_of
+from flows.core.deadletters.letters import place_of
+from flows.core.deadletters.summaries import STATUSES, Status, Summary
 from flows.core.orders import Filter
-from flows.core.summaries import STATUSES, Status, Summary
 
 MOST_GROUPS: Final = 10_000
 MOST_GAP: Final = 1 << 24

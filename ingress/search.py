@@ -5,9 +5,9 @@ from time import monotonic
 from typing import Final
 
 from flows.core import ids, topics
+from flows.core.deadletters.letters import OURS_PREFIX, REPLAYED_LETTER
 from flows.core.history import entry_of, fate_of
-from flows.core.letters import OURS_PREFIX, REPLAYED_LETTER
-from flows.core.outcome import DELIVERED
+from flows.core.outbound.outcome import DELIVERED
 from flows.core.record import CE_ID, Record
 from flows.wire.messages import Message, record_of
 from flows.wire.window import Bounds, Span, Window

@@ -6,9 +6,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from flows.core.deadletters.summaries import Summary
 from flows.core.fields import Identifier, Model
 from flows.core.resources import Transform
-from flows.core.summaries import Summary
 
 REPLAY: Final = "replay"
 DISCARD: Final = "discard"

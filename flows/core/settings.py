@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from flows.core.addresses import Network, networks
 from flows.core.errors import WrongSetting
+from flows.core.outbound.addresses import Network, networks
 
 PREFIX = "INTEGRATION_"
 KIB = 1024

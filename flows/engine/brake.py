@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from flows.core import topics
-from flows.core.burials import WINDOW_S, Burials
+from flows.core.deadletters.burials import WINDOW_S, Burials
 from flows.core.orders import PAUSE, StoredPause
 from flows.core.settings import Settings
 from flows.core.verdict import Await, Bury, Hold, Reason, Retry

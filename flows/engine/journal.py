@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import orjson
 
 from flows.core import topics
-from flows.core.letters import event_id_of
+from flows.core.deadletters.letters import event_id_of
 from flows.core.record import Output
 from flows.core.verdict import Drop
 from flows.engine.batch import Batch

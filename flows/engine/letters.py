@@ -6,9 +6,9 @@ from typing import Final
 import orjson
 
 from flows.core import topics
-from flows.core.letters import CONNECT_PREFIX as CONNECT
-from flows.core.letters import LEFT_OUT, class_of, event_id_of, fingerprint
-from flows.core.letters import OURS_PREFIX as OURS
+from flows.core.deadletters.letters import CONNECT_PREFIX as CONNECT
+from flows.core.deadletters.letters import LEFT_OUT, class_of, event_id_of, fingerprint
+from flows.core.deadletters.letters import OURS_PREFIX as OURS
 from flows.core.record import ATTEMPT, Header, Output, Record
 from flows.core.verdict import Reason
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from flows.core.letters import event_id_of
+from flows.core.deadletters.letters import event_id_of
 from flows.core.record import TRACE, Output, Record
 from flows.core.verdict import Await, Bury, Drop, Hold, Verdict
 from flows.engine.batch import Batch, Decided

@@ -13,12 +13,12 @@ import orjson
 
 from flows.core import codec, topics
 from flows.core.case import Plan
-from flows.core.jobs import Job
-from flows.core.letters import REPLAY_ID, REPLAYED_LETTER, place_of, restored
+from flows.core.deadletters.jobs import Job
+from flows.core.deadletters.letters import REPLAY_ID, REPLAYED_LETTER, place_of, restored
+from flows.core.deadletters.reentry import compile_reentry, reentering
+from flows.core.deadletters.summaries import BURIED, DISCARDED, REPLAYED, Status, Summary
 from flows.core.orders import DISCARD, REPLAY, Filter, Selection, StoredDiscard, StoredReplay
 from flows.core.record import Output, Record
-from flows.core.reentry import compile_reentry, reentering
-from flows.core.summaries import BURIED, DISCARDED, REPLAYED, Status, Summary
 from flows.core.verdict import Bury
 from flows.engine import Batch, Finished, Task
 

@@ -7,11 +7,12 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from flows.core import delivery, topics
+from flows.core import topics
 from flows.core.clock import Clock
-from flows.core.egress import Answer, Outgoing
 from flows.core.errors import WrongSetting
-from flows.core.outcome import SECRET_UNUSABLE, UNKNOWN_ERROR
+from flows.core.outbound import delivery
+from flows.core.outbound.egress import Answer, Outgoing
+from flows.core.outbound.outcome import SECRET_UNUSABLE, UNKNOWN_ERROR
 from flows.core.record import CE_ID, Output, Record
 from flows.core.resources import delivery_context
 from flows.engine import Finished, Task, attempt

@@ -14,8 +14,8 @@ import orjson
 
 from flows.core import topics
 from flows.core.case import Case
+from flows.core.deadletters.letters import event_id_of
 from flows.core.expressions import Expression, FailedError, MissingError, compile_expression
-from flows.core.letters import event_id_of
 from flows.core.record import RERUN as RERUN_HEADER
 from flows.core.record import Output, Record
 from flows.core.reruns import RERUN, Report, Side, StoredRerun

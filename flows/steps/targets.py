@@ -11,9 +11,10 @@ from typing import Final
 
 import orjson
 
-from flows.core import breaker, signals, topics
+from flows.core import signals, topics
+from flows.core.outbound import breaker
+from flows.core.outbound.target import Back, Go, Limits, Stay, answered, ask, new, pack, unpack
 from flows.core.record import Output, Record
-from flows.core.target import Back, Go, Limits, Stay, answered, ask, new, pack, unpack
 from flows.engine import Batch
 from flows.wire.telemetry import Telemetry
 

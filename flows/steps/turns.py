@@ -1,14 +1,14 @@
 """What is kept of a record between its attempts, and whose turn it is among those of one key.
 
 facts/<offset>   when it was first sent, its ticket     only of one that failed, or that has an order to keep
-order/...        see `flows.core.key_order`
+order/...        see `flows.core.outbound.key_order`
 """
 
 from typing import Final, NamedTuple
 
 import orjson
 
-from flows.core.key_order import KeyOrder
+from flows.core.outbound.key_order import KeyOrder
 from flows.core.record import KEY, Record
 from flows.engine import Batch
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.core.clock import Clock
-from flows.core.egress import Answer, Failure, Outgoing, Policy, Refusal, Vetted, head
+from flows.core.outbound.egress import Answer, Failure, Outgoing, Policy, Refusal, Vetted, head
+from flows.core.outbound.urls import Target
 from flows.core.signals import EGRESS_CALLS, EGRESS_CONNECTIONS, EGRESS_SECONDS
-from flows.core.urls import Target
 from flows.wire.exchange import Broken
 from flows.wire.lines import Limits, Lines
 from flows.wire.names import Found, Names, Resolve, system_addresses

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from flows.core.egress import Code
+from flows.core.outbound.egress import Code
 
 HEAD_BYTES: Final = 64 * 1024
 """Bytes of an answer that are not body: headers, interim answers, chunk sizes, trailers."""

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
-from flows.core.egress import Failure
-from flows.core.urls import Target
+from flows.core.outbound.egress import Failure
+from flows.core.outbound.urls import Target
 from flows.wire.exchange import Exchange
 
 MOST_ADDRESSES: Final = 8

@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Final
 
 from flows.core.clock import Clock
-from flows.core.egress import Failure, Policy, Refusal, Vetted
+from flows.core.outbound.egress import Failure, Policy, Refusal, Vetted
 
 KEPT_S: Final = 30.0
 """How long an answer holds: a target that moves is found again soon, and a burst to one target asks once."""

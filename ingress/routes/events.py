@@ -7,10 +7,10 @@ from fastapi import APIRouter, Path, Query
 
 from flows.core import ids
 from flows.core.clock import rfc3339
+from flows.core.deadletters.summaries import REPLAYED
 from flows.core.errors import FieldError, InvalidFields, NotFound
 from flows.core.record import CE_SOURCE, Record
 from flows.core.resources import MOST_FORMER, StoredWebhook
-from flows.core.summaries import REPLAYED
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.life import DELIVERIES, FLOW, SOURCE, Life, Replayed, Ways

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, StringConstraints
 
 from flows.core.clock import rfc3339
+from flows.core.deadletters.summaries import STATUSES, Status, Summary
 from flows.core.fields import Model
 from flows.core.orders import MOST_IDS, MOST_RATE, Filter, LetterId
 from flows.core.resources import Transform
-from flows.core.summaries import STATUSES, Status, Summary
 from flows.core.verdict import Reason
 from ingress import letterbox
 from ingress.letters import Group

@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from flows.core import ids
 from flows.core.clock import rfc3339
+from flows.core.deadletters.letters import place_of
+from flows.core.deadletters.reentry import compile_reentry
+from flows.core.deadletters.summaries import BURIED, Summary, reasons_in, summary_of
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
-from flows.core.letters import place_of
 from flows.core.orders import DISCARD, REPLAY, Filter, StoredDiscard, StoredReplay
-from flows.core.reentry import compile_reentry
-from flows.core.summaries import BURIED, Summary, reasons_in, summary_of
 from ingress import export, letterbox
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from flows.core.clock import rfc3339
+from flows.core.deadletters.summaries import reasons_in
 from flows.core.history import WEBHOOK_STEPS, Fate
 from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
 from flows.core.reruns import StoredRerun
-from flows.core.summaries import reasons_in
 from ingress import masks
 from ingress.life import FLOW, SOURCE, Entry, Life, Return
 from ingress.lookup import letter_id

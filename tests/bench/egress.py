@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from flows.core.clock import SystemClock
-from flows.core.egress import Answer, Outgoing, Policy
+from flows.core.outbound.egress import Answer, Outgoing, Policy
 from flows.core.settings import load
 from flows.wire.egress import Egress
 from flows.wire.telemetry import Telemetry

@@ -30,7 +30,8 @@ from deploy.cli import ledger
 from deploy.cli.topics import all_topics
 from deploy.local.broker import RunningBroker
 from deploy.local.ports import free_port
-from flows.core import delivery, topics
+from flows.core import topics
+from flows.core.outbound import delivery
 from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, delivery_context
 from flows.core.settings import Settings, load
 from flows.wire.kafka import PARTITIONER, ensure_topics

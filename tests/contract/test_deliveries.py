@@ -11,7 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from connectors.testing import ManualClock
 from flows.core.clock import SystemClock
-from flows.core.delivery import new_secret
+from flows.core.outbound.delivery import new_secret
 from flows.engine.runtime import Engine
 from tests.kit.certificates import Authority
 from tests.kit.courier import Courier, courier

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from flows.core.egress import Answer, Failure, Outgoing
+from flows.core.outbound.egress import Answer, Failure, Outgoing
 from flows.wire.lines import Limits
 from flows.wire.telemetry import Telemetry
 from tests.kit.egress import SOON_S, answer, egress, failure, post

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from connectors.testing import ManualClock
-from flows.core.egress import Outgoing, Policy, Vetted
+from flows.core.outbound.egress import Outgoing, Policy, Vetted
 from flows.core.settings import load
 from flows.wire.names import FAILED_KEPT_S, KEPT_S, MOST_NAMES, Names, system_addresses
 from tests.kit.egress import SOON_S, answer, egress, failure, post, refusal

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.core.egress import Outgoing
+from flows.core.outbound.egress import Outgoing
 from tests.kit.certificates import Authority
 from tests.kit.egress import answer, egress, failure, post
 from tests.kit.targets import OK, answers, hangs, target

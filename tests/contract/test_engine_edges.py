@@ -9,9 +9,9 @@ import pytest
 from confluent_kafka import Producer
 
 from flows.core import topics
+from flows.core.deadletters.letters import fingerprint
 from flows.core.errors import WrongSetting
 from flows.core.ids import origin_id
-from flows.core.letters import fingerprint
 from flows.core.record import ATTEMPT, CE_ID, CONFIG_OFFSET, TRACE, Output, Record
 from flows.core.verdict import Bury, Drop, Reason, Retry, Verdict
 from flows.engine import Batch

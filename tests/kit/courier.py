@@ -14,8 +14,9 @@ from confluent_kafka import Producer
 
 from connectors.testing import ManualClock
 from flows import deliveries
-from flows.core import delivery, topics
+from flows.core import topics
 from flows.core.clock import Clock
+from flows.core.outbound import delivery
 from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, delivery_context
 from flows.engine import Flow
 from flows.engine.runtime import Engine

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from flows.core.clock import Clock, SystemClock
-from flows.core.egress import Answer, Failure, Outgoing, Policy, Refusal
+from flows.core.outbound.egress import Answer, Failure, Outgoing, Policy, Refusal
 from flows.core.settings import load
 from flows.wire.egress import Egress, tls_context
 from flows.wire.lines import Limits

@@ -10,8 +10,8 @@ from confluent_kafka import Message as ClientMessage
 from connectors.testing import ManualClock
 from flows import replay
 from flows.core import topics
+from flows.core.deadletters.summaries import Summary
 from flows.core.record import Output, Record
-from flows.core.summaries import Summary
 from flows.core.verdict import Reason
 from flows.engine.batch import Batch, Taken
 from flows.engine.definitions import Definitions

@@ -5,9 +5,9 @@ from collections import Counter
 from ipaddress import ip_address
 
 from connectors.testing import ManualClock
-from flows.core.egress import Policy, Refusal
+from flows.core.outbound.egress import Policy, Refusal
+from flows.core.outbound.urls import Target
 from flows.core.settings import load
-from flows.core.urls import Target
 from flows.wire.egress import Egress
 from flows.wire.names import KEPT_S
 from flows.wire.telemetry import Telemetry

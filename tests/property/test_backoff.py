@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.core.backoff import MOST_RETRY_AFTER_MS, USUAL, Schedule, next_due_ms, read_retry_after, schedule, spread
+from flows.core.outbound.backoff import MOST_RETRY_AFTER_MS, USUAL, Schedule, next_due_ms, read_retry_after, schedule, spread
 from flows.core.resources import RetryConfig
 from flows.core.verdict import Reason
 

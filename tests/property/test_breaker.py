@@ -6,8 +6,8 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.core import breaker
-from flows.core.breaker import Answer, Parked, Permit, Phase, Policy, State
+from flows.core.outbound import breaker
+from flows.core.outbound.breaker import Answer, Parked, Permit, Phase, Policy, State
 
 PERCENTS = st.sampled_from([1, 30, 50, 67, 100])
 POLICIES = st.builds(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.core.burials import WINDOW_S, Burials
+from flows.core.deadletters.burials import WINDOW_S, Burials
 
 BATCHES = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 300), st.integers(0, 300)), max_size=60)
 """Seconds since the last one, records besides those to be buried, and those."""

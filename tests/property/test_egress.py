@@ -13,10 +13,10 @@ import httpx2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flows.core.addresses import Address, is_allowed
-from flows.core.egress import Outgoing, Policy, Refusal, head
+from flows.core.outbound.addresses import Address, is_allowed
+from flows.core.outbound.egress import Outgoing, Policy, Refusal, head
+from flows.core.outbound.urls import Target
 from flows.core.settings import load
-from flows.core.urls import Target
 from flows.wire.exchange import HEADERS, Broken, Exchange, Reply
 from tests.kit.urls import Rebinding, corpus, fuzzed
 

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from flows.core.deadletters.summaries import BURIED, DISCARDED, REPLAYED
 from flows.core.orders import StoredDiscard, StoredReplay
-from flows.core.summaries import BURIED, DISCARDED, REPLAYED
 from tests.kit.graveyard import Graveyard, webhook
 
 RESOURCES = ("a", "b")

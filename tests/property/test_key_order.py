@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.testing import ManualClock
-from flows.core.key_order import KeyOrder, Turn
+from flows.core.outbound.key_order import KeyOrder, Turn
 from flows.engine.state import PartitionState
 from tests.kit.state import content, opened
 

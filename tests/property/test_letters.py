@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from flows.core.letters import class_of, fingerprint, fold, fold_pointer, letter_id, place_of, restored
+from flows.core.deadletters.letters import class_of, fingerprint, fold, fold_pointer, letter_id, place_of, restored
+from flows.core.deadletters.summaries import Summary, reasons_in, summary_of
 from flows.core.record import Record
-from flows.core.summaries import Summary, reasons_in, summary_of
 from flows.core.verdict import Reason
 from flows.engine.letters import letter
 from ingress.export import COLUMNS, csv_head, csv_line, guarded, unguarded

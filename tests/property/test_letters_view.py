@@ -6,9 +6,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.core.deadletters.summaries import STATUSES, Summary, summary_of
 from flows.core.orders import Filter
 from flows.core.record import Record
-from flows.core.summaries import STATUSES, Summary, summary_of
 from flows.core.verdict import Reason
 from flows.engine.letters import letter
 from ingress.letters import LettersView

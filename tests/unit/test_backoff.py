@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from connectors.testing import ManualClock
-from flows.core.backoff import GRACE_MS, MOST_RETRY_AFTER_MS, USUAL, Schedule, next_due_ms, read_retry_after, schedule
+from flows.core.outbound.backoff import GRACE_MS, MOST_RETRY_AFTER_MS, USUAL, Schedule, next_due_ms, read_retry_after, schedule
 from flows.core.resources import RetryConfig, WebhookDefinition
 from flows.core.verdict import Reason
 

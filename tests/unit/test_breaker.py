@@ -3,8 +3,8 @@
 import pytest
 
 from connectors.testing import ManualClock
-from flows.core import breaker
-from flows.core.breaker import Answer, Parked, Permit, Phase, Policy, State
+from flows.core.outbound import breaker
+from flows.core.outbound.breaker import Answer, Parked, Permit, Phase, Policy, State
 
 POLICY = Policy(jitter_percent=0)
 HOUR_MS = 3_600_000

@@ -9,7 +9,7 @@ import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.core import delivery
+from flows.core.outbound import delivery
 from flows.core.record import Header, Record
 
 NOW_MS = 1_800_000_000_123

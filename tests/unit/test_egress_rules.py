@@ -5,11 +5,11 @@ from typing import get_args
 
 import pytest
 
-from flows.core.addresses import carried, is_allowed, is_public
-from flows.core.egress import CODES, METADATA_NAMES, Code, Outgoing, Policy, Refusal, Vetted, head
 from flows.core.errors import WrongSetting
+from flows.core.outbound.addresses import carried, is_allowed, is_public
+from flows.core.outbound.egress import CODES, METADATA_NAMES, Code, Outgoing, Policy, Refusal, Vetted, head
+from flows.core.outbound.urls import Target
 from flows.core.settings import Ports, load
-from flows.core.urls import Target
 from tests.kit.urls import INSIDE, PUBLIC, Bypass, corpus
 
 POLICY = Policy.of(load({}))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.core import egress, outcome
+from flows.core.outbound import egress, outcome
 
 AGAIN = {408, 409, 425, 429}
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flows.core import breaker
-from flows.core.target import DAY_MS, Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack
+from flows.core.outbound import breaker
+from flows.core.outbound.target import DAY_MS, Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack
 
 NOW = 1_800_000_000_000
 POLICY = breaker.Policy()

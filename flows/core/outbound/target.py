@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from flows.core import breaker
-from flows.core.backoff import SECOND_MS
+from flows.core.outbound import breaker
+from flows.core.outbound.backoff import SECOND_MS
 
 FORMAT: Final = 1
 LOOK_MS: Final = SECOND_MS

@@ -6,7 +6,19 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from flows.core.letters import LEFT_OUT, MOST_DIGITS, OURS, OURS_PREFIX, REPLAYED_LETTER, THEIRS, class_of, event_id_of, fingerprint, letter_id, place_of
+from flows.core.deadletters.letters import (
+    LEFT_OUT,
+    MOST_DIGITS,
+    OURS,
+    OURS_PREFIX,
+    REPLAYED_LETTER,
+    THEIRS,
+    class_of,
+    event_id_of,
+    fingerprint,
+    letter_id,
+    place_of,
+)
 from flows.core.record import Record
 from flows.core.verdict import Reason
 

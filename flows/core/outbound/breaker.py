@@ -19,7 +19,7 @@ from typing import Final, Literal, NamedTuple
 
 import orjson
 
-from flows.core.backoff import SECOND_MS, spread
+from flows.core.outbound.backoff import SECOND_MS, spread
 
 Phase = Literal["closed", "open", "half_open"]
 PHASES: Final[tuple[Phase, ...]] = ("closed", "open", "half_open")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from flows.core.addresses import Network, is_allowed, is_listed, parse
+from flows.core.outbound.addresses import Network, is_allowed, is_listed, parse
+from flows.core.outbound.urls import BadUrl, Target, read
 from flows.core.settings import Ports, Settings
-from flows.core.urls import BadUrl, Target, read
 
 Code = Literal[
     "url_invalid",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from flows.core.outcome import ATTEMPTS_SPENT, TIME_SPENT
+from flows.core.outbound.outcome import ATTEMPTS_SPENT, TIME_SPENT
 from flows.core.resources import RetryConfig
 from flows.core.verdict import Reason
 
