@@ -39,7 +39,7 @@ SEARCHES: Final = 2
 """Searches of the log at once: each reads up to 256 MiB."""
 READINGS: Final = 4
 """Readings of dead letters at once: each has a client of its own, and reads up to 64 MiB."""
-OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS)
+OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS, topics.DLQ)
 
 
 class Door:
