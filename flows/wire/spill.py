@@ -1,9 +1,8 @@
 """What takes webhooks while the broker is away: this machine's disk, and the way from there to the broker once it is back.
 
-Three states. `broker`: records go to the producer, and nothing here costs anything. `spilling`: acknowledgements do not come;
-records are told of once they are on the disk. `draining`: the broker is back, and what waits is written, oldest first, while
-every new record still goes behind it. Only when nothing waits any more, records go to the producer again; so the records of a key
-keep their order.
+Three states. `broker`: records go to the producer, and nothing here costs anything. `spilling`: acknowledgements do not come; records are told of
+once they are on the disk. `draining`: the broker is back, and what waits is written, oldest first, while every new record still goes behind it.
+Only when nothing waits any more, records go to the producer again; so the records of a key keep their order.
 """
 
 import asyncio
