@@ -227,33 +227,3 @@ class DiscardAnswer(Answer):
 
     discard_id: str
     selected: int
-
-
-class PartitionProgress(Answer):
-    """How far an order has come on one partition of `xyra.dlq`."""
-
-    partition: int
-    selected: int
-    replayed: int
-    already: int
-    """Letters that another order was faster with."""
-    failed: int
-    """Letters that stay buried; each one's `failure` says why."""
-    done: bool
-    trouble: str | None
-    """Why it does not get on at the moment."""
-
-
-class ReplayProgress(Answer):
-    """How far a replay has come."""
-
-    replay_id: str
-    status: Literal["running", "done"]
-    by: str
-    ordered_at: str
-    rate_per_second: float | None
-    selected: int
-    replayed: int
-    already: int
-    failed: int
-    partitions: tuple[PartitionProgress, ...]

@@ -12,7 +12,6 @@ from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
 from flows.core import ids
-from flows.core.clock import rfc3339
 from flows.core.deadletters.letters import place_of
 from flows.core.deadletters.reentry import compile_reentry
 from flows.core.deadletters.summaries import BURIED, Summary, reasons_in, summary_of
@@ -33,10 +32,8 @@ from ingress.routes.letter_answers import (
     Letters,
     LetterStory,
     Origin,
-    PartitionProgress,
     ReasonAnswer,
     ReplayAnswer,
-    ReplayProgress,
     ReplayRequest,
     Search,
     Wanted,
@@ -102,27 +99,6 @@ async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
     )  # fmt: skip
     await _order(door, REPLAY, order.replay_id, order.model_dump_json(by_alias=True, exclude_none=True).encode())
     return ReplayAnswer(replay_id=order.replay_id, selected=len(chosen), dry_run=False)
-
-
-@router.get("/replays/{replay_id}", summary="How far a replay has come")
-async def progress(replay_id: str, door: TheDoor) -> ReplayProgress:
-    """Add up what each partition has told; a second old at most."""
-    door.require_letters()
-    raw = door.orders.raw(f"{REPLAY}/{replay_id}")
-    if raw is None:
-        raise NotFound(f"There is no replay {replay_id[:128]}, or it is no longer remembered.")
-    order = StoredReplay.model_validate_json(raw)
-    parts = tuple(_part(door, f"{REPLAY}/{replay_id}/{partition}", partition) for partition in sorted(order.until))
-    sums = {name: sum(getattr(part, name) for part in parts) for name in ("selected", "replayed", "already", "failed")}
-    return ReplayProgress(
-        replay_id=order.replay_id,
-        status="done" if all(part.done for part in parts) else "running",
-        by=order.by,
-        ordered_at=rfc3339(order.at_ms),
-        rate_per_second=order.rate_per_second,
-        partitions=parts,
-        **sums,
-    )
 
 
 @router.post("/discard", status_code=202, summary="Discard dead letters")
@@ -219,13 +195,6 @@ async def _order(door: Door, kind: str, name: str, text: bytes) -> None:
 def _is_over(door: Door, key: str) -> bool:
     until = orjson.loads(door.orders.raw(key) or b"{}").get("until", {})
     return all(door.status.orders.get(f"{key}/{partition}", {}).get("over") for partition in until)
-
-
-def _part(door: Door, key: str, partition: int) -> PartitionProgress:
-    told = door.status.orders.get(key, {})
-    counts = {name: int(told.get(name, 0)) for name in ("selected", "already", "failed")}
-    trouble = str(told.get("trouble") or "") or None
-    return PartitionProgress(partition=partition, replayed=int(told.get("done", 0)), done=bool(told.get("over")), trouble=trouble, **counts)
 
 
 def _cursor(letter: Summary) -> str:

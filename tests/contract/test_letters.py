@@ -161,6 +161,12 @@ class TestLetters:
         assert (item["note"], item["by"], item["order"]) == ("=a test", "admin", answer.json()["discard_id"])
         assert '"\'=a test"' in door.http.get(ROUTE, params={"resource": name}, headers={"accept": "text/csv"}).text
         assert listed(door, resource=name, status="buried") == []
+        path = f"{ROUTE}/discards/{answer.json()['discard_id']}"
+        until(lambda: door.http.get(path).json()["status"] == "done")
+        told = door.http.get(path).json()
+        assert [told[what] for what in ("discarded", "selected", "already", "reason", "by")] == [2, 2, 0, "=a test", "admin"]
+        assert sum(part["discarded"] for part in told["partitions"]) == 2
+        assert all(part["done"] and part["trouble"] is None for part in told["partitions"])
 
     def test_a_flow_is_paused_and_let_go_on(self, door: RunningDoor) -> None:
         name = buried(door, *bodies(1))
@@ -208,6 +214,7 @@ class TestLetters:
         ("GET", f"{ROUTE}/0-999999999999", None, 404),
         ("GET", f"{ROUTE}/999-0", None, 404),
         ("GET", f"{ROUTE}/replays/nobody", None, 404),
+        ("GET", f"{ROUTE}/discards/nobody", None, 404),
         ("POST", f"{ROUTE}/replay", {}, 422),
         ("POST", f"{ROUTE}/replay", {"filter": {}, "ids": ["0-1"]}, 422),
         ("POST", f"{ROUTE}/replay", {"ids": ["a"]}, 422),
