@@ -21,7 +21,7 @@ class Search(Filter):
     status: Status | None = None
     id: LetterId | None = None
     group: bool = False
-    """Count by cause instead of listing."""
+    """Count by cause instead of listing: of all letters by flow, class and fingerprint; by anything else of those that are held in full."""
     limit: Annotated[int, Field(ge=1, le=500)] | None = None
     """Letters on a page, 100 where nothing is said; an export without it has all."""
     cursor: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18})?$")] = ""
@@ -157,6 +157,8 @@ class Groups(Answer):
     """Dead letters by cause."""
 
     items: tuple[GroupAnswer, ...]
+    complete: bool
+    """Whether every letter that is meant was counted; false where only the newest, which are held in full, could be looked at."""
     next_cursor: None = None
 
 

@@ -20,7 +20,7 @@ from flows.core.orders import DISCARD, REPLAY, Filter, StoredDiscard, StoredRepl
 from ingress import export, letterbox
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.letters import Group, Key, grouped
+from ingress.letters import OTHERS, Group, Key, LettersView, grouped
 from ingress.routes.delivery_answers import time_or_none
 from ingress.routes.letter_answers import (
     DiscardAnswer,
@@ -64,8 +64,9 @@ async def list_all(door: TheDoor, search: Annotated[Search, Query()], request: R
     """List letters, the newest first; with `group=true` by cause. As `Accept: text/csv` or `application/x-ndjson` all that are held, safe for spreadsheets."""
     door.require_letters()
     if search.group:
-        return Groups(items=tuple(map(GroupAnswer.of, _groups(door, search))))
-    letters = _found(door, search)
+        groups, complete = count(door.letters, search)
+        return Groups(items=tuple(map(GroupAnswer.of, groups)), complete=complete)
+    letters = _found(door.letters, search, search.cursor)
     kind = _export(request.headers.get("accept", ""))
     if kind is not None:
         return StreamingResponse(_lines(list(islice(letters, search.limit)), kind), media_type=kind)
@@ -141,23 +142,24 @@ async def look(letter_id: str, door: TheDoor) -> LetterStory:
     )
 
 
-def _found(door: Door, search: Search) -> Iterator[Summary]:
-    """Give what is asked for, the newest first; to be used up at once, before the index changes."""
+def count(view: LettersView, search: Search) -> tuple[list[Group], bool]:
+    """Count what is asked for by cause, and tell whether that is all: exactly where only causes are asked about, else the letters that are here in full."""
+    if not search.model_fields_set <= CAUSES:
+        return grouped(_found(view, search, "")), not view.left_out
+    wanted = {name: value for name in ("flow", "letter_class", "fingerprint") if (value := getattr(search, name)) is not None}
+    groups = view.groups()
+    found = [group for group in groups if all(getattr(group, name) == value for name, value in wanted.items())]
+    return found, not wanted or all(group.fingerprint != OTHERS for group in groups)
+
+
+def _found(view: LettersView, search: Search, cursor: str) -> Iterator[Summary]:
+    """Give what is asked for behind a cursor, the newest first; to be used up at once, before the index changes."""
     before: Key | None = None
-    if search.cursor:
-        at, partition, offset = map(int, search.cursor.split("."))
+    if cursor:
+        at, partition, offset = map(int, cursor.split("."))
         before = (at, partition, offset)
-    matching = door.letters.matching(search, before)
+    matching = view.matching(search, before)
     return (letter for letter in matching if search.status in {None, letter.status} and search.id in {None, letter.id})
-
-
-def _groups(door: Door, search: Search) -> list[Group]:
-    """Count exactly where only causes are asked about; otherwise count the letters that are here in full."""
-    if search.model_fields_set <= CAUSES:
-        found = door.letters.groups()
-        wanted = ("flow", "letter_class", "fingerprint")
-        return [group for group in found if all(getattr(search, name) in {None, getattr(group, name)} for name in wanted)]
-    return grouped(_found(door, search))
 
 
 def _chosen(door: Door, wanted: Wanted) -> list[Summary]:

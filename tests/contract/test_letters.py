@@ -84,6 +84,7 @@ class TestLetters:
         exact = listed(door, group=True, fingerprint=first["fingerprint"])
         assert len(exact) == 1
         assert exact[0]["count"] >= 3
+        assert door.http.get(ROUTE, params={"resource": name, "group": True}).json()["complete"]
         story = door.http.get(f"{ROUTE}/{first['id']}").json()
         assert story["body"] == {"text": '{"n": "x0"}', "base64": None, "bytes": 11, "truncated": False}
         assert story["on_log"]
