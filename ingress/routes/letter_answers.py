@@ -181,9 +181,21 @@ class Body(Answer):
     """Whether there is more than is shown."""
 
 
-def body(value: bytes | None) -> Body | None:
-    """Show bytes."""
-    return None if value is None else Body(**letterbox.body_of(value))
+def body(value: bytes | None, shown: bytes | None = None) -> Body | None:
+    """Show bytes; `shown` are the same with credentials masked."""
+    return None if value is None else Body(**letterbox.body_of(value if shown is None else shown, len(value)))
+
+
+class HeaderAnswer(Answer):
+    """A header, as text."""
+
+    name: str
+    value: str
+
+    @classmethod
+    def of(cls, header: letterbox.Shown) -> "HeaderAnswer":
+        """Show a header."""
+        return cls(**header._asdict())
 
 
 class LetterStory(LetterAnswer):
@@ -193,9 +205,12 @@ class LetterStory(LetterAnswer):
     """Every one."""
     origin: Origin
     key: Body | None
-    headers: dict[str, str]
-    """As they came, credentials masked."""
+    headers: tuple[HeaderAnswer, ...]
+    """Those the record came with, in their order, credentials masked."""
+    added: tuple[HeaderAnswer, ...]
+    """Those that burying has put there, `x-dlq-*` and Kafka Connect's `__connect.errors.*`."""
     body: Body | None
+    """What stands where the endpoint's definition says that its sender proves itself is masked."""
     on_log: bool
     """Whether the letter is still on `xyra.dlq`; otherwise only its summary is known."""
 

@@ -17,9 +17,11 @@ from flows.core.deadletters.reentry import compile_reentry
 from flows.core.deadletters.summaries import BURIED, Summary, reasons_in, summary_of
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
 from flows.core.orders import DISCARD, REPLAY, Filter, StoredDiscard, StoredReplay
-from ingress import export, letterbox
+from ingress import export, letterbox, masks
+from ingress.aside import aside
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
+from ingress.letterbox import Today
 from ingress.letters import OTHERS, Group, Key, LettersView, grouped
 from ingress.routes.delivery_answers import time_or_none
 from ingress.routes.letter_answers import (
@@ -28,6 +30,7 @@ from ingress.routes.letter_answers import (
     Foreseen,
     GroupAnswer,
     Groups,
+    HeaderAnswer,
     LetterAnswer,
     Letters,
     LetterStory,
@@ -87,7 +90,7 @@ async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
             wrong = tuple(FieldError("/transform" + error.pointer, error.code, error.detail) for error in errors)
             raise InvalidFields("The transform cannot be run.", errors=wrong)
     if wanted.dry_run:
-        fates = await door.readings.aside(letterbox.foresee, door.settings, chosen, door.definitions.raw, plan)
+        fates = await door.readings.aside(letterbox.foresee, door.settings, chosen, Today(door.definitions.raw, door.status.breakers), plan)
         outcomes: dict[str, int] = {}
         for fate in fates:
             outcomes[fate.outcome] = outcomes.get(fate.outcome, 0) + 1
@@ -117,7 +120,7 @@ async def discard(wanted: DiscardRequest, door: TheDoor) -> DiscardAnswer:
 
 @router.get("/{letter_id}", summary="Look at a dead letter")
 async def look(letter_id: str, door: TheDoor) -> LetterStory:
-    """Tell all of a letter: why, where from, its headers with credentials masked, and its body, read from the log."""
+    """Tell all of a letter: why, where from, its headers and its body, read from the log, credentials masked."""
     door.require_letters()
     place = place_of(letter_id)
     if place is None or place[0] >= door.settings.kafka_partitions:
@@ -132,11 +135,16 @@ async def look(letter_id: str, door: TheDoor) -> LetterStory:
     timestamp = record.text("x-dlq-timestamp") if record is not None else None
     fields = LetterAnswer.fields_of(letter) | {"reasons": tuple(map(ReasonAnswer.of, reasons or letter.reasons))}
     at = int(timestamp) if timestamp is not None and timestamp.isdecimal() else None
+    proof = masks.proof_of(door.definitions.known(letter.resource))
+    value = record.value if record is not None else None
+    shown = await aside(masks.body, value, proof) if value is not None else None
+    own, added = letterbox.headers_of(record, proof) if record is not None else ([], [])
     return LetterStory(
         origin=Origin(topic=letter.topic, partition=letter.partition, offset=letter.offset, timestamp=time_or_none(at)),
         key=body(record.key) if record is not None else None,
-        headers=letterbox.headers_of(record) if record is not None else {},
-        body=body(record.value) if record is not None else None,
+        headers=tuple(map(HeaderAnswer.of, own)),
+        added=tuple(map(HeaderAnswer.of, added)),
+        body=body(value, shown),
         on_log=record is not None,
         **fields,
     )
