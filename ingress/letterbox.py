@@ -160,7 +160,7 @@ def undeliverable(stored: bytes | None, told: Mapping[str, Any]) -> Reason | Non
     if webhook.definition.url is None:
         return Reason("no_url", "The endpoint has no url: PUT gives it one.")
     if is_off(webhook, told):
-        return Reason("deliveries_off", f"Its deliveries were switched off, since {told['off']['why']}: POST .../deliveries/enable switches them on.")
+        return Reason("deliveries_off", f"Its deliveries were switched off, since {told['off']['why']}: POST .../deliveries/enable, or PUT, switches them on.")
     return None
 
 
