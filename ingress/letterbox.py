@@ -1,7 +1,7 @@
 """Reads dead letters from the log: for one letter's whole story, and for what a replay would do under today's definitions."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -15,13 +15,31 @@ from flows.core.record import HTTP, Record
 from flows.core.resources import StoredWebhook
 from flows.core.settings import Settings
 from flows.core.verdict import Bury, Drop, Reason, Verdict
+from flows.core.verification import Signature
 from flows.wire.pick import pick
 from ingress import masks
 from ingress.masks import MASK
+from ingress.status import is_off
 
 MOST_SHOWN: Final = 1 << 20
 MOST_JUDGED: Final = 200
 MOST_JUDGED_BYTES: Final = 32 << 20
+
+
+class Shown(NamedTuple):
+    """A header as it may be shown."""
+
+    name: str
+    value: str
+
+
+class Today(NamedTuple):
+    """How things stand now, by an endpoint's id."""
+
+    definitions: Callable[[str], bytes | None]
+    """Gives a webhook's definition as it stands on the log."""
+    targets: Mapping[str, Mapping[str, Any]]
+    """What the flow deliveries has told of each target."""
 
 
 class Fate(NamedTuple):
@@ -43,20 +61,21 @@ def read_letter(settings: Settings, partition: int, offset: int) -> Record | Non
     return found[0] if found else None
 
 
-def headers_of(letter: Record) -> dict[str, str]:
-    """Return a letter's own headers as text, without what burying has added and with credentials masked."""
-    shown = {}
+def headers_of(letter: Record, proof: Signature | None) -> tuple[list[Shown], list[Shown]]:
+    """Return a letter's headers in their order, repeated ones too: those the record came with, and those that burying has put there. Credentials are masked."""
+    own: list[Shown] = []
+    added: list[Shown] = []
     for name, value in letter.headers:
-        if not name.startswith((OURS_PREFIX, CONNECT_PREFIX)):
-            text = MASK if masks.masked(name) else (value or b"").decode("utf-8", "backslashreplace")
-            shown[name] = _request(value or b"") if name == HTTP else text
-    return shown
+        text = MASK if masks.masked(name, proof) else (value or b"").decode("utf-8", "backslashreplace")
+        shown = _request(value or b"", proof) if name == HTTP else text
+        (added if name.startswith((OURS_PREFIX, CONNECT_PREFIX)) else own).append(Shown(name, shown))
+    return own, added
 
 
-def body_of(value: bytes) -> dict[str, Any]:
-    """Return bytes as text, or in base64 where they are none; the first MiB."""
+def body_of(value: bytes, size: int) -> dict[str, Any]:
+    """Return bytes as text, or in base64 where they are none; the first MiB. `size` is how many there were before any was masked."""
     part = value[:MOST_SHOWN]
-    told: dict[str, Any] = {"bytes": len(value), "truncated": len(part) < len(value)}
+    told: dict[str, Any] = {"bytes": size, "truncated": len(part) < len(value)}
     try:
         return told | {"text": part.decode()}
     except UnicodeDecodeError as error:
@@ -65,13 +84,13 @@ def body_of(value: bytes) -> dict[str, Any]:
         return told | {"base64": base64.b64encode(part).decode()}
 
 
-def foresee(settings: Settings, letters: Sequence[Summary], definitions: Callable[[str], bytes | None], plan: Plan | None) -> list[Fate]:
+def foresee(settings: Settings, letters: Sequence[Summary], today: Today, plan: Plan | None) -> list[Fate]:
     """Say what would become of letters if they were replayed now; reads them from the log and blocks while it does. Writes nothing.
 
     Args:
         settings: where Kafka is.
         letters: the newest of them are judged, up to 200 and 32 MiB.
-        definitions: gives a webhook's definition as it stands on the log.
+        today: the definitions, and which deliveries are switched off.
         plan: the replay's own transform.
 
     Raises:
@@ -87,7 +106,7 @@ def foresee(settings: Settings, letters: Sequence[Summary], definitions: Callabl
         wanted.setdefault(partition, []).append(offset)
     for partition, offsets in wanted.items():
         records |= {f"{partition}-{record.offset}": record for record in pick(settings, topics.DLQ.name, partition, offsets)}
-    return [_fate(letter, records.get(letter.id), definitions, read, plan) for letter in chosen]
+    return [_fate(letter, records.get(letter.id), today, read, plan) for letter in chosen]
 
 
 def _bounded(letters: Sequence[Summary]) -> list[Summary]:
@@ -101,13 +120,13 @@ def _bounded(letters: Sequence[Summary]) -> list[Summary]:
     return chosen
 
 
-def _fate(letter: Summary, record: Record | None, definitions: Callable[[str], bytes | None], read: dict[str, Plan | Bury | None], plan: Plan | None) -> Fate:
+def _fate(letter: Summary, record: Record | None, today: Today, read: dict[str, Plan | Bury | None], plan: Plan | None) -> Fate:
     if record is None or not letter.whole:
         return Fate(letter.id, "buried", (Reason("gone", "The record's bytes are not on the log, so it stays buried."),))
     entering = reentering(plan, letter.resource, restored(record))
     if isinstance(entering, Bury):
         return Fate(letter.id, "buried", entering.reasons)
-    match _verdict(letter.topic, entering, definitions, read):
+    match _verdict(letter.topic, entering, today, read):
         case Drop(reason, detail):
             return Fate(letter.id, "dropped", (Reason(reason, detail),))
         case Bury(reasons):
@@ -116,28 +135,33 @@ def _fate(letter: Summary, record: Record | None, definitions: Callable[[str], b
             return Fate(letter.id, "emitted" if letter.topic == topics.WEBHOOKS.name else "enters")
 
 
-def _verdict(topic: str, entering: Record, definitions: Callable[[str], bytes | None], read: dict[str, Plan | Bury | None]) -> Verdict | None:
+def _verdict(topic: str, entering: Record, today: Today, read: dict[str, Plan | Bury | None]) -> Verdict | None:
     """Say what the flow of a topic would decide at once; None: it would take the record, or nobody here knows."""
     if topic == topics.DELIVERIES.name:
-        nowhere = undeliverable(definitions((entering.key or b"").decode("utf-8", "replace")))
+        target = (entering.key or b"").decode("utf-8", "replace")
+        nowhere = undeliverable(today.definitions(target), today.targets.get(target, {}))
         return Bury((nowhere,)) if nowhere is not None else None
     if topic != topics.WEBHOOKS.name:
         return None
     name = plans.endpoint_of(entering)
     if name not in read:
-        read[name] = _plan(definitions(name))
+        read[name] = _plan(today.definitions(name))
     return foreseen(entering, read[name])
 
 
-def undeliverable(stored: bytes | None) -> Reason | None:
-    """Say why a delivery would be buried once more without an attempt, as its endpoint's definition stands; None: an attempt would be made."""
+def undeliverable(stored: bytes | None, told: Mapping[str, Any]) -> Reason | None:
+    """Say why a delivery would be buried once more without an attempt, as its endpoint's definition and its target stand; None: an attempt would be made."""
     try:
         webhook = StoredWebhook.model_validate_json(stored or b"")
     except ValueError:
         return Reason("unknown_endpoint", "There is no such endpoint: register it first.")
     if webhook.status != "active":
         return Reason("inactive_endpoint", "The endpoint was deactivated: PUT makes it active again.")
-    return Reason("no_url", "The endpoint has no url: PUT gives it one.") if webhook.definition.url is None else None
+    if webhook.definition.url is None:
+        return Reason("no_url", "The endpoint has no url: PUT gives it one.")
+    if is_off(webhook, told):
+        return Reason("deliveries_off", f"Its deliveries were switched off, since {told['off']['why']}: POST .../deliveries/enable, or PUT, switches them on.")
+    return None
 
 
 def _plan(stored: bytes | None) -> Plan | Bury | None:
@@ -147,6 +171,6 @@ def _plan(stored: bytes | None) -> Plan | Bury | None:
         return None  # it counts as absent, as in the flow
 
 
-def _request(value: bytes) -> str:
-    found = masks.request(value)
+def _request(value: bytes, proof: Signature | None) -> str:
+    found = masks.request(value, proof)
     return MASK if found is None else orjson.dumps(found._asdict()).decode()

@@ -178,6 +178,7 @@ class StoredWebhook(Model):
     delivery_secrets: tuple[StoredSecret, ...] = ()
     """What its deliveries are signed with, the newest last."""
     deliveries: Literal["active", "paused"] = "active"
+    """Whether somebody has paused them; another definition changes nothing about that."""
     delivery_epoch: int = 0
     """Grows whenever deliveries are switched on; a flow that has switched them off did so under one of these."""
     former_topics: tuple[str, ...] = ()

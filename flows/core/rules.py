@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flows.core import topics
+from flows.core import presets, topics
 from flows.core.errors import FieldError, InvalidFields
 from flows.core.expressions import Expression, FailedError, MissingError, Scope, compile_expression
 from flows.core.resources import WebhookFields
 from flows.core.schemas import InvalidSchemaError, Schema
 from flows.core.transforms import Shape, compile_transform
 from flows.core.verdict import Bury, Drop, Reason
+from flows.core.verification import SHARED
 
 NOT_WANTED: Final = "event_not_wanted"
 FILTERED: Final = "filtered"
@@ -95,7 +96,7 @@ def _compile(definition: WebhookFields) -> tuple[Rules, tuple[FieldError, ...]]:
     schema = expression = shape = None
     if definition.json_schema is not None:
         try:
-            schema = Schema(definition.json_schema)
+            schema = Schema(definition.json_schema, quoting=not _secret_in_body(definition))
         except InvalidSchemaError as error:
             errors.append(_under("/schema", error.wrong))
     if definition.filter is not None:
@@ -108,6 +109,15 @@ def _compile(definition: WebhookFields) -> tuple[Rules, tuple[FieldError, ...]]:
         errors.extend(_under("/transform", error) for error in wrong)
     errors.extend(check_topic(definition.target_topic))
     return Rules(events, schema, expression, shape), tuple(errors)
+
+
+def _secret_in_body(definition: WebhookFields) -> bool:
+    """Tell whether the sender puts the secret itself into the body, so that no reason may quote what stands there."""
+    try:
+        scheme = presets.resolve(definition.preset, definition.verification)
+    except InvalidFields:  # whoever judges the verification says so
+        return False
+    return scheme.algorithm in SHARED and (scheme.signature.path is not None or scheme.signature.form is not None)
 
 
 def _under(pointer: str, error: FieldError) -> FieldError:

@@ -14,6 +14,8 @@ from flows.core.verdict import Reason
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 64
 MAX_REASONS: Final = 100
+UNQUOTED: Final = "the value"
+"""Stands for what is not quoted."""
 
 
 class InvalidSchemaError(ValueError):
@@ -30,8 +32,12 @@ class Schema:
 
     __slots__ = ("_validator",)
 
-    def __init__(self, schema: dict[str, Any] | bool) -> None:  # noqa: FBT001  a schema may be true or false
+    def __init__(self, schema: dict[str, Any] | bool, *, quoting: bool = True) -> None:  # noqa: FBT001  a schema may be true or false
         """Compile a schema.
+
+        Args:
+            schema: the schema.
+            quoting: whether reasons may quote what they refuse.
 
         Raises:
             InvalidSchemaError: it is no schema, is too large, or refers to something outside itself.
@@ -39,7 +45,7 @@ class Schema:
         """
         _bounded(schema)
         try:
-            self._validator = guarded(lambda: _compile(schema), ValueError, let=(jsonschema_rs.ValidationError,))
+            self._validator = guarded(lambda: _compile(schema, None if quoting else UNQUOTED), ValueError, let=(jsonschema_rs.ValidationError,))
         except jsonschema_rs.ValidationError as error:
             raise InvalidSchemaError(_wrong(error)) from error
         except ValueError as error:
@@ -59,8 +65,8 @@ class Schema:
         return tuple(Reason("schema", short(error.message), pointer.text(error.instance_path)) for error in found)
 
 
-def _compile(schema: dict[str, Any] | bool) -> jsonschema_rs.Validator:  # noqa: FBT001  a schema may be true or false
-    return jsonschema_rs.validator_for(schema, validate_formats=True, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+def _compile(schema: dict[str, Any] | bool, mask: str | None) -> jsonschema_rs.Validator:  # noqa: FBT001  a schema may be true or false
+    return jsonschema_rs.validator_for(schema, mask=mask, validate_formats=True, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
 
 
 def _bounded(schema: Any) -> None:

@@ -70,7 +70,7 @@ class DeliveryStatus(Answer):
     """How an endpoint's events are delivered."""
 
     state: Literal["none", "active", "paused", "off"]
-    """`none`: it has no url. `off`: switched off after a 410, or after days of nothing but failures; `enable` switches it on."""
+    """`none`: it has no url. `off`: switched off after a 410, or after days of nothing but failures; `enable`, or a PUT of the definition, switches it on."""
     off_since: str | None
     off_reason: str | None
     breaker: BreakerAnswer | None

@@ -11,12 +11,14 @@ from flows.core.deadletters.summaries import REPLAYED
 from flows.core.errors import FieldError, InvalidFields, NotFound
 from flows.core.record import CE_SOURCE, Record
 from flows.core.resources import MOST_FORMER, StoredWebhook
+from ingress import masks
+from ingress.aside import aside
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.life import DELIVERIES, FLOW, SOURCE, Life, Replayed, Ways
 from ingress.lookup import look_up
 from ingress.routes.delivery_answers import DeliveryStatus
-from ingress.routes.stories import Waits, story
+from ingress.routes.stories import Sight, Waits, story
 from ingress.routes.story_answers import Story
 from ingress.routes.webhooks import TheDoor
 from ingress.search import SKEW_MS
@@ -30,7 +32,7 @@ async def life(
     door: TheDoor,
     event_id: Annotated[str, Path(min_length=1, max_length=MOST_ID)],
     at: Annotated[str, Query(max_length=64, description="About when it was received, RFC 3339; needed where the id holds no time (is no UUIDv7).")] = "",
-    body: Annotated[bool, Query(description="Show the body, too: as text, or as base64 where it is none.")] = False,  # noqa: FBT002  a query's parameter
+    body: Annotated[bool, Query(description="Show the body, too: as text, or as base64 where it is none; credentials masked.")] = False,  # noqa: FBT002  a query's parameter
 ) -> Story:
     """Tell what became of an event that is still kept: what was received, each step's verdict, outputs, attempts to deliver, burial, replays.
 
@@ -50,7 +52,7 @@ async def life(
     if not found.found and not found.left:
         raise NotFound(_nowhere(found, at_ms) + _on_disk(door))
     orders = [order for name in door.orders.reruns() if (order := door.orders.rerun(name)) is not None]
-    return story(found, orders, _waits(door, found, now_ms), body=body)
+    return story(found, orders, _waits(door, found, now_ms), await _sight(door, found.received, body=body))
 
 
 def _time(text: str) -> int:
@@ -75,6 +77,14 @@ def _ways(door: Door, record: Record) -> Ways:
         return Ways()
     now = stored.definition.target_topic
     return Ways(((now,) if now is not None else ()) + stored.former_topics, all_known=len(stored.former_topics) < MOST_FORMER)
+
+
+async def _sight(door: Door, record: Record | None, *, body: bool) -> Sight:
+    """Tell what may be seen of a request, by its endpoint's definition as it stands."""
+    if record is None:
+        return Sight()
+    proof = masks.proof_of(door.definitions.known((record.text(CE_SOURCE) or "").removeprefix(SOURCE)))
+    return Sight(proof, await aside(masks.body, record.value or b"", proof) if body else None)
 
 
 def _waits(door: Door, found: Life, now_ms: int) -> Waits:

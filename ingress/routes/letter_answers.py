@@ -21,7 +21,7 @@ class Search(Filter):
     status: Status | None = None
     id: LetterId | None = None
     group: bool = False
-    """Count by cause instead of listing."""
+    """Count by cause instead of listing: of all letters by flow, class and fingerprint; by anything else of those that are held in full."""
     limit: Annotated[int, Field(ge=1, le=500)] | None = None
     """Letters on a page, 100 where nothing is said; an export without it has all."""
     cursor: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18})?$")] = ""
@@ -157,6 +157,8 @@ class Groups(Answer):
     """Dead letters by cause."""
 
     items: tuple[GroupAnswer, ...]
+    complete: bool
+    """Whether every letter that is meant was counted; false where only the newest, which are held in full, could be looked at."""
     next_cursor: None = None
 
 
@@ -179,9 +181,21 @@ class Body(Answer):
     """Whether there is more than is shown."""
 
 
-def body(value: bytes | None) -> Body | None:
-    """Show bytes."""
-    return None if value is None else Body(**letterbox.body_of(value))
+def body(value: bytes | None, shown: bytes | None = None) -> Body | None:
+    """Show bytes; `shown` are the same with credentials masked."""
+    return None if value is None else Body(**letterbox.body_of(value if shown is None else shown, len(value)))
+
+
+class HeaderAnswer(Answer):
+    """A header, as text."""
+
+    name: str
+    value: str
+
+    @classmethod
+    def of(cls, header: letterbox.Shown) -> "HeaderAnswer":
+        """Show a header."""
+        return cls(**header._asdict())
 
 
 class LetterStory(LetterAnswer):
@@ -191,9 +205,12 @@ class LetterStory(LetterAnswer):
     """Every one."""
     origin: Origin
     key: Body | None
-    headers: dict[str, str]
-    """As they came, credentials masked."""
+    headers: tuple[HeaderAnswer, ...]
+    """Those the record came with, in their order, credentials masked."""
+    added: tuple[HeaderAnswer, ...]
+    """Those that burying has put there, `x-dlq-*` and Kafka Connect's `__connect.errors.*`."""
     body: Body | None
+    """What stands where the endpoint's definition says that its sender proves itself is masked."""
     on_log: bool
     """Whether the letter is still on `xyra.dlq`; otherwise only its summary is known."""
 
@@ -227,33 +244,3 @@ class DiscardAnswer(Answer):
 
     discard_id: str
     selected: int
-
-
-class PartitionProgress(Answer):
-    """How far an order has come on one partition of `xyra.dlq`."""
-
-    partition: int
-    selected: int
-    replayed: int
-    already: int
-    """Letters that another order was faster with."""
-    failed: int
-    """Letters that stay buried; each one's `failure` says why."""
-    done: bool
-    trouble: str | None
-    """Why it does not get on at the moment."""
-
-
-class ReplayProgress(Answer):
-    """How far a replay has come."""
-
-    replay_id: str
-    status: Literal["running", "done"]
-    by: str
-    ordered_at: str
-    rate_per_second: float | None
-    selected: int
-    replayed: int
-    already: int
-    failed: int
-    partitions: tuple[PartitionProgress, ...]

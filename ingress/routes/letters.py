@@ -12,16 +12,17 @@ from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
 from flows.core import ids
-from flows.core.clock import rfc3339
 from flows.core.deadletters.letters import place_of
 from flows.core.deadletters.reentry import compile_reentry
 from flows.core.deadletters.summaries import BURIED, Summary, reasons_in, summary_of
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
 from flows.core.orders import DISCARD, REPLAY, Filter, StoredDiscard, StoredReplay
-from ingress import export, letterbox
+from ingress import export, letterbox, masks
+from ingress.aside import aside
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.letters import Group, Key, grouped
+from ingress.letterbox import Today
+from ingress.letters import OTHERS, Group, Key, LettersView, grouped
 from ingress.routes.delivery_answers import time_or_none
 from ingress.routes.letter_answers import (
     DiscardAnswer,
@@ -29,14 +30,13 @@ from ingress.routes.letter_answers import (
     Foreseen,
     GroupAnswer,
     Groups,
+    HeaderAnswer,
     LetterAnswer,
     Letters,
     LetterStory,
     Origin,
-    PartitionProgress,
     ReasonAnswer,
     ReplayAnswer,
-    ReplayProgress,
     ReplayRequest,
     Search,
     Wanted,
@@ -67,8 +67,9 @@ async def list_all(door: TheDoor, search: Annotated[Search, Query()], request: R
     """List letters, the newest first; with `group=true` by cause. As `Accept: text/csv` or `application/x-ndjson` all that are held, safe for spreadsheets."""
     door.require_letters()
     if search.group:
-        return Groups(items=tuple(map(GroupAnswer.of, _groups(door, search))))
-    letters = _found(door, search)
+        groups, complete = count(door.letters, search)
+        return Groups(items=tuple(map(GroupAnswer.of, groups)), complete=complete)
+    letters = _found(door.letters, search, search.cursor)
     kind = _export(request.headers.get("accept", ""))
     if kind is not None:
         return StreamingResponse(_lines(list(islice(letters, search.limit)), kind), media_type=kind)
@@ -89,7 +90,7 @@ async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
             wrong = tuple(FieldError("/transform" + error.pointer, error.code, error.detail) for error in errors)
             raise InvalidFields("The transform cannot be run.", errors=wrong)
     if wanted.dry_run:
-        fates = await door.readings.aside(letterbox.foresee, door.settings, chosen, door.definitions.raw, plan)
+        fates = await door.readings.aside(letterbox.foresee, door.settings, chosen, Today(door.definitions.raw, door.status.breakers), plan)
         outcomes: dict[str, int] = {}
         for fate in fates:
             outcomes[fate.outcome] = outcomes.get(fate.outcome, 0) + 1
@@ -102,27 +103,6 @@ async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
     )  # fmt: skip
     await _order(door, REPLAY, order.replay_id, order.model_dump_json(by_alias=True, exclude_none=True).encode())
     return ReplayAnswer(replay_id=order.replay_id, selected=len(chosen), dry_run=False)
-
-
-@router.get("/replays/{replay_id}", summary="How far a replay has come")
-async def progress(replay_id: str, door: TheDoor) -> ReplayProgress:
-    """Add up what each partition has told; a second old at most."""
-    door.require_letters()
-    raw = door.orders.raw(f"{REPLAY}/{replay_id}")
-    if raw is None:
-        raise NotFound(f"There is no replay {replay_id[:128]}, or it is no longer remembered.")
-    order = StoredReplay.model_validate_json(raw)
-    parts = tuple(_part(door, f"{REPLAY}/{replay_id}/{partition}", partition) for partition in sorted(order.until))
-    sums = {name: sum(getattr(part, name) for part in parts) for name in ("selected", "replayed", "already", "failed")}
-    return ReplayProgress(
-        replay_id=order.replay_id,
-        status="done" if all(part.done for part in parts) else "running",
-        by=order.by,
-        ordered_at=rfc3339(order.at_ms),
-        rate_per_second=order.rate_per_second,
-        partitions=parts,
-        **sums,
-    )
 
 
 @router.post("/discard", status_code=202, summary="Discard dead letters")
@@ -140,7 +120,7 @@ async def discard(wanted: DiscardRequest, door: TheDoor) -> DiscardAnswer:
 
 @router.get("/{letter_id}", summary="Look at a dead letter")
 async def look(letter_id: str, door: TheDoor) -> LetterStory:
-    """Tell all of a letter: why, where from, its headers with credentials masked, and its body, read from the log."""
+    """Tell all of a letter: why, where from, its headers and its body, read from the log, credentials masked."""
     door.require_letters()
     place = place_of(letter_id)
     if place is None or place[0] >= door.settings.kafka_partitions:
@@ -155,33 +135,39 @@ async def look(letter_id: str, door: TheDoor) -> LetterStory:
     timestamp = record.text("x-dlq-timestamp") if record is not None else None
     fields = LetterAnswer.fields_of(letter) | {"reasons": tuple(map(ReasonAnswer.of, reasons or letter.reasons))}
     at = int(timestamp) if timestamp is not None and timestamp.isdecimal() else None
+    proof = masks.proof_of(door.definitions.known(letter.resource))
+    value = record.value if record is not None else None
+    shown = await aside(masks.body, value, proof) if value is not None else None
+    own, added = letterbox.headers_of(record, proof) if record is not None else ([], [])
     return LetterStory(
         origin=Origin(topic=letter.topic, partition=letter.partition, offset=letter.offset, timestamp=time_or_none(at)),
         key=body(record.key) if record is not None else None,
-        headers=letterbox.headers_of(record) if record is not None else {},
-        body=body(record.value) if record is not None else None,
+        headers=tuple(map(HeaderAnswer.of, own)),
+        added=tuple(map(HeaderAnswer.of, added)),
+        body=body(value, shown),
         on_log=record is not None,
         **fields,
     )
 
 
-def _found(door: Door, search: Search) -> Iterator[Summary]:
-    """Give what is asked for, the newest first; to be used up at once, before the index changes."""
+def count(view: LettersView, search: Search) -> tuple[list[Group], bool]:
+    """Count what is asked for by cause, and tell whether that is all: exactly where only causes are asked about, else the letters that are here in full."""
+    if not search.model_fields_set <= CAUSES:
+        return grouped(_found(view, search, "")), not view.left_out
+    wanted = {name: value for name in ("flow", "letter_class", "fingerprint") if (value := getattr(search, name)) is not None}
+    groups = view.groups()
+    found = [group for group in groups if all(getattr(group, name) == value for name, value in wanted.items())]
+    return found, not wanted or all(group.fingerprint != OTHERS for group in groups)
+
+
+def _found(view: LettersView, search: Search, cursor: str) -> Iterator[Summary]:
+    """Give what is asked for behind a cursor, the newest first; to be used up at once, before the index changes."""
     before: Key | None = None
-    if search.cursor:
-        at, partition, offset = map(int, search.cursor.split("."))
+    if cursor:
+        at, partition, offset = map(int, cursor.split("."))
         before = (at, partition, offset)
-    matching = door.letters.matching(search, before)
+    matching = view.matching(search, before)
     return (letter for letter in matching if search.status in {None, letter.status} and search.id in {None, letter.id})
-
-
-def _groups(door: Door, search: Search) -> list[Group]:
-    """Count exactly where only causes are asked about; otherwise count the letters that are here in full."""
-    if search.model_fields_set <= CAUSES:
-        found = door.letters.groups()
-        wanted = ("flow", "letter_class", "fingerprint")
-        return [group for group in found if all(getattr(search, name) in {None, getattr(group, name)} for name in wanted)]
-    return grouped(_found(door, search))
 
 
 def _chosen(door: Door, wanted: Wanted) -> list[Summary]:
@@ -219,13 +205,6 @@ async def _order(door: Door, kind: str, name: str, text: bytes) -> None:
 def _is_over(door: Door, key: str) -> bool:
     until = orjson.loads(door.orders.raw(key) or b"{}").get("until", {})
     return all(door.status.orders.get(f"{key}/{partition}", {}).get("over") for partition in until)
-
-
-def _part(door: Door, key: str, partition: int) -> PartitionProgress:
-    told = door.status.orders.get(key, {})
-    counts = {name: int(told.get(name, 0)) for name in ("selected", "already", "failed")}
-    trouble = str(told.get("trouble") or "") or None
-    return PartitionProgress(partition=partition, replayed=int(told.get("done", 0)), done=bool(told.get("over")), trouble=trouble, **counts)
 
 
 def _cursor(letter: Summary) -> str:

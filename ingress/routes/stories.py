@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from flows.core import verification
 from flows.core.clock import rfc3339
 from flows.core.deadletters.summaries import reasons_in
 from flows.core.history import WEBHOOK_STEPS, Fate
@@ -17,6 +18,15 @@ from ingress.routes.answers import Spot
 from ingress.routes.story_answers import Attempt, Burial, Delivery, HttpRequest, Received, Rejudged, Returned, Signature, StepVerdict, Story, Unseen, Written
 
 
+class Sight(NamedTuple):
+    """What may be seen of the request."""
+
+    proof: verification.Signature | None = None
+    """Where its sender proves itself."""
+    body: bytes | None = None
+    """Its body with credentials masked, where it was asked for."""
+
+
 class Waits(NamedTuple):
     """What an event may be waiting for, as it stands now."""
 
@@ -27,14 +37,14 @@ class Waits(NamedTuple):
     """Why nothing is sent to its target."""
 
 
-def story(life: Life, orders: Iterable[StoredRerun], waits: Waits, *, body: bool) -> Story:
+def story(life: Life, orders: Iterable[StoredRerun], waits: Waits, sight: Sight) -> Story:
     """Show what was found, which of the orders to judge the log anew concern it, and what it may wait for."""
     fate = life.fate
     return Story(
         event_id=life.event_id,
         outcome="waiting" if life.waits else fate.outcome if fate is not None else "unknown",
         waits_for=waits.flow if life.waits else None,
-        received=_received(life.received, body=body) if life.received is not None else None,
+        received=_received(life.received, sight) if life.received is not None else None,
         steps=tuple(step for one in life.fates for step in _steps(one)),
         outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in life.outputs),
         delivery=_delivery(life, waits) if life.handed_on else None,
@@ -46,11 +56,11 @@ def story(life: Life, orders: Iterable[StoredRerun], waits: Waits, *, body: bool
     )
 
 
-def _received(record: Record, *, body: bool) -> Received:
+def _received(record: Record, sight: Sight) -> Received:
     value = record.value or b""
     key_id = record.text(KEY_ID)
     source = record.text(CE_SOURCE) or ""
-    text, encoding = _text(value) if body else (None, None)
+    text, encoding = _text(sight.body) if sight.body is not None else (None, None)
     return Received(
         at=record.text(CE_TIME) or rfc3339(record.timestamp_ms),
         endpoint_id=source.removeprefix(SOURCE) if source.startswith(SOURCE) else None,
@@ -59,7 +69,7 @@ def _received(record: Record, *, body: bool) -> Received:
         test=record.header(TEST) is not None,
         record=_spot(record),
         key=record.key.decode("utf-8", "replace") if record.key is not None else None,
-        http=_http(record.header(HTTP)),
+        http=_http(record.header(HTTP), sight.proof),
         signature=Signature(verdict="valid" if key_id else "not_checked", key_id=key_id or None),
         content_type=record.text(CONTENT_TYPE),
         size=len(value),
@@ -69,8 +79,8 @@ def _received(record: Record, *, body: bool) -> Received:
     )
 
 
-def _http(raw: bytes | None) -> HttpRequest | None:
-    found = masks.request(raw)
+def _http(raw: bytes | None, proof: verification.Signature | None) -> HttpRequest | None:
+    found = masks.request(raw, proof)
     return HttpRequest(**found._asdict()) if found is not None else None
 
 

@@ -88,7 +88,8 @@ async def look(endpoint_id: str, door: TheDoor) -> WebhookAnswer:
 async def replace(endpoint_id: str, replacement: WebhookReplacement, door: TheDoor) -> Registered:
     """Put another definition in its place, active. Without `secret` the secrets stay; with one it takes the place of all.
 
-    Deliveries are switched on; where it has a `url` for the first time, a secret for them is made, and shown in this answer only.
+    Deliveries that a 410 or days of failures have switched off are switched on; ones that somebody has paused stay paused.
+    Where it has a `url` for the first time, a secret for them is made, and shown in this answer only.
     """
     known(door, endpoint_id)
 

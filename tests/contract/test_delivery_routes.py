@@ -63,6 +63,14 @@ def test_deliveries_are_paused_and_go_on(door: RunningDoor) -> None:
     assert door.http.post(f"{ROUTE}/nobody/deliveries/pause").status_code == 404
 
 
+def test_a_pause_outlasts_another_definition(door: RunningDoor) -> None:
+    name, _ = registered(door)
+    door.http.post(f"{ROUTE}/{name}/deliveries/pause")
+    assert door.http.put(f"{ROUTE}/{name}", json={"url": "https://example.com/other"}).status_code == 200
+    assert door.http.get(f"{ROUTE}/{name}/status").json()["delivery"]["state"] == "paused"
+    assert door.http.post(f"{ROUTE}/{name}/deliveries/enable").json()["state"] == "active"
+
+
 @pytest.mark.parametrize("command", ["enable", "put"])
 def test_a_target_in_trouble_shows_and_is_switched_on_again(door: RunningDoor, command: str) -> None:
     name, _ = registered(door)

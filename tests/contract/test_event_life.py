@@ -75,6 +75,18 @@ def test_a_body_is_shown_when_it_is_asked_for(door: RunningDoor, worker: Path, b
     assert (received["body"], received["body_encoding"]) == (shown, encoding)
 
 
+def test_a_secret_that_stands_in_the_body_or_under_another_name_is_masked(door: RunningDoor, worker: Path) -> None:
+    name = door.register(preset="figma")
+    body = b'{"event_type": "PING", "passcode": "%b", "n": 1.0}' % SECRET.encode()
+    event_id = door.stranger.post(f"/integration/webhooks/{name}", content=body).json()["event_id"]
+    received = life(door, worker, event_id, body="true")["received"]
+    assert received["body"] == '{"event_type": "PING", "passcode": "***", "n": 1.0}'
+    assert (received["size"], received["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
+    name = door.register(verification={"algorithm": "token", "signature": {"query": "k", "encoding": "text"}})
+    event_id = door.stranger.post(f"/integration/webhooks/{name}?k={SECRET}&n=1", content=b"{}").json()["event_id"]
+    assert life(door, worker, event_id)["received"]["http"]["query"] == "k=***&n=1"
+
+
 @pytest.mark.parametrize(
     ("definition", "body", "outcome", "step", "reason"),
     [

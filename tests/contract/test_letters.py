@@ -11,9 +11,12 @@ import pytest
 from confluent_kafka import Producer
 
 from flows.core import topics
+from flows.core.record import Record
+from flows.core.verdict import Reason
+from flows.engine.letters import letter
 from flows.wire.kafka import client_config
 from ingress.export import unguarded
-from tests.kit.door import RunningDoor, throughout, until
+from tests.kit.door import SECRET, RunningDoor, throughout, until
 from tests.kit.topics import Read, topic_reader
 from tests.kit.workers import running_workers
 
@@ -84,13 +87,46 @@ class TestLetters:
         exact = listed(door, group=True, fingerprint=first["fingerprint"])
         assert len(exact) == 1
         assert exact[0]["count"] >= 3
+        assert door.http.get(ROUTE, params={"resource": name, "group": True}).json()["complete"]
         story = door.http.get(f"{ROUTE}/{first['id']}").json()
         assert story["body"] == {"text": '{"n": "x0"}', "base64": None, "bytes": 11, "truncated": False}
         assert story["on_log"]
-        assert orjson.loads(story["headers"]["x-http"])["headers"]["x-signature"] == "***"
-        assert "x-dlq-code" not in story["headers"]
+        headers, added = ([(header["name"], header["value"]) for header in story[part]] for part in ("headers", "added"))
+        assert orjson.loads(dict(headers)["x-http"])["headers"]["x-signature"] == "***"
+        assert not any(header.startswith(("x-dlq-", "__connect.")) for header, _ in headers)
+        assert (dict(added)["x-dlq-code"], dict(added)["__connect.errors.topic"]) == ("schema", "xyra.webhooks")
         (binary,) = (item for item in items if item["code"] == "not_json")
         assert door.http.get(f"{ROUTE}/{binary['id']}").json()["body"]["base64"] == "//4="
+
+    def test_a_secret_that_stands_in_the_body_is_masked(self, door: RunningDoor) -> None:
+        name = door.register(preset="figma", schema={"anyOf": [{"required": ["nothing"]}]})
+        assert door.http.post(f"/integration/webhooks/{name}", content=b'{"passcode": "%b", "n": 1}' % SECRET.encode()).status_code == 202
+        until(lambda: listed(door, resource=name))
+        answer = door.http.get(f"{ROUTE}/{listed(door, resource=name)[0]['id']}")
+        assert answer.json()["body"]["text"] == '{"passcode": "***", "n": 1}'
+        assert answer.json()["body"]["bytes"] == len(answer.json()["body"]["text"]) - len("***") + len(SECRET)
+        assert SECRET not in answer.text
+
+    def test_a_dry_run_foresees_deliveries_that_are_switched_off(self, door: RunningDoor) -> None:
+        name = door.register(url="https://example.com/hook")
+        event = Record(topics.DELIVERIES.name, 0, 0, 0, name.encode(), b"{}", (("ce_id", name.encode()), ("ce_source", f"/webhooks/{name}".encode())))
+        made = letter("deliveries", "send", name, event, [Reason("gone", "HTTP 410")], 1_800_000_000_000, "1")
+        producer = Producer(client_config(door.settings))
+        producer.produce(made.topic, made.value, made.key, headers=list(made.headers))
+        assert producer.flush(30) == 0
+        until(lambda: listed(door, resource=name))
+        asked = {"filter": {"resource": name}, "dry_run": True}
+        assert ordered(door, **asked)["outcomes"] == {"enters": 1}
+        told = {"state": "closed", "since_ms": 1, "until_ms": None, "calls": 1, "error_ratio": 0.0, "slow_ratio": 0.0}
+        off = orjson.dumps(told | {"off": {"epoch": 0, "since_ms": 1, "why": "it answered 410"}})
+        producer.produce(topics.STATUS.name, off, f"breaker/deliveries/0/{name}".encode())
+        assert producer.flush(30) == 0
+        until(lambda: door.http.get(f"/integration/webhooks/{name}/status").json()["delivery"]["state"] == "off")
+        foreseen = ordered(door, **asked)
+        assert foreseen["outcomes"] == {"buried": 1}
+        assert foreseen["samples"][0]["reasons"][0]["code"] == "deliveries_off"
+        assert door.http.post(f"/integration/webhooks/{name}/deliveries/enable").status_code == 200
+        assert ordered(door, **asked)["outcomes"] == {"enters": 1}
 
     def test_pages_go_on_and_filters_choose(self, door: RunningDoor) -> None:
         name = buried(door, *bodies(5))
@@ -161,6 +197,12 @@ class TestLetters:
         assert (item["note"], item["by"], item["order"]) == ("=a test", "admin", answer.json()["discard_id"])
         assert '"\'=a test"' in door.http.get(ROUTE, params={"resource": name}, headers={"accept": "text/csv"}).text
         assert listed(door, resource=name, status="buried") == []
+        path = f"{ROUTE}/discards/{answer.json()['discard_id']}"
+        until(lambda: door.http.get(path).json()["status"] == "done")
+        told = door.http.get(path).json()
+        assert [told[what] for what in ("discarded", "selected", "already", "reason", "by")] == [2, 2, 0, "=a test", "admin"]
+        assert sum(part["discarded"] for part in told["partitions"]) == 2
+        assert all(part["done"] and part["trouble"] is None for part in told["partitions"])
 
     def test_a_flow_is_paused_and_let_go_on(self, door: RunningDoor) -> None:
         name = buried(door, *bodies(1))
@@ -208,6 +250,7 @@ class TestLetters:
         ("GET", f"{ROUTE}/0-999999999999", None, 404),
         ("GET", f"{ROUTE}/999-0", None, 404),
         ("GET", f"{ROUTE}/replays/nobody", None, 404),
+        ("GET", f"{ROUTE}/discards/nobody", None, 404),
         ("POST", f"{ROUTE}/replay", {}, 422),
         ("POST", f"{ROUTE}/replay", {"filter": {}, "ids": ["0-1"]}, 422),
         ("POST", f"{ROUTE}/replay", {"ids": ["a"]}, 422),

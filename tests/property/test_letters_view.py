@@ -11,7 +11,9 @@ from flows.core.orders import Filter
 from flows.core.record import Record
 from flows.core.verdict import Reason
 from flows.engine.letters import letter
-from ingress.letters import LettersView
+from ingress.letters import MOST_GROUPS, LettersView
+from ingress.routes.letter_answers import Search
+from ingress.routes.letters import count
 
 PLACES = st.tuples(st.integers(0, 2), st.integers(0, 30))
 CHANGES = st.lists(st.tuples(PLACES, st.sampled_from([None, *STATUSES]), st.integers(0, 3), st.integers(0, 50)), max_size=60)
@@ -46,6 +48,13 @@ def test_the_newest_are_held_and_all_are_counted(changes: list[tuple[tuple[int, 
         counted = {(group.fingerprint, name): n for group in view.groups() for name, n in zip(STATUSES, group.counts, strict=True) if n}
         assert counted == Counter((one.fingerprint, one.status) for one in model.values())
         assert view.left_out == len(model) - len(held)
+        narrow, complete = count(view, Search(resource="r", group=True, cursor="1.0.0"))
+        assert complete == (len(held) == len(model))
+        assert sum(sum(group.counts) for group in narrow) == len(held)
+        for search in (Search(group=True), Search(group=True, flow="flow"), Search(group=True, flow="another")):
+            found, complete = count(view, search)
+            assert complete
+            assert sum(sum(group.counts) for group in found) == (0 if search.flow == "another" else len(model))
 
 
 @given(st.lists(st.tuples(st.text(max_size=12), st.one_of(st.none(), st.binary(max_size=30)))))
@@ -55,6 +64,14 @@ def test_what_is_no_summary_changes_nothing(records: list[tuple[str, bytes | Non
         view.apply(key, value, offset)
     assert list(view.newest()) == []
     assert view.groups() == []
+
+
+def test_where_causes_are_too_many_a_narrowed_count_is_not_said_to_be_whole() -> None:
+    view, made = LettersView(1), summary(0, 0, 0, 0)
+    for cause in range(MOST_GROUPS + 1):
+        name = f"0-{cause}"
+        view.apply(name, replace(made, id=name, fingerprint=str(cause)).text(), cause)
+    assert [complete for _, complete in (count(view, Search(group=True)), count(view, Search(group=True, flow="flow")))] == [True, False]
 
 
 def test_an_offset_out_of_all_bounds_is_not_believed() -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from deploy.flows import FLOWS
 from deploy.local import kafka
-from flows.core.settings import rows
+from flows.core.settings import Row, rows
 from flows.core.topics import RECORD_BYTES
 from tests.arch.tree import ROOT
 
@@ -45,6 +45,21 @@ def test_each_flow_has_its_worker() -> None:
 def test_it_sets_only_settings_there_are() -> None:
     known = {row.variable for row in rows()}
     assert {name for service in SERVICES.values() for name in service.get("environment", {}) if name.startswith("INTEGRATION_")} <= known
+
+
+PASSED_ON = [row for row in rows() if row.name.startswith(("spill", "egress_", "dlq_"))]
+OURS = [name for name in SERVICES if name == "ingress" or name.startswith("worker-")]
+
+
+@pytest.mark.parametrize("row", PASSED_ON, ids=lambda row: row.name)
+def test_what_is_set_outside_reaches_every_service_of_ours(row: Row) -> None:
+    assert {SERVICES[name]["environment"].get(row.variable) for name in OURS} == {f"${{{row.variable}:-{row.default}}}"}
+
+
+def test_what_can_be_set_outside_has_the_default_of_its_setting() -> None:
+    defaults = {row.variable: row.default for row in rows()}
+    outside = {name: value for ours in OURS for name, value in SERVICES[ours]["environment"].items() if value.startswith("${")}
+    assert outside == {name: f"${{{name}:-{defaults[name]}}}" for name in outside}
 
 
 def test_kafka_is_set_as_the_local_one() -> None:

@@ -149,6 +149,15 @@ class TestSchema:
         assert max(len(reason.detail) for reason in found) < 400
         assert found[7].pointer == "/7"
 
+    @pytest.mark.parametrize(("fields", "quoted"), [({"preset": "figma"}, False), ({"preset": "github"}, True), ({}, True)])
+    def test_what_may_hold_the_senders_secret_is_not_quoted(self, fields: dict[str, str], quoted: bool) -> None:
+        schema = {"anyOf": [{"type": "array"}, {"required": ["x"]}], "properties": {"passcode": {"type": "integer", "maxLength": 1, "const": 1}}}
+        made = rules.compile_rules(WebhookFields.model_validate({"schema": schema, **fields})).schema
+        assert made is not None
+        found = made.reasons({"passcode": "hidden"})
+        assert len(found) == 4
+        assert any("hidden" in reason.detail for reason in found) is quoted
+
     def test_formats_are_asserted_and_patterns_do_not_backtrack(self) -> None:
         assert Schema({"format": "date-time"}).reasons("yesterday")
         assert Schema({"pattern": "^(a+)+$"}).reasons("a" * 50_000 + "b")
