@@ -32,7 +32,6 @@ from flows.wire.vault import Vault
 
 NAME: Final = "deliveries"
 POST: Final = "post"
-BREAKER: Final = breaker.Policy()
 LARGEST: Final = topics.RECORD_BYTES - topics.MIB
 """Larger ones cannot wait in state, and an event of ours is never larger."""
 
@@ -49,9 +48,21 @@ class Plan(NamedTuple):
     limits: Limits
     epoch: int
     secrets: tuple[StoredSecret, ...]
+    breaker: breaker.Policy
 
 
-NOBODY: Final = Plan("", None, active=False, timeout_s=0, by_key=False, schedule=backoff.USUAL, limits=Limits(0, None, False, None), epoch=0, secrets=())
+NOBODY: Final = Plan(
+    "",
+    None,
+    active=False,
+    timeout_s=0,
+    by_key=False,
+    schedule=backoff.USUAL,
+    limits=Limits(0, None, False, None),
+    epoch=0,
+    secrets=(),
+    breaker=breaker.Policy(),
+)
 """Stands for a definition that there is not."""
 
 
@@ -69,6 +80,7 @@ def read(stored: bytes) -> Plan:
         limits=Limits(said.concurrency, said.rate_per_second, webhook.deliveries == "paused", said.disable_after_days),
         epoch=webhook.delivery_epoch,
         secrets=webhook.delivery_secrets,
+        breaker=breaker.for_timeout(said.timeout_seconds),
     )
 
 
@@ -172,7 +184,7 @@ class Deliveries:
 
 def _open(batch: Batch, partition: int, name: str) -> Target:
     plan = batch.config.get(WEBHOOK, name) or NOBODY
-    return Target(batch, partition, name, plan.limits, plan.epoch, BREAKER)
+    return Target(batch, partition, name, plan.limits, plan.epoch, plan.breaker)
 
 
 def _plan(batch: Batch, record: Record) -> Plan:
