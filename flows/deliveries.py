@@ -95,7 +95,7 @@ class Deliveries:
     def __init__(self, telemetry: Telemetry) -> None:
         """Take what counts."""
         self._telemetry = telemetry
-        self._targets = Targets(NAME, telemetry, _open)
+        self.targets = Targets(NAME, telemetry, _open)
         self._leave: dict[tuple[int, int], Go] = {}
 
     def answers(self, batch: Batch) -> None:
@@ -105,7 +105,7 @@ class Deliveries:
             result = batch.result(record)
             if result is None:
                 continue
-            target, plan = self._targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
+            target, plan = self.targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
             told, facts = told_by(result, batch.now_ms), turns.facts_of(batch, record)
             row = outcome.of_status(told.status) if told.status is not None else outcome.of_error(told.error)
             gone = row.consequence == "deactivated"
@@ -126,8 +126,8 @@ class Deliveries:
         touched = {(record.partition, endpoint_of(record)) for record in batch.records}
         touched |= {(timer.partition, timer.id.decode()) for timer in batch.due}
         for partition, name in touched:
-            self._targets.of(batch, partition, name)
-        for target in self._targets:
+            self.targets.of(batch, partition, name)
+        for target in self.targets:
             plan = batch.config.get(WEBHOOK, target.name) or NOBODY
             for _ in range(MOST_AT_ONCE):
                 if not target.state.waiting:
@@ -148,7 +148,7 @@ class Deliveries:
             if batch.result(record) is not None:
                 continue  # it was delivered
             place = record.partition, record.offset
-            target, plan = self._targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
+            target, plan = self.targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
             facts = turns.Facts() if place in fresh else turns.facts_of(batch, record)
             refusal = _refusal(plan, target) or _too_large(record)
             if refusal is not None:
@@ -158,7 +158,7 @@ class Deliveries:
                 batch.decide(record, Hold("it stands behind another of its key"))
             else:
                 batch.decide(record, self._sent(record, batch, target, plan))
-        self._targets.leave(batch)
+        self.targets.leave(batch)
 
     def _sent(self, record: Record, batch: Batch, target: Target, plan: Plan) -> Verdict:
         leave = self._leave.pop((record.partition, record.offset), None)
@@ -226,6 +226,7 @@ def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:
     egress = Egress(Policy.of(runtime.settings), runtime.clock, runtime.telemetry, resolve=resolve)
     runtime.handle(POST, Post(egress, Vault.load(runtime.settings), runtime.clock, metadata.version("xyra-integration")), egress.close)
     flow, work = Dataflow(NAME), Deliveries(runtime.telemetry)
+    runtime.display(work.targets)
     batches = op.input("records", flow, runtime.source())
     for name, step in (("answers", work.answers), ("lines", work.lines), ("send", work.send)):
         batches = runtime.step(name, batches, step)
