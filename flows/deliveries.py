@@ -32,7 +32,6 @@ from flows.wire.vault import Vault
 
 NAME: Final = "deliveries"
 POST: Final = "post"
-BREAKER: Final = breaker.Policy()
 LARGEST: Final = topics.RECORD_BYTES - topics.MIB
 """Larger ones cannot wait in state, and an event of ours is never larger."""
 
@@ -49,9 +48,21 @@ class Plan(NamedTuple):
     limits: Limits
     epoch: int
     secrets: tuple[StoredSecret, ...]
+    breaker: breaker.Policy
 
 
-NOBODY: Final = Plan("", None, active=False, timeout_s=0, by_key=False, schedule=backoff.USUAL, limits=Limits(0, None, False, None), epoch=0, secrets=())
+NOBODY: Final = Plan(
+    "",
+    None,
+    active=False,
+    timeout_s=0,
+    by_key=False,
+    schedule=backoff.USUAL,
+    limits=Limits(0, None, False, None),
+    epoch=0,
+    secrets=(),
+    breaker=breaker.Policy(),
+)
 """Stands for a definition that there is not."""
 
 
@@ -69,6 +80,7 @@ def read(stored: bytes) -> Plan:
         limits=Limits(said.concurrency, said.rate_per_second, webhook.deliveries == "paused", said.disable_after_days),
         epoch=webhook.delivery_epoch,
         secrets=webhook.delivery_secrets,
+        breaker=breaker.for_timeout(said.timeout_seconds),
     )
 
 
@@ -83,7 +95,7 @@ class Deliveries:
     def __init__(self, telemetry: Telemetry) -> None:
         """Take what counts."""
         self._telemetry = telemetry
-        self._targets = Targets(NAME, telemetry, _open)
+        self.targets = Targets(NAME, telemetry, _open)
         self._leave: dict[tuple[int, int], Go] = {}
 
     def answers(self, batch: Batch) -> None:
@@ -93,7 +105,7 @@ class Deliveries:
             result = batch.result(record)
             if result is None:
                 continue
-            target, plan = self._targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
+            target, plan = self.targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
             told, facts = told_by(result, batch.now_ms), turns.facts_of(batch, record)
             row = outcome.of_status(told.status) if told.status is not None else outcome.of_error(told.error)
             gone = row.consequence == "deactivated"
@@ -114,8 +126,8 @@ class Deliveries:
         touched = {(record.partition, endpoint_of(record)) for record in batch.records}
         touched |= {(timer.partition, timer.id.decode()) for timer in batch.due}
         for partition, name in touched:
-            self._targets.of(batch, partition, name)
-        for target in self._targets:
+            self.targets.of(batch, partition, name)
+        for target in self.targets:
             plan = batch.config.get(WEBHOOK, target.name) or NOBODY
             for _ in range(MOST_AT_ONCE):
                 if not target.state.waiting:
@@ -136,7 +148,7 @@ class Deliveries:
             if batch.result(record) is not None:
                 continue  # it was delivered
             place = record.partition, record.offset
-            target, plan = self._targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
+            target, plan = self.targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
             facts = turns.Facts() if place in fresh else turns.facts_of(batch, record)
             refusal = _refusal(plan, target) or _too_large(record)
             if refusal is not None:
@@ -146,7 +158,7 @@ class Deliveries:
                 batch.decide(record, Hold("it stands behind another of its key"))
             else:
                 batch.decide(record, self._sent(record, batch, target, plan))
-        self._targets.leave(batch)
+        self.targets.leave(batch)
 
     def _sent(self, record: Record, batch: Batch, target: Target, plan: Plan) -> Verdict:
         leave = self._leave.pop((record.partition, record.offset), None)
@@ -172,7 +184,7 @@ class Deliveries:
 
 def _open(batch: Batch, partition: int, name: str) -> Target:
     plan = batch.config.get(WEBHOOK, name) or NOBODY
-    return Target(batch, partition, name, plan.limits, plan.epoch, BREAKER)
+    return Target(batch, partition, name, plan.limits, plan.epoch, plan.breaker)
 
 
 def _plan(batch: Batch, record: Record) -> Plan:
@@ -214,6 +226,7 @@ def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:
     egress = Egress(Policy.of(runtime.settings), runtime.clock, runtime.telemetry, resolve=resolve)
     runtime.handle(POST, Post(egress, Vault.load(runtime.settings), runtime.clock, metadata.version("xyra-integration")), egress.close)
     flow, work = Dataflow(NAME), Deliveries(runtime.telemetry)
+    runtime.display(work.targets)
     batches = op.input("records", flow, runtime.source())
     for name, step in (("answers", work.answers), ("lines", work.lines), ("send", work.send)):
         batches = runtime.step(name, batches, step)

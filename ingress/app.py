@@ -18,7 +18,7 @@ from ingress.control import control_plane
 from ingress.door import Door
 from ingress.intake import ROUTE
 from ingress.judgement import Scope
-from ingress.metrics import flow_readings, spill_readings
+from ingress.metrics import breaker_readings, flow_readings, spill_readings
 
 WEBHOOKS: Final = "/integration/webhooks/"
 VERSION: Final = "/v1"
@@ -35,7 +35,7 @@ class Ingress:
     def __init__(self, settings: Settings, clock: Clock, fail: Callable[[XyraError], None]) -> None:
         """Put the app together; see `Door` for what is raised and what `fail` is told."""
         self.door = Door(settings, clock, fail)
-        self.door.telemetry.mirror(lambda: [*flow_readings(self.door), *spill_readings(self.door)])
+        self.door.telemetry.mirror(lambda: [*flow_readings(self.door), *spill_readings(self.door), *breaker_readings(self.door)])
         self._control = control_plane(self.door)
         self._key = KeyCheck(self.door.admin_key)
 

@@ -4,7 +4,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from flows.wire.spill import Spill
 from ingress.door import BEAT_S, TICK_S, Door
-from ingress.status import INGRESS, is_off
+from ingress.status import INGRESS, delivers, is_off
 from ingress.view import Followed
 
 LIVE_S: Final = 10 * TICK_S
@@ -69,7 +69,7 @@ def _troubled(door: Door) -> dict[str, str]:
     found = {}
     for endpoint_id, told in door.status.breakers.items():
         stored = door.definitions.known(endpoint_id)
-        if stored is None or stored.definition.url is None or stored.status != "active":
+        if stored is None or not delivers(stored):
             continue
         if is_off(stored, told):
             found[endpoint_id] = "off"

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Final
 
-from flows.core.history import Fate
 from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.wire.window import Bounds, Window, committed
@@ -45,22 +44,17 @@ def look_up(settings: Settings, event_id: str, at_ms: int, now_ms: int, ways_of:
         ways = ways_of(record) if record is not None else NOWHERE
         _decided(settings, search, at_ms, record, ways, now_ms)
         for _ in range(MOST_RETURNS):
-            replayed = replayed_of(letter_id(life.fate)) if life.fate is not None and life.fate.outcome == "buried" else None
+            replayed = replayed_of(life.fate.letter_id) if life.fate is not None and life.fate.outcome == "buried" else None
             if life.fate is None or replayed is None:
                 break
-            record = search.reentry(replayed.at_ms, letter_id(life.fate))
-            life.returns.append(Return(letter_id(life.fate), replayed, record))
+            record = search.reentry(replayed.at_ms, life.fate.letter_id)
+            life.returns.append(Return(life.fate.letter_id, replayed, record))
             if record is None or not _decided(settings, search, replayed.at_ms, record, ways, now_ms):
                 break
         _delivered(search, life, replayed_of)
     finally:
         window.close()
     return life
-
-
-def letter_id(fate: Fate) -> str:
-    """Name a dead letter by its place on `xyra.dlq`."""
-    return f"{fate.told.partition}-{fate.told.offset}"
 
 
 def _decided(settings: Settings, search: Search, at_ms: int, record: Record | None, ways: Ways, now_ms: int) -> bool:
@@ -92,9 +86,9 @@ def _delivered(search: Search, life: Life, replayed_of: ReplayedOf) -> None:
     search.deliveries(since_ms, life.endpoint_id)
     for _ in range(MOST_RETURNS):
         letter = life.given_up(since_ms) if life.ended == "buried" else None
-        replayed = replayed_of(letter_id(letter)) if letter is not None else None
+        replayed = replayed_of(letter.letter_id) if letter is not None else None
         if letter is None or replayed is None:
             return
-        life.returns.append(Return(letter_id(letter), replayed, None))
+        life.returns.append(Return(letter.letter_id, replayed, None))
         since_ms = replayed.at_ms
         search.deliveries(since_ms, life.endpoint_id)

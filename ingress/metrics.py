@@ -1,18 +1,24 @@
 """What `GET /metrics` shows: this process's counts, the flows' tallies from `xyra.status`, and the same as JSON in plain words."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from heapq import nlargest
 from typing import Any, Final, get_args
 
 import psutil
 
 from flows.core import signals
+from flows.core.outbound import breaker
+from flows.core.resources import StoredWebhook
 from flows.wire.spill import State
 from flows.wire.telemetry import Reading
 from ingress.door import Door
 from ingress.intake import UNKNOWN
-from ingress.status import INGRESS, Counts
+from ingress.status import DELIVERIES, INGRESS, Counts, delivers
 
 OUTCOMES: Final = ("in", "out", "waiting")
+MOST_BREAKERS: Final = 1000
+"""Shown at once."""
+LATELY_MS: Final = 3_600_000
 OPEN_PATHS: Final = ("/health", "/metrics")
 
 
@@ -46,6 +52,23 @@ def spill_readings(door: Door) -> Iterable[Reading]:
     yield signals.SPILL_ENTRIES, {}, door.spill.entries
     yield signals.SPILL_OLDEST_SECONDS, {}, door.spill.oldest_s
     yield signals.SPILL_DRAINED, {}, door.spill.drained
+
+
+def breaker_readings(door: Door) -> Iterable[Reading]:
+    """Give the breakers of the targets, as the flow last told."""
+    for endpoint_id, level in breakers(door.status.breakers, door.definitions.known, door.clock.now_ms()).items():
+        yield signals.BREAKER_STATE, {"flow": DELIVERIES, "resource": endpoint_id}, level
+
+
+def breakers(told: Mapping[str, Mapping[str, Any]], known: Callable[[str], StoredWebhook | None], now_ms: int) -> dict[str, int]:
+    """Choose the breakers to show, of endpoints that are delivered to: those not closed, then those that moved lately; the latest of too many."""
+    found = []
+    for endpoint_id, one in told.items():
+        level, at_ms = breaker.LEVELS.get(one.get("state", "closed"), 0), int(one.get("at_ms", 0))
+        stored = known(endpoint_id) if level or now_ms - at_ms < LATELY_MS else None
+        if stored is not None and delivers(stored):
+            found.append((level > 0, at_ms, endpoint_id, level))
+    return {endpoint_id: level for _, _, endpoint_id, level in nlargest(MOST_BREAKERS, found)}
 
 
 def as_json(door: Door) -> dict[str, Any]:

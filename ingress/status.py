@@ -70,6 +70,11 @@ def is_off(stored: StoredWebhook, told: Mapping[str, Any]) -> bool:
     return off is not None and int(off["epoch"]) >= stored.delivery_epoch
 
 
+def delivers(stored: StoredWebhook) -> bool:
+    """Tell whether an endpoint's events are to go to a target."""
+    return stored.definition.url is not None and stored.status == "active"
+
+
 class StatusView:
     """Tallies, traces and signs of life; never blocks. After a crash it is read again from the topic."""
 

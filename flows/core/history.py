@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from flows.core import topics
+from flows.core.deadletters.letters import letter_id
 from flows.core.record import ORIGIN, RERUN, Record
 
 WEBHOOK_STEPS: Final = ("admit", "dedupe", "events", "schema", "filter", "transform", "route")
@@ -28,6 +29,11 @@ class Fate(NamedTuple):
     detail: str
     told: Record
     """The record that tells it: the event itself, the dead letter, or the journal's entry."""
+
+    @property
+    def letter_id(self) -> str:
+        """The id of the dead letter; only where it was buried."""
+        return letter_id(self.told.partition, self.told.offset)
 
 
 def fate_of(record: Record) -> Fate | None:

@@ -12,7 +12,6 @@ CE_SOURCE: Final = "ce_source"
 CE_TYPE: Final = "ce_type"
 CE_TIME: Final = "ce_time"
 CE_SPECVERSION: Final = "ce_specversion"
-CE_SUBJECT: Final = "ce_subject"
 CONTENT_TYPE: Final = "content-type"
 
 # Ours.
@@ -30,8 +29,6 @@ TEST: Final = "x-test"
 """Present: made by the test route, not by a sender."""
 ATTEMPT: Final = "x-attempt"
 """How often this record was tried before, decimal; absent means never."""
-DUE: Final = "x-due"
-"""When a waiting record is to be tried again, milliseconds since the epoch, decimal."""
 ORIGIN: Final = "x-origin"
 """`topic/partition/offset` of the record this one was made from."""
 

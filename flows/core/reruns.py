@@ -21,7 +21,6 @@ MOST_TEXT: Final = 300
 
 State = Literal["running", "done", "cancelled", "failed"]
 Then = Literal["kept", "dropped", "buried", "unknown"]
-Now = Literal["kept", "dropped", "buried"]
 
 
 class StoredRerun(Model):
@@ -69,7 +68,6 @@ class Change:
 class Report:
     """What has come of a rerun so far. read = skipped + kept + dropped + buried."""
 
-    started_at_ms: int
     updated_at_ms: int
     state: State = "running"
     total: int = 0

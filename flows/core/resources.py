@@ -37,7 +37,7 @@ class Delivery(Model):
     """How an endpoint's events are delivered to its `url`."""
 
     timeout_seconds: int = Field(default=15, ge=1, le=60)
-    """How long an attempt may take, from the name's resolution to the answer's last header."""
+    """How long an attempt may take, from the name's resolution to the answer's last header. One that takes two thirds of it is slow for the circuit breaker."""
     concurrency: int = Field(default=4, ge=1, le=64)
     """Attempts to this target at once."""
     rate_per_second: int | None = Field(default=None, ge=1, le=10_000)
@@ -47,7 +47,8 @@ class Delivery(Model):
     payload: Literal["original", "transformed"] = "original"
     """The body as it was received, or the event's value."""
     disable_after_days: int | None = Field(default=5, ge=1, le=90)
-    """The endpoint's deliveries are switched off after that many days of nothing but failures. Null: never."""
+    """The endpoint's deliveries are switched off after that many days of nothing but failures. A silence of more than half of them, or of two
+    days, ends the count. Null: never."""
 
 
 class Dedupe(Model):

@@ -72,7 +72,12 @@ EGRESS_CONNECTIONS: Final = Signal("xyra_egress_connections", "gauge", "Calls ou
 
 DELIVERIES: Final = Signal("xyra_deliveries_total", "counter", "Attempts to deliver an event, by what came of them.", ("outcome",))
 DELIVERY_SECONDS: Final = Signal("xyra_delivery_seconds", "histogram", "How long one attempt took.", (), (*SECONDS_FAST, 15.0, 30.0, 60.0))
-BREAKER_STATE: Final = Signal("xyra_breaker_state", "gauge", "A target's breaker: 0 closed, 1 half open, 2 open; from its first move on.", ("flow", "resource"))
+BREAKER_STATE: Final = Signal(
+    "xyra_breaker_state",
+    "gauge",
+    "A target's breaker: 0 closed, 1 half open, 2 open; from its first move on. The ingress shows those that are not closed, or moved within the last hour.",
+    ("flow", "resource"),
+)
 PARKED: Final = Signal("xyra_parked_records", "gauge", "Records that stand in a target's line, without an attempt being spent.", ("flow", "resource"))
 
 SIGNALS: Final = tuple(value for value in dict(globals()).values() if isinstance(value, Signal))

@@ -1,7 +1,7 @@
 """Entries as a step sees them: keys and values of one namespace of a partition's state."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from flows.core import codec
 from flows.engine.overlay import UNKNOWN, Overlay
@@ -65,3 +65,15 @@ class Entries:
             value = codec.live(entry, now_ms)
             if value is not None:
                 yield key[1:], value
+
+
+class Display(Protocol):
+    """Something that shows what the state of a partition holds, for as long as this worker has the partition."""
+
+    def came(self, partition: int, state: Entries) -> None:
+        """Show what a partition's state holds; only read from `state`, and do not keep it. Called between batches."""
+        ...
+
+    def left(self, partition: int) -> None:
+        """Show nothing of a partition any more."""
+        ...

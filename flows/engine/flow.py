@@ -14,6 +14,7 @@ from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.core.topics import Topic
 from flows.engine.batch import Batch
+from flows.engine.entries import Display
 from flows.engine.work import Handler
 from flows.wire.telemetry import Telemetry
 
@@ -44,6 +45,10 @@ class Runtime(Protocol):
 
         `close` is called on that loop before the worker ends, for what the handler has opened there.
         """
+        ...
+
+    def display(self, display: Display) -> None:
+        """Let `display` show what the state of each partition holds, from when this worker gets it until it loses it."""
         ...
 
     def sink(self) -> DynamicSink[Batch]:

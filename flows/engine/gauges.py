@@ -7,15 +7,20 @@ from flows.core import signals
 from flows.core.clock import Clock
 from flows.engine.batch import Batch
 from flows.engine.books import Ledger
+from flows.engine.entries import Display
 from flows.engine.share import Share
 from flows.wire.inlet import Inlet
 from flows.wire.telemetry import Telemetry
 
 LOOK_S: Final = 1.0
+OF_A_PARTITION: Final = (signals.FLOW_WAITING, signals.FLOW_PAUSED, signals.TIMERS_PENDING, signals.FLOW_LAG)
 
 
 class Gauges:
-    """Tells telemetry about batches and partitions."""
+    """Tells telemetry about batches and partitions.
+
+    Of a partition that this worker has lost it shows nothing: a sum over workers would count it twice, and an alert would stay lit here.
+    """
 
     def __init__(self, flow: str, telemetry: Telemetry, clock: Clock) -> None:
         """Take where to tell."""
@@ -23,6 +28,12 @@ class Gauges:
         self._telemetry = telemetry
         self._clock = clock
         self._looked_at = clock.monotonic()
+        self._held: dict[int, Share] = {}
+        self._displays: list[Display] = []
+
+    def display(self, display: Display) -> None:
+        """Tell `display` of the partitions that come and leave from now on."""
+        self._displays.append(display)
 
     def committed(self, batch: Batch, ledger: Ledger, seconds: float) -> None:
         """Count a batch whose checkpoint took so many seconds."""
@@ -46,9 +57,9 @@ class Gauges:
                     telemetry.count(signals.FLOW_BURIED, n, flow=flow, code=code)
 
     def look(self, inlet: Inlet, shares: Mapping[int, Share], running: int) -> None:
-        """Look at the partitions, at most once a second."""
+        """Look at the partitions, once a second and when one has come or left."""
         now = self._clock.monotonic()
-        if now < self._looked_at + LOOK_S:
+        if not self._changed(shares) and now < self._looked_at + LOOK_S:
             return
         self._looked_at = now
         telemetry, flow = self._telemetry, self._flow
@@ -60,3 +71,19 @@ class Gauges:
             behind = inlet.behind(number, max(0, share.position))
             if behind is not None:
                 telemetry.gauge(signals.FLOW_LAG, behind, flow=flow, partition=number)
+
+    def _changed(self, shares: Mapping[int, Share]) -> bool:
+        """See to the partitions that have come or left since the last look; tell whether there were any."""
+        left = [number for number, share in self._held.items() if shares.get(number) is not share]
+        came = [share for number, share in shares.items() if self._held.get(number) is not share]
+        for number in left:
+            for signal in OF_A_PARTITION:
+                self._telemetry.forget(signal, flow=self._flow, partition=number)
+            for display in self._displays:
+                display.left(number)
+        for share in came:
+            for display in self._displays:
+                display.came(share.number, share.state.user)
+        if left or came:
+            self._held = dict(shares)
+        return bool(left or came)

@@ -26,7 +26,7 @@ from flows.engine.portion import Place, place
 from flows.engine.share import DueTimer
 from flows.engine.trace import Traces, wanted
 from flows.engine.waiting import Waited
-from flows.engine.work import Finished, Handler
+from flows.engine.work import Finished
 from flows.wire.destinations import Destinations
 from flows.wire.inlet import Inlet
 from flows.wire.messages import Message, headers_of, record_of
@@ -98,11 +98,11 @@ class Engine:
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
         self._gauges = Gauges(flow.name, telemetry, clock)
+        self.handle, self.display = self._lanes.handle, self._gauges.display  # of `Runtime`
         self._traces: Traces | None = None
         self.moved_at = self._told_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
-        self._stop = stop or Stop()
         self._busy = self._drained = False
-        self._ordered = (0, frozenset[int]())
+        self._stop, self._ordered = stop or Stop(), (0, frozenset[int]())
 
     @property
     def calls(self) -> int:
@@ -132,10 +132,6 @@ class Engine:
             return batch
 
         return op.map(name, stream, run)
-
-    def handle(self, kind: str, handler: Handler, close: Callable[[], None] | None = None) -> None:
-        """Let `handler` do the slow work of a kind; see `Runtime`."""
-        self._lanes.handle(kind, handler, close)
 
     def open(self) -> None:
         """Take the slot over and read the definitions; blocks until the broker has answered, or it is asked to stop.

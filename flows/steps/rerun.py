@@ -121,10 +121,10 @@ class Reruns:
             text = batch.state(number).get(PREFIX + replay_id.encode())
             if text is None and not rerun.order.cancelled and batch.now_ms < rerun.order.created_at_ms + FORGOTTEN_MS:
                 batch.touch(number)
-                self._ask(batch, number, rerun, Progress(Report(batch.now_ms, batch.now_ms), None, {}, batch.now_ms))
+                self._ask(batch, number, rerun, Progress(Report(batch.now_ms), None, {}, batch.now_ms))
             elif rerun.order.cancelled and (text is None or not Progress.read(text).report.over):
                 batch.touch(number)
-                progress = Progress.read(text) if text is not None else Progress(Report(batch.now_ms, batch.now_ms), None, {}, batch.now_ms)
+                progress = Progress.read(text) if text is not None else Progress(Report(batch.now_ms), None, {}, batch.now_ms)
                 batch.work(number).cancel(PREFIX + replay_id.encode())
                 batch.timers(number).cancel(PREFIX + replay_id.encode())
                 progress.report.state = "cancelled"

@@ -13,9 +13,9 @@ import orjson
 
 from flows.core import signals, topics
 from flows.core.outbound import breaker
-from flows.core.outbound.target import Back, Go, Limits, Stay, answered, ask, new, pack, unpack
+from flows.core.outbound.target import Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack
 from flows.core.record import Output, Record
-from flows.engine import Batch
+from flows.engine import Batch, Entries
 from flows.wire.telemetry import Telemetry
 
 STATE: Final = b"target/"
@@ -23,7 +23,6 @@ LINE: Final = b"line/"
 NUMBER_BYTES: Final = 8
 MOST_AT_ONCE: Final = 1000
 """Records of one line that a batch deals with."""
-PHASE: Final = {"closed": 0, "half_open": 1, "open": 2}
 
 
 class Target:
@@ -83,17 +82,15 @@ class Target:
                 return record
         return None
 
-    def leave(self, flow: str) -> bool:
-        """Write down what has become of it, and see that it is looked at again while somebody stands in line; True when breaker or switch moved."""
+    def leave(self, flow: str) -> None:
+        """Write down what has become of it, see that it is looked at again while somebody stands in line, and tell where breaker or switch moved."""
         if self.state.waiting and not (self._stay is not None and self._stay.until_ms is None):
             until_ms = self._batch.now_ms if self._stay is None else self._stay.until_ms
             self._batch.timers(self.partition).set(self.name.encode(), until_ms or self._batch.now_ms)
         if self.state is not self.before:
             self._entries.put(self._key, pack(self.state))
-        moved = (self.state.breaker.phase, self.state.off) != (self.before.breaker.phase, self.before.off)
-        if moved:
+        if (self.state.breaker.phase, self.state.off) != (self.before.breaker.phase, self.before.off):
             self._batch.publish(Output(topics.STATUS.name, f"breaker/{flow}/{self.partition}/{self.name}".encode(), self._told()))
-        return moved
 
     def _told(self) -> bytes:
         seen, off = breaker.view(self.state.breaker, self._policy, self._batch.now_ms), self.state.off
@@ -105,7 +102,7 @@ class Target:
 
 
 class Targets:
-    """The targets of the batch in hand. One flow has one."""
+    """The targets of the batch in hand, and the gauges of those of all partitions held. One flow has one."""
 
     def __init__(self, flow: str, telemetry: Telemetry, open_target: Callable[[Batch, int, str], Target]) -> None:
         """Take what makes a target of its name, with what its definition says now."""
@@ -114,7 +111,7 @@ class Targets:
         self._open = open_target
         self._batch: Batch | None = None
         self._found: dict[tuple[int, str], Target] = {}
-        self._in_line: dict[int, int] = {}
+        self._shown: dict[int, set[str]] = {}
 
     def __iter__(self) -> Iterator[Target]:
         """Give those that the batch in hand concerns."""
@@ -135,10 +132,27 @@ class Targets:
         if batch is not self._batch:
             return
         for target in self._found.values():
-            before, after = target.before.waiting, target.state.waiting
-            if target.leave(self._flow):
-                self._telemetry.gauge(signals.BREAKER_STATE, PHASE[target.state.breaker.phase], flow=self._flow, resource=target.name)
-            if after or before:
-                self._telemetry.gauge(signals.PARKED, after, flow=self._flow, resource=target.name)
+            target.leave(self._flow)
+            if target.state is not target.before:
+                self._show(target.partition, target.name, target.state, was_waiting=target.before.waiting > 0)
         self._found.clear()
         self._batch = None
+
+    def came(self, partition: int, state: Entries) -> None:
+        """Show the targets that a partition's state holds; reads them all."""
+        for key, value in state.scan(STATE):
+            self._show(partition, key[len(STATE) :].decode(), unpack(value), was_waiting=False)
+
+    def left(self, partition: int) -> None:
+        """Show nothing of a partition's targets any more, unless another partition has records for the same."""
+        for name in self._shown.pop(partition, set()).difference(*self._shown.values()):
+            for signal in (signals.BREAKER_STATE, signals.PARKED):
+                self._telemetry.forget(signal, flow=self._flow, resource=name)
+
+    def _show(self, partition: int, name: str, state: State, *, was_waiting: bool) -> None:
+        if state.breaker.generation:  # it has moved
+            self._telemetry.gauge(signals.BREAKER_STATE, breaker.LEVELS[state.breaker.phase], flow=self._flow, resource=name)
+            self._shown.setdefault(partition, set()).add(name)
+        if state.waiting or was_waiting:
+            self._telemetry.gauge(signals.PARKED, state.waiting, flow=self._flow, resource=name)
+            self._shown.setdefault(partition, set()).add(name)

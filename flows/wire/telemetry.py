@@ -61,6 +61,12 @@ class Telemetry:
         """Put `value`, in the signal's unit, into a histogram; the labels are those of its row."""
         self.child(signal, **labels).observe(value)
 
+    def forget(self, signal: Signal, **labels: object) -> None:
+        """Show a series of a gauge no more, since it is somebody else's now; one that there is not is no error."""
+        metric = self._metrics.get(signal.name)
+        if isinstance(metric, Gauge):
+            metric.remove(*(labels[name] for name in signal.labels))
+
     def child(self, signal: Signal, **labels: object) -> Child:
         """Return one time series to keep and use often; the labels are those of its row."""
         metric = self._metrics.get(signal.name) or self._made(signal)

@@ -62,6 +62,7 @@ class BreakerAnswer(Answer):
     until: str | None
     """Open: when probing begins."""
     calls: int
+    """Those that moved it."""
     error_ratio: float
     slow_ratio: float
 

@@ -13,7 +13,6 @@ from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, K
 from flows.core.reruns import StoredRerun
 from ingress import masks
 from ingress.life import FLOW, SOURCE, Entry, Life, Return
-from ingress.lookup import letter_id
 from ingress.routes.answers import Spot
 from ingress.routes.story_answers import Attempt, Burial, Delivery, HttpRequest, Received, Rejudged, Returned, Signature, StepVerdict, Story, Unseen, Written
 
@@ -130,7 +129,7 @@ def _attempt(entry: Entry) -> Attempt:
 def _burial(fate: Fate) -> Burial:
     letter = fate.told
     return Burial(
-        letter_id=letter_id(fate),
+        letter_id=fate.letter_id,
         at=rfc3339(_whole(letter.text("x-dlq-time")) or letter.timestamp_ms),
         flow=fate.flow,
         step=fate.step,

@@ -150,7 +150,7 @@ def judge_anew(bootstrap: str, home: Path, kills: int) -> Outcome:
         now_ms = SystemClock().now_ms()
         order = StoredRerun(replay_id="again", from_ms=began, until_ms=now_ms, target_topic=TARGET, rate_per_second=RECORDS_A_SECOND, created_at_ms=now_ms)
         _write(producer, "rerun/again", order.model_dump_json(exclude_none=True))
-        report, seen, until = Report(0, 0), 0, time.monotonic() + A_KILL_S * kills + REST_S
+        report, seen, until = Report(0), 0, time.monotonic() + A_KILL_S * kills + REST_S
         while time.monotonic() < until and not report.over:
             report = _report(bootstrap, "again") or report
             if report.read > seen and done < kills and not report.over:

@@ -244,7 +244,8 @@ def test_an_open_breaker_spends_no_attempt(made: Courier, name: str) -> None:
     made.send(name, *(b"%d" % n for n in range(60)))
     made.run(until=lambda engine: made.bench.through(engine) and made.waiting(engine) == 60 and len(target.requests) >= 10 and _rests(engine))
     assert len(target.requests) == 10
-    assert made.moves(name)[-1]["state"] == "open"
+    last = made.moves(name)[-1]
+    assert [last[what] for what in ("state", "calls", "error_ratio", "slow_ratio")] == ["open", 10, 1.0, 0.0]
     assert {entry["attempt"] for entry in made.attempts(name)} == {1}
     assert balanced(made.bench.tallies())
 

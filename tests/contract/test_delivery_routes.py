@@ -75,7 +75,7 @@ def test_a_pause_outlasts_another_definition(door: RunningDoor) -> None:
 def test_a_target_in_trouble_shows_and_is_switched_on_again(door: RunningDoor, command: str) -> None:
     name, _ = registered(door)
     producer = Producer({"bootstrap.servers": door.settings.kafka_bootstrap_servers})
-    key, view = f"breaker/deliveries/0/{name}".encode(), {"since_ms": 1, "until_ms": 2, "calls": 9, "error_ratio": 0.5, "slow_ratio": 0.0, "parked": 0}
+    key, view = f"breaker/deliveries/0/{name}".encode(), {"since_ms": 1, "until_ms": 2, "calls": 9, "error_ratio": 0.5, "slow_ratio": 0.0}
     producer.produce(topics.STATUS.name, orjson.dumps(view | {"state": "open", "off": {"epoch": 0, "since_ms": 3, "why": "it is gone"}}), key)
     tally = b'{"in":5,"out":2,"dropped":{},"buried":{"gone":1},"waiting":2,"last_in_ms":1,"last_out_ms":4}'
     producer.produce(topics.STATUS.name, tally, f"tally/deliveries/0/{name}".encode())

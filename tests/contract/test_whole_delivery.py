@@ -9,7 +9,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.kit.courier import Beside
 from tests.kit.door import SEALING_KEY, RunningDoor, until
-from tests.kit.targets import OK, answers_in_turn
+from tests.kit.targets import OK, answers, answers_in_turn
 from tests.kit.workers import running_workers
 
 ROUTE = "/integration/webhooks"
@@ -62,3 +62,28 @@ def test_a_webhook_reaches_a_target_that_fails_at_first(door: RunningDoor, tmp_p
     life = door.http.get(f"/integration/events/{event_id}").json()
     assert [(told["attempt"], told["status"]) for told in life["attempts"]] == [(1, 503), (2, 503), (3, 200)]
     assert life["delivery"]["state"] == "delivered"
+
+
+@pytest.mark.timeout(240)
+def test_a_target_that_fails_opens_its_breaker_and_everybody_sees_why(door: RunningDoor, tmp_path: Path) -> None:
+    beside = Beside()
+    target = beside.target(answers(FAILS))
+    name = door.register(f"fails-{target.port}", url=target.url, delivery={"concurrency": 1})
+
+    def breaker() -> dict[str, object]:
+        return door.http.get(f"{ROUTE}/{name}/status").json()["delivery"]["breaker"] or {}
+
+    def logs() -> str:
+        return "".join((tmp_path / flow).read_text()[-2000:] for flow in ("webhooks", "deliveries"))
+
+    with running_workers(door.settings, tmp_path, "webhooks", "deliveries", secret_key=SEALING_KEY, egress_allow="127.0.0.0/8"):
+        for n in range(20):
+            assert door.send(name, b'{"n": %d}' % n).status_code == 202
+        until(lambda: breaker().get("state") == "open", why=logs)
+        shown, metrics, health = breaker(), door.stranger.get("/metrics").text, door.stranger.get("/health").json()
+    beside.close()
+    assert [shown[what] for what in ("calls", "error_ratio", "slow_ratio")] == [10, 1.0, 0.0]
+    assert str(shown["since"]) < str(shown["until"])
+    assert f'xyra_breaker_state{{flow="deliveries",resource="{name}"}} 2.0' in metrics
+    assert health["parts"]["deliveries"]["targets"][name] == "open"
+    assert len(target.requests) >= 10

@@ -18,6 +18,7 @@ from flows.core import topics
 from flows.core.clock import Clock
 from flows.core.outbound import delivery
 from flows.core.resources import StoredSecret, StoredWebhook, WebhookDefinition, delivery_context
+from flows.core.signals import Signal
 from flows.engine import Flow
 from flows.engine.runtime import Engine
 from flows.engine.worker import drive
@@ -142,6 +143,15 @@ class Courier:
     def tally(self, name: str) -> dict[str, Any]:
         """Return an endpoint's tally."""
         return next(tally for key, tally in self.bench.tallies().items() if key.endswith("/" + name))
+
+    def partition_of(self, name: str) -> str:
+        """Return the partition that an endpoint's records lie on."""
+        return next(str(read.partition) for read in self.bench.read(self.bench.source.name) if read.key == name.encode())
+
+    def gauges(self, engine: Engine, signal: Signal) -> dict[str, float]:
+        """Return what a worker's `/metrics` shows of a signal, by endpoint or by partition."""
+        samples = engine.telemetry.as_json().get(signal.name, [])
+        return {str(dict(sample["labels"])[signal.labels[-1]]): float(sample["value"]) for sample in samples}  # type: ignore[call-overload,arg-type]  # as JSON has it
 
     def attempts(self, name: str) -> list[dict[str, Any]]:
         """Return what the journal tells about an endpoint's deliveries."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from connectors.testing import ManualClock
-from flows.core import codec
 from flows.core.errors import StateDamaged
 from flows.engine import changelog
 from flows.engine.state import PartitionState
@@ -80,8 +79,3 @@ def from_nothing(directory: Path, clock: ManualClock, log: ListLog) -> list[tupl
     rows = content(state)
     state.close()
     return rows
-
-
-def timer_row(due_ms: int, timer_id: bytes) -> bytes:
-    """Return the row a timer has in the queue."""
-    return codec.DUE + codec.pack_time(due_ms) + timer_id

@@ -23,7 +23,6 @@ POLICIES = st.builds(
     jitter_percent=st.just(0),
     ramp=st.sampled_from([(1,), (1, 2, 4), (3, 1), (2, 5)]),
     patience_ms=st.sampled_from([40, 2_000]),
-    release_per_second=st.sampled_from([1, 4]),
 )
 ASK = st.tuples(st.just("ask"), st.just(0), st.just(False))
 STEPS = st.lists(
@@ -38,16 +37,6 @@ STEPS = st.lists(
     max_size=120,
 )
 START_MS = 10_000_000
-
-
-def places(per_second: int, many: int) -> list[Fraction]:
-    """Write down second by second when what waits comes back."""
-    found: list[Fraction] = []
-    second, among = 0, 1
-    while len(found) < many:
-        found += [second * 1000 + Fraction(1000 * n, among) for n in range(among)]
-        second, among = second + 1, min(2 * among, per_second)
-    return found
 
 
 @dataclass
@@ -66,7 +55,8 @@ class Naive:
     rung: int = 0
     granted: int = 0
     granted_ms: int = 0
-    waiting: int = 0
+    led: list[tuple[int, bool, bool]] = field(default_factory=list)
+    """The calls that last moved it."""
 
     def now(self, now_ms: int) -> int:
         self.time_ms, self.seen_ms = self.time_ms + max(0, now_ms - self.seen_ms), now_ms
@@ -81,6 +71,7 @@ class Naive:
         return self.time_ms
 
     def enter(self, phase: Phase, since_ms: int) -> None:
+        self.led = self.calls or self.led
         self.phase, self.since_ms, self.token, self.calls, self.granted = phase, since_ms, object(), [], 0
 
     def bad(self, of: int) -> bool:
@@ -94,7 +85,6 @@ class Naive:
         elif len(self.calls) == size:
             if self.rung + 1 == len(self.policy.ramp):
                 self.enter("closed", self.time_ms)
-                self.waiting = 0
             else:
                 self.rung += 1
                 self.enter("half_open", self.since_ms)
@@ -104,7 +94,6 @@ class Naive:
         self.openings = self.openings + 1 if soon else 1
         self.enter("open", self.time_ms)
         self.until_ms = self.time_ms + min(self.policy.open_ms * 2 ** (self.openings - 1), self.policy.longest_open_ms)
-        self.waiting = 0
 
     def ask(self, now_ms: int) -> object:
         """Give a token, or how long to wait."""
@@ -116,9 +105,7 @@ class Naive:
         if self.phase == "half_open" and self.granted < self.policy.ramp[self.rung]:
             self.granted, self.granted_ms = self.granted + 1, self.time_ms
             return self.token
-        self.waiting += 1
-        place = self.until_ms + int(places(self.policy.release_per_second, self.waiting)[self.waiting - 1])
-        return max(place - self.time_ms, 1000)
+        return max(self.until_ms - self.time_ms, 1000)
 
     def answer(self, token: object, *, failed: bool, slow: bool, now_ms: int) -> None:
         self.now(now_ms)
@@ -142,9 +129,10 @@ def compare(state: State, model: Naive, now_ms: int) -> None:
     time_ms = model.now(now_ms)
     assert seen.state == model.phase
     assert now_ms - seen.since_ms == time_ms - model.since_ms
-    assert seen.calls == len(model.calls)
-    assert seen.error_ratio == sum(call[1] for call in model.calls) / max(1, len(model.calls))
-    assert seen.slow_ratio == sum(call[2] for call in model.calls) / max(1, len(model.calls))
+    judged = model.calls or model.led
+    assert seen.calls == len(judged)
+    assert seen.error_ratio == sum(call[1] for call in judged) / max(1, len(judged))
+    assert seen.slow_ratio == sum(call[2] for call in judged) / max(1, len(judged))
     if model.phase == "open":
         assert seen.until_ms is not None
         assert seen.until_ms - now_ms == model.until_ms - time_ms

@@ -91,17 +91,27 @@ def test_calls_leave_the_window() -> None:
     assert breaker.view(target.state, POLICY, target.clock.now_ms()).calls == 1
 
 
-def test_while_it_is_open_work_gets_times_that_form_a_ramp() -> None:
+def test_while_it_is_open_whoever_asks_is_told_when_it_is_over() -> None:
     target = Target()
     assert target.open() == POLICY.open_ms
-    until_ms = target.state.until_ms
-    waits = []
-    for _ in range(1_000):
-        given = target.ask()
-        assert isinstance(given, Parked)
-        waits.append(given.until_ms - until_ms)
-    assert waits == sorted(waits)
-    assert [sum(second * 1000 <= wait < (second + 1) * 1000 for wait in waits) for second in range(9)] == [1, 2, 4, 8, 16, 32, 64, 64, 64]
+    opened = target.state
+    assert [target.ask() for _ in range(100)] == [Parked(target.state.until_ms)] * 100
+    assert target.state == opened
+    target.clock.advance(POLICY.open_ms - 1)
+    assert target.ask() == Parked(target.clock.now_ms() + 1_000)
+    assert target.phase() == "open"
+
+
+@pytest.mark.parametrize(("timeout_s", "slow_ms"), [(1, 667), (5, 3_333), (15, 10_000), (60, 40_000)])
+def test_a_call_is_slow_that_takes_two_thirds_of_its_time_out(timeout_s: float, slow_ms: int) -> None:
+    target = Target(breaker.for_timeout(timeout_s))
+    assert target.policy == Policy(slow_ms=slow_ms)
+    for _ in range(10):
+        target.call(took_ms=slow_ms - 1)
+    assert target.phase() == "closed"
+    for _ in range(40):
+        target.ask()
+        target.answer(Permit(0), took_ms=slow_ms)
     assert target.phase() == "open"
 
 
@@ -238,11 +248,17 @@ def test_what_is_shown() -> None:
     for n in range(4):
         target.call(failed=n == 0, took_ms=10_000 if n < 2 else 0)
     begin_ms = target.begin_ms
-    assert breaker.view(target.state, POLICY, begin_ms) == breaker.View("closed", begin_ms, None, 4, 0.25, 0.5, 0)
+    assert breaker.view(target.state, POLICY, begin_ms) == breaker.View("closed", begin_ms, None, 4, 0.25, 0.5)
     target.open()
     target.ask()
-    assert breaker.view(target.state, POLICY, begin_ms) == breaker.View("open", begin_ms, begin_ms + 5_000, 0, 0.0, 0.0, 1)
-    assert breaker.view(target.state, POLICY, begin_ms + 6_000) == breaker.View("half_open", begin_ms + 5_000, None, 0, 0.0, 0.0, 1)
+    assert breaker.view(target.state, POLICY, begin_ms) == breaker.View("open", begin_ms, begin_ms + 5_000, 10, 0.7, 0.2)
+    assert breaker.view(target.state, POLICY, begin_ms + 6_000) == breaker.View("half_open", begin_ms + 5_000, None, 10, 0.7, 0.2)
+    target.clock.advance(6_000)
+    target.call(took_ms=10_000 - 1)
+    assert breaker.view(target.state, POLICY, begin_ms + 6_000) == breaker.View("half_open", begin_ms + 5_000, None, 1, 0.0, 0.0)
+    for n in range(14):
+        target.call(failed=n in {2, 6})
+    assert breaker.view(target.state, POLICY, begin_ms + 6_000) == breaker.View("closed", begin_ms + 6_000, None, 8, 0.125, 0.0)
 
 
 def test_a_policy_with_a_shorter_ramp_goes_on_with_an_older_state() -> None:
@@ -261,14 +277,20 @@ def test_a_policy_with_a_shorter_ramp_goes_on_with_an_older_state() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        *(b"", b"x", b"{}", b"1", b"[]", b'[2,"closed",0,0,0,0,0,0,0,0,0,0,[]]', b'[1,"ajar",0,0,0,0,0,0,0,0,0,0,[]]', b'[1,"open",0,[]]'),
-        *(b'[1,"open",0,0,0,0,0,0,0,0,0,"0",[]]', b'[1,"closed",0,0,0,0,0,0,0,0,0,0,[[1,2]]]', b'[1,"closed",0,0,0,0,0,0,0,0,0,0,[["1",2,3,4]]]'),
-        b"\xff",
+        *(b"", b"x", b"{}", b"1", b"[]", b"\xff", b'[2,"open",0,[]]', b'[2,"open",0,[0,0,0,0],[]]'),
+        *(b'[1,"closed",0,0,0,0,0,0,0,0,0,[0,0,0,0],[]]', b'[1,"closed",0,0,0,0,0,0,0,0,0,0,[]]', b'[2,"ajar",0,0,0,0,0,0,0,0,0,[0,0,0,0],[]]'),
+        *(b'[2,"open",0,0,0,0,0,0,0,0,"0",[0,0,0,0],[]]', b'[2,"open",0,0,0,0,0,0,0,0,0,[0,0],[]]', b'[2,"open",0,0,0,0,0,0,0,0,0,[0,0,"0",0],[]]'),
+        *(b'[2,"closed",0,0,0,0,0,0,0,0,0,[0,0,0,0],[[1,2]]]', b'[2,"closed",0,0,0,0,0,0,0,0,0,[0,0,0,0],[["1",2,3,4]]]'),
     ],
 )
 def test_other_bytes_are_no_state(data: bytes) -> None:
     with pytest.raises(ValueError, match="breaker"):
         breaker.unpack(data)
+
+
+def test_the_bytes_of_a_state_are_known() -> None:
+    written = b'[2,"closed",0,0,0,0,0,0,0,0,0,[0,1,1,0],[[5,2,1,0]]]'
+    assert breaker.pack(breaker.unpack(written)) == written
 
 
 def test_a_clock_set_back_makes_no_probe_wait_longer() -> None:

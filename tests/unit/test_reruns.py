@@ -167,7 +167,7 @@ def test_repeats_are_dropped_where_that_was_asked_for(bench: Bench, dedupe: bool
 
 
 def test_a_report_is_bounded_and_reads_back() -> None:
-    made = Report(1, 2)
+    made = Report(2)
     for n in range(MOST_CHANGES + 50):
         made.count(f"e-{n}", "t/0/1", Side("kept"), Side("dropped", f"reason {n}"))
     assert (len(made.changes), len(made.samples)) == (MOST_CHANGES, MOST_SAMPLES)

@@ -1,5 +1,7 @@
 """What is known of a target between calls: leave to call, pace, breaker, switch."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from flows.core.outbound import breaker
@@ -78,13 +80,47 @@ def test_days_of_failures_switch_it_off_and_a_success_begins_anew() -> None:
     state = answered(state, FREE, POLICY, back(), 0, NOW + DAY_MS)
     state = answered(state, FREE, POLICY, back(delivered=False), 0, NOW + 2 * DAY_MS)
     assert state.off is None
+    state = answered(state, FREE, POLICY, back(delivered=False), 0, NOW + 3 * DAY_MS)
+    assert state.off is None
     state = answered(state, FREE, POLICY, back(delivered=False), 0, NOW + 4 * DAY_MS)
     assert state.is_off(0)
     assert not state.is_off(1)
-    for_ever = FREE._replace(disable_after_days=None)
-    never = answered(new("t", NOW), for_ever, POLICY, back(delivered=False), 0, NOW)
-    never = answered(never, for_ever, POLICY, back(delivered=False), 0, NOW + 99 * DAY_MS)
-    assert never.off is None
+    assert failed_at(range(99), FREE._replace(disable_after_days=None)).off is None
+
+
+def failed_at(days: Iterable[float], limits: Limits = FREE) -> State:
+    """Fail so many days after the beginning."""
+    state = new("t", NOW)
+    for day in days:
+        state = answered(state, limits, POLICY, back(delivered=False), 0, NOW + round(day * DAY_MS))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("days", "failures", "off"),
+    [
+        (2, (0, 2), False),
+        (2, (0, 9), False),
+        (2, (0, 0, 0, 0, 9), False),
+        (2, (0, 9, 9, 9), False),
+        (2, (0, 9, 10, 11), True),
+        (2, (0, 1, 1.999), False),
+        (2, (0, 1, 2), True),
+        (2, (0, 0, 2), False),
+        (2, (0, 1.001, 2), False),
+        (2, (0, 1, 2, 3.001), True),
+        (2, (0, 1, 2.001, 3), False),
+        (1, (0, 1), False),
+        (1, (0, 0.5, 1), True),
+        (7, (0, 2, 4, 6, 8), True),
+        (7, (0, 2, 4, 6.1, 8), False),
+        (7, (0, 7, 14, 21), False),
+        (7, (1, 2, 0, 2, 4, 6), False),
+        (7, (1, 2, 0, 2, 4, 6, 7), True),
+    ],
+)
+def test_a_row_of_failures_has_failures_in_it_and_no_long_silence(days: int, failures: tuple[float, ...], off: bool) -> None:
+    assert failed_at(failures, FREE._replace(disable_after_days=days)).is_off(0) is off
 
 
 def test_one_that_is_gone_is_off_at_once() -> None:
@@ -96,9 +132,10 @@ def test_a_state_is_read_as_it_was_written() -> None:
     state = answered(given(new("t", NOW), FREE)[0].with_line(3, 9), FREE, POLICY, back(delivered=False, gone=True), 3, NOW)
     assert unpack(pack(state)) == state
     assert unpack(pack(new("t", NOW))) == new("t", NOW)
+    assert unpack(pack(failed_at((0, 1)))) == failed_at((0, 1))
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"[]", b"[2,0,0,0,0,0,null]\n[]", b"[1,0,0,0,0,0,null]\nx"])
+@pytest.mark.parametrize("data", [b"", b"x", b"[]", b"[1,0,0,0,0,0,null]\n[]", b"[2,0,0,0,0,null,null]\nx", b"[2,0,0,0,0,[1],null]\n[]"])
 def test_what_is_no_state_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"state"):
         unpack(data)

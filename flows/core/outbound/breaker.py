@@ -9,11 +9,11 @@ Nothing here asks for the time or keeps anything: each function takes the state 
 live in a flow's state, and a decision made again after a crash is the same. Whoever calls a target asks `permit` first and hands the
 answer to `answered`, with the permit's generation: what comes back from an earlier phase counts for nothing.
 
-Work that gets no permit waits until the time it is given; that is no attempt. These times are places in a queue: one when the opening is
-over, then two, four, eight in the seconds after it, up to a bound. So what waited comes back as a ramp, however much it is and whether the
-probes are back or not. A clock that is set back counts as one that stood still; one that is set forward only ends an opening early.
+Who gets no permit asks again when the opening is over, or after a second while probes are under way; that is no attempt. A clock that is set
+back counts as one that stood still; one that is set forward only ends an opening early.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -22,8 +22,9 @@ import orjson
 from flows.core.outbound.backoff import SECOND_MS, spread
 
 Phase = Literal["closed", "open", "half_open"]
-PHASES: Final[tuple[Phase, ...]] = ("closed", "open", "half_open")
-FORMAT: Final = 1
+LEVELS: Final[Mapping[Phase, int]] = {"closed": 0, "half_open": 1, "open": 2}
+"""The phases, as a gauge shows them."""
+FORMAT: Final = 2
 MOST_DOUBLINGS: Final = 30
 
 
@@ -42,7 +43,7 @@ class Policy:
     slow_percent: int = 80
     """It opens when so many of the calls were slow."""
     slow_ms: int = 10_000
-    """A call is slow that takes so long, whatever came of it."""
+    """A call is slow that takes so long, whatever came of it; see `for_timeout`."""
     open_ms: int = 5_000
     """The first opening; each one that follows soon is twice as long."""
     longest_open_ms: int = 300_000
@@ -53,8 +54,6 @@ class Policy:
     """Probes of each rung; all of a rung must be back, and be judged good by the same percentages, before the next begins."""
     patience_ms: int = 120_000
     """Probes that are not back so long after the last was permitted count as failed; longer than a call can take."""
-    release_per_second: int = 64
-    """What waited comes back no faster than this, a power of two."""
 
 
 class Tally(NamedTuple):
@@ -64,6 +63,9 @@ class Tally(NamedTuple):
     calls: int = 0
     failed: int = 0
     slow: int = 0
+
+
+NOTHING: Final = Tally(0)
 
 
 class State(NamedTuple):
@@ -87,8 +89,8 @@ class State(NamedTuple):
     """Probes permitted on this rung."""
     granted_ms: int = 0
     """When the last of them was."""
-    parked: int = 0
-    """Places given since the breaker opened."""
+    judged: Tally = NOTHING
+    """The calls that last moved it: those that opened it, or those of the last rung that went well."""
     window: tuple[Tally, ...] = ()
     """Closed: the parts of the window, the oldest first. Half open: the calls of this rung."""
 
@@ -100,7 +102,7 @@ class Permit(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """Come back then; this is no attempt."""
+    """Ask again then; this is no attempt."""
 
     until_ms: int
 
@@ -122,11 +124,14 @@ class View(NamedTuple):
     until_ms: int | None
     """Open: when probing begins."""
     calls: int
-    """Calls that are judged: those of the window, or of the rung."""
+    """Calls that are judged: those of the window, or of the rung; before the first of them, those that last moved it."""
     error_ratio: float
     slow_ratio: float
-    parked: int
-    """How often work was sent to wait since it opened; some of it more than once."""
+
+
+def for_timeout(timeout_s: float) -> Policy:
+    """Return the policy for calls that may take so long: one is slow that takes two thirds of it."""
+    return Policy(slow_ms=round(timeout_s * SECOND_MS * 2 / 3))
 
 
 def new(name: str, now_ms: int) -> State:
@@ -143,8 +148,7 @@ def permit(state: State, policy: Policy, now_ms: int) -> tuple[State, Permit | P
         return state, Permit(state.generation)
     if state.phase == "half_open" and state.granted < _probes(state, policy):
         return state._replace(granted=state.granted + 1, granted_ms=now_ms), Permit(state.generation)
-    place_ms = state.until_ms + _release_ms(state.parked, policy.release_per_second)
-    return state._replace(parked=state.parked + 1), Parked(max(place_ms, now_ms + SECOND_MS))
+    return state, Parked(max(state.until_ms, now_ms + SECOND_MS))
 
 
 def answered(state: State, policy: Policy, answer: Answer, now_ms: int) -> State:
@@ -164,24 +168,26 @@ def view(state: State, policy: Policy, now_ms: int) -> View:
     """Return what is shown of a breaker; changes nothing."""
     state = _at(state, policy, now_ms)
     total = _total(state.window)
+    if not total.calls:
+        total = state.judged
     calls = max(total.calls, 1)
     until_ms = state.until_ms if state.phase == "open" else None
-    return View(state.phase, state.since_ms, until_ms, total.calls, total.failed / calls, total.slow / calls, state.parked)
+    return View(state.phase, state.since_ms, until_ms, total.calls, total.failed / calls, total.slow / calls)
 
 
 def pack(state: State) -> bytes:
     """Encode a state."""
-    return orjson.dumps([FORMAT, *state[:-1], [list(tally) for tally in state.window]])
+    return orjson.dumps([FORMAT, *state[:-2], list(state.judged), [list(tally) for tally in state.window]])
 
 
 def unpack(data: bytes) -> State:
     """Decode what `pack` made; raises ValueError for anything else, such as what a newer version wrote."""
     try:
-        version, phase, *numbers, window = orjson.loads(data)
-        state = State._make((phase, *numbers, tuple(map(Tally._make, window))))
+        version, phase, *numbers, judged, window = orjson.loads(data)
+        state = State._make((phase, *numbers, Tally._make(judged), tuple(map(Tally._make, window))))
     except (TypeError, ValueError) as error:
         raise ValueError("these bytes are no breaker's state") from error
-    if version != FORMAT or phase not in PHASES or not all(type(number) is int for number in (*numbers, *sum(state.window, ()))):
+    if version != FORMAT or phase not in LEVELS or not all(type(number) is int for number in (*numbers, *state.judged, *sum(state.window, ()))):
         raise ValueError(f"a breaker's state of format {version!r}, and this version reads {FORMAT}")
     return state
 
@@ -222,7 +228,7 @@ def _counted(state: State, policy: Policy, failed: bool, slow: bool, now_ms: int
     window = (*window[:-1], _with(window[-1], failed, slow))
     total = _total(window)
     if total.calls >= policy.minimum_calls and _too_many(total, total.calls, policy):
-        return _opened(state, policy, now_ms)
+        return _opened(state, policy, total, now_ms)
     return state._replace(window=window)
 
 
@@ -230,21 +236,22 @@ def _judged(state: State, policy: Policy, now_ms: int) -> State:
     """Judge a rung: open again, go on to the next, close, or wait for the probes that are missing."""
     size, tally = _probes(state, policy), state.window[0]
     if _too_many(tally, size, policy):
-        return _opened(state, policy, now_ms)
+        return _opened(state, policy, _total(state.window), now_ms)
     if tally.calls < size:
         return state
+    state = state._replace(judged=_total(state.window))
     if state.rung + 1 < len(policy.ramp):
         return _on_rung(state, state.rung + 1, now_ms)
-    return state._replace(phase="closed", since_ms=now_ms, generation=state.generation + 1, parked=0, window=())
+    return state._replace(phase="closed", since_ms=now_ms, generation=state.generation + 1, window=())
 
 
-def _opened(state: State, policy: Policy, now_ms: int) -> State:
-    """Open a breaker, for longer where the last opening is not long ago."""
+def _opened(state: State, policy: Policy, by: Tally, now_ms: int) -> State:
+    """Open a breaker because of these calls, for longer where the last opening is not long ago."""
     again = state.phase == "half_open" or now_ms - state.since_ms < policy.longest_open_ms
     openings = min(state.openings + 1 if again else 1, MOST_DOUBLINGS)
     length_ms = min(policy.open_ms << (openings - 1), policy.longest_open_ms)
     length_ms += spread(f"{state.salt}/{state.generation}", length_ms * policy.jitter_percent // 100)
-    return state._replace(phase="open", since_ms=now_ms, until_ms=now_ms + length_ms, generation=state.generation + 1, openings=openings, parked=0, window=())
+    return state._replace(phase="open", since_ms=now_ms, until_ms=now_ms + length_ms, generation=state.generation + 1, openings=openings, judged=by, window=())
 
 
 def _on_rung(state: State, rung: int, now_ms: int) -> State:
@@ -265,10 +272,3 @@ def _total(window: tuple[Tally, ...]) -> Tally:
 
 def _too_many(tally: Tally, calls: int, policy: Policy) -> bool:
     return tally.failed * 100 >= calls * policy.error_percent or tally.slow * 100 >= calls * policy.slow_percent
-
-
-def _release_ms(place: int, per_second: int) -> int:
-    """Return how long after an opening a place comes up: place 0 at once, then in the seconds that follow two, four, eight, up to `per_second`."""
-    doublings = min((place + 1).bit_length() - 1, per_second.bit_length() - 1)
-    second, among = doublings, place + 1 - (1 << doublings)
-    return SECOND_MS * second + SECOND_MS * among // (1 << doublings)

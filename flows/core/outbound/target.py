@@ -12,12 +12,14 @@ import orjson
 from flows.core.outbound import breaker
 from flows.core.outbound.backoff import SECOND_MS
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 LOOK_MS: Final = SECOND_MS
 """How soon a target is looked at again whose definition has it stand still."""
 BURST_MS: Final = 100
 """How far calls may be ahead of their pace: a batch makes several at once."""
 DAY_MS: Final = 86_400_000
+SILENCE_MS: Final = 2 * DAY_MS
+"""Failures that are further apart are no row: the longest `Retry-After` that is obeyed, and as much again for what else may delay an attempt."""
 
 
 class Limits(NamedTuple):
@@ -27,6 +29,27 @@ class Limits(NamedTuple):
     rate_per_second: int | None
     paused: bool
     disable_after_days: int | None
+
+
+class Failing(NamedTuple):
+    """Failures in a row, with nothing delivered between."""
+
+    since_ms: int
+    last_ms: int
+
+    def again(self, days: int, now_ms: int) -> "Failing":
+        """Add one to a row that may last so many days.
+
+        After a silence of more than half of them, or of two days, nobody knows how the target was meanwhile: it is the first of a new row.
+        So a row that lasts has a failure at its beginning, at its end, and between.
+        """
+        if now_ms - self.last_ms > min(days * DAY_MS // 2, SILENCE_MS):
+            return Failing(now_ms, now_ms)
+        return Failing(min(self.since_ms, now_ms), now_ms)
+
+    def lasts(self, days: int) -> bool:
+        """Tell whether so many days have seen nothing but failures."""
+        return self.last_ms - self.since_ms >= days * DAY_MS
 
 
 class Off(NamedTuple):
@@ -62,8 +85,8 @@ class State:
     tail: int = 0
     paced_ms: float = 0.0
     """When the next call is due by the rate."""
-    failing_ms: int = 0
-    """Since when nothing went well; 0: the last call did."""
+    failing: Failing | None = None
+    """None: the last call went well, or nobody asks."""
     off: Off | None = None
 
     @property
@@ -101,7 +124,6 @@ def ask(state: State, limits: Limits, policy: breaker.Policy, now_ms: int) -> tu
             return state, Stay(now_ms + max(1, round(paced_ms - now_ms - ahead_ms / 2)))
     after, given = breaker.permit(state.breaker, policy, now_ms)
     if isinstance(given, breaker.Parked):
-        after = after._replace(parked=0)  # what waits stands in line, and needs no place of its own in time
         return replace(state, breaker=after), Stay(given.until_ms)
     return replace(state, breaker=after, running=state.running + 1, paced_ms=paced_ms + step_ms), Go(given.generation)
 
@@ -119,21 +141,21 @@ class Back(NamedTuple):
 
 
 def answered(state: State, limits: Limits, policy: breaker.Policy, back: Back, epoch: int, now_ms: int) -> State:
-    """Take the end of a call; days of nothing but failures switch the target off, as does one that says it is gone."""
+    """Take the end of a call; days of nothing but failures (`Failing`) switch the target off, as does one that says it is gone."""
     after = breaker.answered(state.breaker, policy, breaker.Answer(back.generation, back.failing, back.took_ms), now_ms)
-    failing_ms = 0 if back.delivered else min(state.failing_ms or now_ms, now_ms)
-    state = replace(state, breaker=after, running=max(0, state.running - 1), failing_ms=failing_ms)
-    if back.gone:
-        return replace(state, off=Off(epoch, now_ms, "the target answered 410 (gone)"))
     days = limits.disable_after_days
-    if failing_ms and days is not None and now_ms - failing_ms >= days * DAY_MS and not state.is_off(epoch):
-        return replace(state, off=Off(epoch, now_ms, f"nothing was delivered for {days} days"), failing_ms=0)
+    failing = None if back.delivered or days is None else (state.failing or Failing(now_ms, now_ms)).again(days, now_ms)
+    state = replace(state, breaker=after, running=max(0, state.running - 1), failing=failing)
+    if back.gone:
+        return replace(state, off=Off(epoch, now_ms, "the target answered 410 (gone)"), failing=None)
+    if failing is not None and days is not None and failing.lasts(days) and not state.is_off(epoch):
+        return replace(state, off=Off(epoch, now_ms, f"nothing was delivered for {days} days"), failing=None)
     return state
 
 
 def pack(state: State) -> bytes:
     """Encode a state."""
-    head = [FORMAT, state.running, state.head, state.tail, state.paced_ms, state.failing_ms, [*state.off] if state.off else None]
+    head = [FORMAT, state.running, state.head, state.tail, state.paced_ms, *([*part] if part else None for part in (state.failing, state.off))]
     return orjson.dumps(head) + b"\n" + breaker.pack(state.breaker)
 
 
@@ -141,9 +163,9 @@ def unpack(data: bytes) -> State:
     """Decode what `pack` made; raises ValueError for anything else."""
     head, _, rest = data.partition(b"\n")
     try:
-        version, running, first, tail, paced_ms, failing_ms, off = orjson.loads(head)
+        version, running, first, tail, paced_ms, failing, off = orjson.loads(head)
     except (TypeError, ValueError) as error:
         raise ValueError("these bytes are no target's state") from error
     if version != FORMAT:
         raise ValueError(f"a target's state of format {version!r}, and this version reads {FORMAT}")
-    return State(breaker.unpack(rest), running, first, tail, float(paced_ms), failing_ms, Off(*off) if off else None)
+    return State(breaker.unpack(rest), running, first, tail, float(paced_ms), Failing(*failing) if failing else None, Off(*off) if off else None)
