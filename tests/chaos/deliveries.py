@@ -68,7 +68,7 @@ class Operator:
         """Order nothing yet."""
         self.orders: list[Ordered] = []
         self._bootstrap = bootstrap
-        self._producer = Producer({"bootstrap.servers": bootstrap})
+        self._producer = Producer({"bootstrap.servers": bootstrap, "log_level": 2})
         self._next_s = ORDER_S
 
     def tick(self, now_s: float) -> None:
@@ -154,7 +154,7 @@ class Storm:
     def rage(self, report: Report) -> list[str]:
         """Write events and kill at the plan's moments; return the ids of the events, in the order in which they were written."""
         plan, sent, moments = self._plan, list[str](), sorted(_moments(self._plan, self._dice))
-        producer = Producer({"bootstrap.servers": self._broker.bootstrap, "partitioner": PARTITIONER, "enable.idempotence": True})
+        producer = Producer({"bootstrap.servers": self._broker.bootstrap, "partitioner": PARTITIONER, "enable.idempotence": True, "log_level": 2})
         begin = time.monotonic()
         while moments or len(sent) < plan.records:
             self._crew.tick()
