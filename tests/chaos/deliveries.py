@@ -3,7 +3,7 @@
 How: a broker, several workers of the flow deliveries and one of the flow replay, and one target in this process that serves many endpoints and
 answers by dice. A third of the endpoints make two attempts only, and their target refuses some events for a while, again and again: those are
 buried, and every few seconds an operator orders that all that was buried enters once more. Events come all the while; workers get SIGKILL and
-SIGTERM at the plan's moments, the broker SIGKILL. When all is sent those targets are mended, and what is still buried is ordered once more.
+SIGTERM at the plan's moments, the broker SIGKILL. When all is sent the targets are mended, and what is still buried is ordered once more.
 What is proved then, from the logs and the target's memory:
 
 - every event was answered with 2xx by its target at least once, under the id it has, and nothing else was;
@@ -53,11 +53,12 @@ KEYS: Final = 5
 MANY: Final = {"max_attempts": 100, "retry_delays": (1, 1, 2)}
 FEW: Final = {"max_attempts": 2, "retry_delays": (1,)}
 REFUSES_S: Final = 4
-"""For so long targets are in trouble, and for as long they are not."""
+"""For so long targets are not in trouble, and for as long they are."""
 ORDER_S: Final = 3.0
 """Between two orders."""
 MOST_ROUNDS: Final = 10
-QUIET_S: Final = 120.0
+QUIET_S: Final = 480.0
+"""After the last kill everything must have gone out within this: a breaker stays open for six minutes at most."""
 TICK_S: Final = 0.05
 
 
@@ -162,7 +163,7 @@ class Storm:
             for n in range(len(sent), min(plan.records, int(now * plan.rate))):
                 sent.append(_write(producer, n))
             producer.poll(0)
-            self._receiver.refuses = int(now) // REFUSES_S % 2 == 0
+            self._receiver.refuses = int(now) // REFUSES_S % 2 == 1
             self._operator.tick(now)
             if moments and now >= moments[0][0]:
                 self._strike(moments.pop(0)[1], report)
