@@ -28,7 +28,6 @@ bench:  ## measure beside the peers; writes tests/bench/results
 chaos:  ## kill everything a hundred times and prove that nothing was lost
 	@sh deploy/install.sh $(VENV) dev
 	$(BIN)/python -m tests.chaos
-	$(BIN)/python -m tests.chaos.replays
 
 docs:   ## write the README's tables from the tables in the code
 	@sh deploy/install.sh $(VENV) dev

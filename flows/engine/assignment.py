@@ -105,7 +105,7 @@ class Assignment:
         try:
             share = self._open(number, inlet, moved)
         except Unavailable as error:
-            LOG.warning("Partition %d waits: %s", number, error)
+            LOG.warning("Partition %d waits, and is tried again in %g s: %s", number, PAUSE_S, error)
             self._coming.append(number)
             self._again_at = self._clock.monotonic() + PAUSE_S
             return

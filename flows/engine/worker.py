@@ -52,7 +52,7 @@ def run(flow: Flow, settings: Settings, slot: int, *, port: int | None = None) -
         port: where `/metrics` and `/health` are served; none without it.
 
     Returns:
-        0: drained. 1: a step raised, which is a bug, or the broker was away. Otherwise the error's own (`flows.core.errors`).
+        0: drained. 1: a step raised, which is a bug, or the broker was away, or the disk is full. Otherwise the error's own (`flows.core.errors`).
 
     """
     faulthandler.enable()  # a crash inside a client's C or Rust code then says where

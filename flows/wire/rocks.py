@@ -46,7 +46,15 @@ _slot = struct.Struct(">H")
 _TOMB: Final = "DAMAGED"
 
 _HELD: Final = ("lock hold by current process", "While lock file")
-_OPERATOR: Final = ("No space left", "Permission denied", "Too many open files", "Read-only file system", "Cannot allocate memory", "quota exceeded")
+_OPERATOR: Final = (
+    "No space left",
+    "File too large",
+    "Permission denied",
+    "Too many open files",
+    "Read-only file system",
+    "Cannot allocate memory",
+    "quota exceeded",
+)
 """Not damage: throwing the store away would not help, and rebuilding it would fail the same way."""
 
 

@@ -72,5 +72,21 @@ class Report:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a storm over one part, for which kills are all there is to count."""
+
+    kills: int
+    counts: dict[str, int]
+    wrong: tuple[str, ...]
+    log: str
+    """The end of the output of what was killed."""
+
+    def text(self) -> str:
+        """Write it for people."""
+        lines = [f"{self.kills} kills; " + ", ".join(f"{name} {n:,}" for name, n in self.counts.items()), *(f"WRONG: {one}" for one in self.wrong)]
+        return "\n".join([*lines, *([self.log] if self.wrong else ())])
+
+
 def _counted(counts: Counter[str] | dict[str, int]) -> str:
     return ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())) or "none"

@@ -1,21 +1,18 @@
-"""Two storms over what looks back, dead letters replayed and the log judged anew: `python -m tests.chaos.replays [--kills 100]`.
+"""Two storms over what looks back: dead letters replayed, and the log judged anew.
 
 How: letters, or webhooks, stand on a log; what is to be done with them is ordered; whenever the one worker has come on, it dies by SIGKILL and is
 started again. What is proved then, from the logs: each letter has entered once though two operators ordered it, and the index says so; each event
-of the window stands on the replay's topic once, and the report adds up to the window. Exit code 1 when not.
+of the window stands on the replay's topic once, and the report adds up to the window.
 """
 
-import argparse
 import contextlib
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -24,11 +21,9 @@ import orjson
 from confluent_kafka import Producer
 
 from deploy.cli.topics import all_topics
-from deploy.local import broker
 from deploy.local.ports import free_port
 from flows.core import ids, topics
 from flows.core.clock import SystemClock
-from flows.core.orders import StoredReplay
 from flows.core.record import Record
 from flows.core.reruns import Report, StoredRerun
 from flows.core.settings import Settings, load
@@ -36,6 +31,9 @@ from flows.core.verdict import Reason
 from flows.engine.letters import letter
 from flows.wire.kafka import PARTITIONER, client_config, ensure_topics
 from tests.bench.place import environment
+from tests.chaos.orders import Ordered, all_over, flush, index, order, write
+from tests.chaos.orders import told as tell
+from tests.chaos.plan import Outcome
 from tests.kit.line import stored
 from tests.kit.topics import topic_reader
 
@@ -49,22 +47,6 @@ LOOK_S: Final = 0.05
 A_KILL_S: Final = 10.0
 REST_S: Final = 90.0
 TARGET: Final = "judged.anew"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a storm."""
-
-    kills: int
-    counts: dict[str, int]
-    wrong: tuple[str, ...]
-    log: str
-    """The end of the worker's output."""
-
-    def text(self) -> str:
-        """Write it for people."""
-        lines = [f"{self.kills} kills; " + ", ".join(f"{name} {n:,}" for name, n in self.counts.items()), *(f"WRONG: {one}" for one in self.wrong)]
-        return "\n".join([*lines, *([self.log] if self.wrong else ())])
 
 
 class Worker:
@@ -105,8 +87,7 @@ def replay_letters(bootstrap: str, home: Path, kills: int) -> Outcome:
     letters = OF_A_KILL["letters"] * kills
     settings = load(environment(bootstrap, home))
     ensure_topics(settings, [*all_topics(), replace(topics.EVENTS, name=target)])
-    names = _order_letters(settings, target, letters)
-    parts = len(names) * len(_last(bootstrap))
+    orders = _order_letters(settings, target, letters)
     done = 0
     with _running("replay", bootstrap, home) as one:
         until = time.monotonic() + A_KILL_S * kills + REST_S
@@ -114,14 +95,13 @@ def replay_letters(bootstrap: str, home: Path, kills: int) -> Outcome:
             if done < kills and len(topic_reader(bootstrap, target)) >= letters * (done + 1) // (kills + 2):
                 done += 1
                 one.kill()
-            elif done == kills and _told(bootstrap, names)["over"] == parts:
+            elif done == kills and all_over(bootstrap, orders):
                 break
             time.sleep(LOOK_S)
         code = one.drain()
     entered = Counter(read.header("x-replayed-letter") for read in topic_reader(bootstrap, target))
-    told = _told(bootstrap, names)
-    index = {read.key: read.value for read in topic_reader(bootstrap, topics.LETTERS.name)}
-    statuses = Counter(found["status"] for value in index.values() if value is not None and (found := orjson.loads(value))["resource"] == target)
+    told = tell(bootstrap, orders)
+    statuses = Counter(summary.status for summary in index(bootstrap) if summary.resource == target)
     wrong = _faults(
         (done, kills, "kills"),
         (code, 0, "exit code of the drain"),
@@ -148,8 +128,8 @@ def judge_anew(bootstrap: str, home: Path, kills: int) -> Outcome:
         _wait(lambda: len(topic_reader(bootstrap, topics.EVENTS.name)) == records, REST_S, f"{records:,} events")
         _define(producer, {"endpoint_id": "shop", "filter": f"body.n % {DROPPED} != 0"})
         now_ms = SystemClock().now_ms()
-        order = StoredRerun(replay_id="again", from_ms=began, until_ms=now_ms, target_topic=TARGET, rate_per_second=RECORDS_A_SECOND, created_at_ms=now_ms)
-        _write(producer, "rerun/again", order.model_dump_json(exclude_none=True))
+        wanted = StoredRerun(replay_id="again", from_ms=began, until_ms=now_ms, target_topic=TARGET, rate_per_second=RECORDS_A_SECOND, created_at_ms=now_ms)
+        write(producer, "rerun/again", wanted.model_dump_json(exclude_none=True))
         report, seen, until = Report(0), 0, time.monotonic() + A_KILL_S * kills + REST_S
         while time.monotonic() < until and not report.over:
             report = _report(bootstrap, "again") or report
@@ -182,40 +162,16 @@ def _running(flow: str, bootstrap: str, home: Path, **more: str) -> Iterator[Wor
         worker.close()
 
 
-def _order_letters(settings: Settings, target: str, letters: int) -> Sequence[str]:
-    """Bury records of a topic, and order that they enter once more, as two operators do; returns the orders' ids."""
+def _order_letters(settings: Settings, target: str, letters: int) -> Sequence[Ordered]:
+    """Bury records of a topic, and order that they enter once more, as two operators do."""
     producer = Producer(client_config(settings, partitioner=PARTITIONER))
     for n in range(letters):
         record = Record(target, 0, n, 0, b"k%d" % n, b"v%d" % n, (("ce_id", b"%d" % n),))
         made = letter("flow", "step", target, record, [Reason("schema", "wrong")], SystemClock().now_ms(), "1")
         producer.produce(made.topic, made.value, made.key, headers=list(made.headers))
         producer.poll(0)
-    _flush(producer)
-    names = [uuid4().hex for _ in range(OPERATORS)]
-    until = _last(settings.kafka_bootstrap_servers)
-    common = {"until": until, "filter": {"resource": target}, "by": "admin", "at_ms": 0, "rate_per_second": LETTERS_A_SECOND}
-    for name in names:
-        order = StoredReplay.model_validate({"replay_id": name} | common).model_dump_json(by_alias=True, exclude_none=True)
-        _write(producer, f"replay/{name}", order)
-    return names
-
-
-def _last(bootstrap: str) -> dict[int, int]:
-    """Return the last letter's offset of each partition."""
-    last = Counter[int]()
-    for read in topic_reader(bootstrap, topics.DLQ.name):
-        last[read.partition] = max(last[read.partition], read.offset)
-    return dict(last)
-
-
-def _told(bootstrap: str, names: Sequence[str]) -> Counter[str]:
-    """Add up what the partitions tell of the replays."""
-    last = {(read.key or b"").decode(): read.value for read in topic_reader(bootstrap, topics.STATUS.name)}
-    sums = Counter[str]()
-    for key, value in last.items():
-        if value is not None and key.startswith("replay/") and key.split("/")[1] in names:
-            sums.update({name: int(n) for name, n in orjson.loads(value).items() if name != "trouble"})
-    return sums
+    flush(producer)
+    return [order(producer, settings.kafka_bootstrap_servers, {"resource": target}, LETTERS_A_SECOND) for _ in range(OPERATORS)]
 
 
 def _receive(producer: Producer, records: int) -> list[str]:
@@ -223,7 +179,7 @@ def _receive(producer: Producer, records: int) -> list[str]:
     for n, event_id in enumerate(made):
         producer.produce(topics.WEBHOOKS.name, b'{"n": %d}' % n, b"%d" % n, headers={"ce_id": event_id, "ce_source": "/webhooks/shop"})
         producer.poll(0)
-    _flush(producer)
+    flush(producer)
     return made
 
 
@@ -233,18 +189,7 @@ def _report(bootstrap: str, replay_id: str) -> Report | None:
 
 
 def _define(producer: Producer, definition: dict[str, Any]) -> None:
-    _write(producer, f"webhook/{definition['endpoint_id']}", stored(definition))
-
-
-def _write(producer: Producer, key: str, value: str | bytes) -> None:
-    producer.produce(topics.CONFIG.name, value, key)
-    _flush(producer)
-
-
-def _flush(producer: Producer) -> None:
-    left = producer.flush(60)
-    if left:
-        raise TimeoutError(f"{left} records did not reach Kafka within a minute")
+    write(producer, f"webhook/{definition['endpoint_id']}", stored(definition))
 
 
 def _wait(true: Any, seconds: float, what: str) -> None:
@@ -261,22 +206,3 @@ def _faults(*checks: tuple[Any, Any, str]) -> tuple[str, ...]:
 
 def _tail(log: Path) -> str:
     return log.read_text(errors="replace")[-3000:]
-
-
-def main() -> int:
-    """Run both, each on a broker of its own."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos.replays", description="Kill the flows that look back, again and again.")
-    parser.add_argument("--kills", type=int, default=100, help="kills of each (default 100)")
-    chosen = parser.parse_args()
-    wrong = False
-    for name, storm in (("Dead letters", replay_letters), ("The log", judge_anew)):
-        with tempfile.TemporaryDirectory(prefix="xyra-storm-") as scratch, broker.running(Path(scratch) / "kafka", os.environ) as kafka:
-            begin = time.monotonic()
-            outcome = storm(kafka.bootstrap, Path(scratch) / "storm", chosen.kills)
-            print(f"{name}, {time.monotonic() - begin:.0f} s: {outcome.text()}", flush=True)
-            wrong |= bool(outcome.wrong)
-    return int(wrong)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -43,7 +43,7 @@ async def test_a_name_that_is_rebound_reaches_nothing_inside() -> None:
 
 
 async def test_no_fuzzed_url_connects_to_anything() -> None:
-    """The long form is `python -m tests.chaos.urls`."""
+    """The long form is `python -m tests.chaos urls --urls 1000000`."""
     with counted() as (port, come):
         outcomes = await wander(2000, seed=7, port=port)
         assert come == []
