@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flows.core.clock import Clock
 from flows.core.outbound.egress import Answer, Failure, Outgoing, Policy, Refusal, Vetted, head
 from flows.core.outbound.urls import Target
 from flows.core.signals import EGRESS_CALLS, EGRESS_CONNECTIONS, EGRESS_SECONDS
-from flows.wire.exchange import Broken
+from flows.wire.exchange import Broken, Exchange
 from flows.wire.lines import Limits, Lines
 from flows.wire.names import Found, Names, Resolve, system_addresses
 from flows.wire.telemetry import Child, Telemetry
@@ -27,10 +28,22 @@ def tls_context(authorities: Path | None = None) -> ssl.SSLContext:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a call has come, for the sentence of the one that runs out of time."""
+    """How far a call has come, for what becomes of one that runs out of time."""
 
+    limit: asyncio.Timeout
+    begin: float
     stage: str = "its name was resolved"
-    sent: bool = False
+    name: str = ""
+    """What is looked up."""
+    queue: str = ""
+    """Among whose calls it waits for a place; nothing: it has one, or asks for none yet."""
+    line: Exchange | None = None
+    """Where the request was sent."""
+
+    def hurry(self, rest_s: float) -> None:
+        """Give the call no more than this from now on, and no more than it had."""
+        soon, late = asyncio.get_running_loop().time() + rest_s, self.limit.when()
+        self.limit.reschedule(soon if late is None else min(soon, late))
 
 
 class Egress:
@@ -77,24 +90,40 @@ class Egress:
 
     async def call(self, request: Outgoing) -> Outcome:
         """Make one call and return what came of it, within `request.deadline_s`; raises nothing for anything a target can do."""
-        begin = self._monotonic()
-        progress = _Progress()
+        progress = _Progress(asyncio.timeout(request.deadline_s), self._monotonic())
         try:
-            async with asyncio.timeout(request.deadline_s):
-                outcome = await self._call(request, begin, progress)
+            async with progress.limit:
+                outcome = await self._call(request, progress)
         except TimeoutError:
-            outcome = Failure("timed_out", f"The call was not done within {request.deadline_s:g} s; the time was over before {progress.stage}.", progress.sent)
-        self._seconds.observe(self._monotonic() - begin)
+            outcome = self._late(request, progress)
+        self._seconds.observe(self._monotonic() - progress.begin)
         self._counter("answered" if isinstance(outcome, Answer) else outcome.code).inc()
         return outcome
 
     async def check(self, url: str) -> tuple[Target, Vetted] | Refusal | Failure:
         """Return where a URL leads and the addresses it may be called at, or why not; waits for a name server where the name is not known."""
+        return await self._check(url, None)
+
+    def _late(self, request: Outgoing, progress: _Progress) -> Outcome:
+        """Return what became of a call whose time is over: an answer, where its head is there and is enough."""
+        within, line = f"within {request.deadline_s:g} s", progress.line
+        reply = line.so_far() if line is not None else None
+        if line is not None and reply is not None:
+            return Answer(*reply, self._monotonic() - progress.begin, line.address)
+        if self._names.queued(progress.name):
+            return Failure("no_place", f"There was no place to look up {progress.name} {within}: as many look-ups as may be were running.")
+        if progress.queue:
+            return Failure("no_place", f"There was no place for a call to {progress.queue} {within}: as many as may be were under way, there or in all.")
+        return Failure("timed_out", f"The call was not done {within}; the time was over before {progress.stage}.", line is not None)
+
+    async def _check(self, url: str, progress: _Progress | None) -> tuple[Target, Vetted] | Refusal | Failure:
         target = self._policy.judge(url)
         if isinstance(target, Refusal):
             return target
         found: Found | None = self._policy.vet(target.host, (target.host,)) if target.literal else self._names.known(target.host)
         if found is None:
+            if progress is not None:
+                progress.name = target.host
             found = await self._names.ask(target.host)
         return (self._policy.port(target, found) or (target, found)) if isinstance(found, Vetted) else found
 
@@ -104,17 +133,19 @@ class Egress:
             counter = self._counters[outcome] = self._telemetry.child(EGRESS_CALLS, outcome=outcome)
         return counter
 
-    async def _call(self, request: Outgoing, begin: float, progress: _Progress) -> Outcome:
+    async def _call(self, request: Outgoing, progress: _Progress) -> Outcome:
         until = asyncio.get_running_loop().time() + request.deadline_s
-        checked = await self.check(request.url)
+        checked = await self._check(request.url, progress)
         if not isinstance(checked, tuple):
             return checked
         target, vetted = checked
         first = head(target, request)
         if isinstance(first, Refusal):
             return first
-        progress.stage = "there was a place for it among the calls under way"
+        progress.queue, rest_s = target.authority, request.rest_s
+        standing = partial(progress.hurry, rest_s) if rest_s is not None else None
         async with self._lines.place(target) as lane:
+            progress.queue = ""
             line, again = self._lines.kept(lane, vetted.addresses), request.repeatable
             while True:
                 reused = line is not None
@@ -124,9 +155,9 @@ class Egress:
                     if isinstance(connected, Failure):
                         return connected
                     line = connected
-                progress.stage, progress.sent = f"{target.authority} had answered to the last byte", True
+                progress.stage, progress.line = f"{target.authority} had answered to the last {'byte' if standing is None else 'header'}", line
                 try:
-                    reply = await line.ask(first, request.body, request.keep_bytes, bodiless=request.method == "HEAD")
+                    reply = await line.ask(first, request.body, request.keep_bytes, standing, bodiless=request.method == "HEAD")
                 except Broken as broken:
                     if not (reused and again and broken.silent):
                         return Failure(broken.code, f"{target.authority} {broken.detail}.", sent=True)
@@ -136,4 +167,4 @@ class Egress:
                     line.abort()
                     raise
                 self._lines.keep(lane, line)
-                return Answer(*reply, self._monotonic() - begin, line.address)
+                return Answer(*reply, self._monotonic() - progress.begin, line.address)

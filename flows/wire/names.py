@@ -53,6 +53,7 @@ class Names:
         self._known: OrderedDict[str, tuple[float, Found]] = OrderedDict()
         self._asking: dict[str, asyncio.Task[Found]] = {}
         self._threads = asyncio.Semaphore(MOST_LOOKUPS)
+        self._queued: set[str] = set()
 
     def known(self, name: str) -> Found | None:
         """Return what is known of a name, and None where it has to be asked for; does not block."""
@@ -70,8 +71,14 @@ class Names:
             asking.add_done_callback(lambda _: self._asking.pop(name, None))
         return await asyncio.shield(asking)
 
+    def queued(self, name: str) -> bool:
+        """Tell whether a name's look-up has not begun yet, since as many as may be at once are running."""
+        return name in self._queued
+
     async def _ask(self, name: str) -> Found:
+        self._queued.add(name)
         async with self._threads:
+            self._queued.discard(name)
             addresses = await _in_thread(self._resolve, name)
         found: Found
         if addresses:
