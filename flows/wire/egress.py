@@ -31,19 +31,30 @@ class _Progress:
     """How far a call has come, for what becomes of one that runs out of time."""
 
     limit: asyncio.Timeout
+    until: float
+    """When its time is over, on the loop's clock."""
     begin: float
     stage: str = "its name was resolved"
-    name: str = ""
-    """What is looked up."""
     queue: str = ""
-    """Among whose calls it waits for a place; nothing: it has one, or asks for none yet."""
+    """What it waits for a place for; nothing: for none."""
     line: Exchange | None = None
     """Where the request was sent."""
 
     def hurry(self, rest_s: float) -> None:
         """Give the call no more than this from now on, and no more than it had."""
-        soon, late = asyncio.get_running_loop().time() + rest_s, self.limit.when()
-        self.limit.reschedule(soon if late is None else min(soon, late))
+        self.limit.reschedule(min(self.until, asyncio.get_running_loop().time() + rest_s))
+
+    def wait(self, what: str) -> None:
+        """Wait for a place, for half of what is left: the target is to have the other half, and is not to be judged by the last moments."""
+        now = asyncio.get_running_loop().time()
+        self.queue = what
+        self.limit.reschedule(now + (self.until - now) / 2)
+
+    def served(self) -> None:
+        """Have a place."""
+        if self.queue:
+            self.queue = ""
+            self.limit.reschedule(self.until)
 
 
 class Egress:
@@ -90,7 +101,8 @@ class Egress:
 
     async def call(self, request: Outgoing) -> Outcome:
         """Make one call and return what came of it, within `request.deadline_s`; raises nothing for anything a target can do."""
-        progress = _Progress(asyncio.timeout(request.deadline_s), self._monotonic())
+        until = asyncio.get_running_loop().time() + request.deadline_s
+        progress = _Progress(asyncio.timeout_at(until), until, self._monotonic())
         try:
             async with progress.limit:
                 outcome = await self._call(request, progress)
@@ -106,15 +118,13 @@ class Egress:
 
     def _late(self, request: Outgoing, progress: _Progress) -> Outcome:
         """Return what became of a call whose time is over: an answer, where its head is there and is enough."""
-        within, line = f"within {request.deadline_s:g} s", progress.line
+        line = progress.line
         reply = line.so_far() if line is not None else None
         if line is not None and reply is not None:
             return Answer(*reply, self._monotonic() - progress.begin, line.address)
-        if self._names.queued(progress.name):
-            return Failure("no_place", f"There was no place to look up {progress.name} {within}: as many look-ups as may be were running.")
         if progress.queue:
-            return Failure("no_place", f"There was no place for a call to {progress.queue} {within}: as many as may be were under way, there or in all.")
-        return Failure("timed_out", f"The call was not done {within}; the time was over before {progress.stage}.", line is not None)
+            return Failure("no_place", f"There was no place for {progress.queue} in time: as many as may be at once were under way.")
+        return Failure("timed_out", f"The call was not done within {request.deadline_s:g} s; the time was over before {progress.stage}.", line is not None)
 
     async def _check(self, url: str, progress: _Progress | None) -> tuple[Target, Vetted] | Refusal | Failure:
         target = self._policy.judge(url)
@@ -123,8 +133,10 @@ class Egress:
         found: Found | None = self._policy.vet(target.host, (target.host,)) if target.literal else self._names.known(target.host)
         if found is None:
             if progress is not None:
-                progress.name = target.host
-            found = await self._names.ask(target.host)
+                progress.wait(f"a look-up of {target.host}")
+                await self._names.turn(target.host)
+                progress.served()
+            found = self._names.known(target.host) or await self._names.ask(target.host)
         return (self._policy.port(target, found) or (target, found)) if isinstance(found, Vetted) else found
 
     def _counter(self, outcome: str) -> Child:
@@ -134,7 +146,6 @@ class Egress:
         return counter
 
     async def _call(self, request: Outgoing, progress: _Progress) -> Outcome:
-        until = asyncio.get_running_loop().time() + request.deadline_s
         checked = await self._check(request.url, progress)
         if not isinstance(checked, tuple):
             return checked
@@ -142,16 +153,17 @@ class Egress:
         first = head(target, request)
         if isinstance(first, Refusal):
             return first
-        progress.queue, rest_s = target.authority, request.rest_s
-        standing = partial(progress.hurry, rest_s) if rest_s is not None else None
+        standing = partial(progress.hurry, request.rest_s) if request.rest_s is not None else None
+        if self._lines.full(target):
+            progress.wait(f"a call to {target.authority}")
         async with self._lines.place(target) as lane:
-            progress.queue = ""
+            progress.served()
             line, again = self._lines.kept(lane, vetted.addresses), request.repeatable
             while True:
                 reused = line is not None
                 if line is None:
                     progress.stage = f"{target.authority} was connected to"
-                    connected = await self._lines.connect(target, vetted.addresses, until)
+                    connected = await self._lines.connect(target, vetted.addresses, progress.until)
                     if isinstance(connected, Failure):
                         return connected
                     line = connected

@@ -63,7 +63,7 @@ CODES: Final = (
     CodeRow(
         "no_place",
         False,
-        "As many calls as may be at once were under way, to that host or in all, or as many look-ups of names; nothing is sent.",
+        "As many calls as may be at once were under way for half of the call's time, to that host or in all, or look-ups of names; nothing is sent.",
         "Look which targets on that host, or name servers, are slow; lower `concurrency` or `timeout_seconds` of those.",
     ),
     CodeRow(
