@@ -108,13 +108,13 @@ class Deliveries:
             target, plan = self.targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
             told, facts = told_by(result, batch.now_ms), turns.facts_of(batch, record)
             row = outcome.of_status(told.status) if told.status is not None else outcome.of_error(told.error)
-            gone = row.consequence == "deactivated"
-            target.answered(Back(Order.read(result.payload).generation, row is outcome.DELIVERED, row.failing, told.took_ms, gone))
+            _tell(target, row, told, Order.read(result.payload).generation)
             facts = facts._replace(first_ms=facts.first_ms or told.at_ms)
             verdict = _verdict(plan, record, row, told, facts, batch.now_ms)
             self._count(row, told)
-            due_ms = verdict.due_ms if isinstance(verdict, Retry) else None
-            batch.publish(told.entry(NAME, record, endpoint_of(record), row.code, due_ms))
+            if row.counts:
+                due_ms = verdict.due_ms if isinstance(verdict, Retry) else None
+                batch.publish(told.entry(NAME, record, endpoint_of(record), row.code, due_ms))
             if isinstance(verdict, Retry):
                 turns.keep(batch, record, facts)
             else:
@@ -136,7 +136,7 @@ class Deliveries:
                 leave = Go(0) if refused else target.ask()
                 record = target.next_in_line() if leave is not None else None
                 if record is None and leave is not None and not refused:
-                    target.unused()
+                    target.unused(leave.generation)
                 if leave is None or record is None:
                     break
                 self._leave[record.partition, record.offset] = leave
@@ -210,6 +210,14 @@ def _too_large(record: Record) -> Reason | None:
     return Reason("too_large_to_wait", f"The record has {length:,} bytes, and {LARGEST:,} can be delivered.") if length > LARGEST else None
 
 
+def _tell(target: Target, row: Outcome, told: Told, generation: int) -> None:
+    """Tell a target how its call has ended, if it was called at all."""
+    if row.counts:
+        target.answered(Back(generation, row is outcome.DELIVERED, row.failing, told.took_ms, row.consequence == "deactivated"))
+    else:
+        target.unused(generation)
+
+
 def _verdict(plan: Plan, record: Record, row: Outcome, told: Told, facts: turns.Facts, now_ms: int) -> Verdict | None:
     if row is outcome.DELIVERED:
         return None
@@ -217,8 +225,9 @@ def _verdict(plan: Plan, record: Record, row: Outcome, told: Told, facts: turns.
     if row.consequence != "retried":
         return Bury((why,))
     wait_ms = backoff.read_retry_after(told.retry_after, now_ms) if told.retry_after is not None else None
-    due = backoff.next_due_ms(plan.schedule, webhook_id(record), attempt(record) + 1, facts.first_ms, now_ms, wait_ms)
-    return Bury((due, why)) if isinstance(due, Reason) else Retry(due, why)
+    tried = attempt(record) + 1 if row.counts else 0
+    due = backoff.next_due_ms(plan.schedule, webhook_id(record), tried, facts.first_ms, now_ms, wait_ms)
+    return Bury((due, why)) if isinstance(due, Reason) else Retry(due, why, counts=row.counts)
 
 
 def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:

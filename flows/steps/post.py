@@ -22,6 +22,8 @@ from flows.wire.vault import Vault
 LOG: Final = logging.getLogger(__name__)
 KEPT_BYTES: Final = 1024
 """Of an answer's body, for the journal."""
+REST_S: Final = 1.0
+"""How long that is waited for, once the answer's head has said what becomes of the delivery."""
 MOST_KEYS: Final = 4096
 """Opened secrets that are remembered."""
 
@@ -112,7 +114,8 @@ class Post:
             return Told(at_ms, 0, None, SECRET_UNUSABLE.code, str(error))
         body = record.value or b""
         headers = delivery.headers(record, webhook_id(record), body, keys, at_ms, self._agent)
-        outcome = await self._egress.call(Outgoing("POST", order.url, tuple(headers), body, order.timeout_s, KEPT_BYTES, repeatable=True))
+        request = Outgoing("POST", order.url, tuple(headers), body, order.timeout_s, KEPT_BYTES, repeatable=True, rest_s=REST_S)
+        outcome = await self._egress.call(request)
         took_ms = round((self._clock.monotonic() - begin) * 1000)
         if not isinstance(outcome, Answer):
             return Told(at_ms, took_ms, None, outcome.code, outcome.detail)

@@ -6,14 +6,13 @@ timer <name>                         when the target is to be looked at again
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Final
 
 import orjson
 
 from flows.core import signals, topics
 from flows.core.outbound import breaker
-from flows.core.outbound.target import Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack
+from flows.core.outbound.target import Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack, unused
 from flows.core.record import Output, Record
 from flows.engine import Batch, Entries
 from flows.wire.telemetry import Telemetry
@@ -57,9 +56,9 @@ class Target:
             self._stay = given
         return None
 
-    def unused(self) -> None:
-        """Give back leave that nobody has used."""
-        self.state = replace(self.state, running=self.state.running - 1)
+    def unused(self, generation: int) -> None:
+        """Give back leave with which nothing was called."""
+        self.state = unused(self.state, self._policy, generation, self._batch.now_ms)
 
     def answered(self, back: Back) -> None:
         """Take the end of a call."""

@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flows.core.clock import Clock
 from flows.core.outbound.egress import Answer, Failure, Outgoing, Policy, Refusal, Vetted, head
 from flows.core.outbound.urls import Target
 from flows.core.signals import EGRESS_CALLS, EGRESS_CONNECTIONS, EGRESS_SECONDS
-from flows.wire.exchange import Broken
+from flows.wire.exchange import Broken, Exchange
 from flows.wire.lines import Limits, Lines
 from flows.wire.names import Found, Names, Resolve, system_addresses
 from flows.wire.telemetry import Child, Telemetry
@@ -27,10 +28,33 @@ def tls_context(authorities: Path | None = None) -> ssl.SSLContext:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a call has come, for the sentence of the one that runs out of time."""
+    """How far a call has come, for what becomes of one that runs out of time."""
 
+    limit: asyncio.Timeout
+    until: float
+    """When its time is over, on the loop's clock."""
+    begin: float
     stage: str = "its name was resolved"
-    sent: bool = False
+    queue: str = ""
+    """What it waits for a place for; nothing: for none."""
+    line: Exchange | None = None
+    """Where the request was sent."""
+
+    def hurry(self, rest_s: float) -> None:
+        """Give the call no more than this from now on, and no more than it had."""
+        self.limit.reschedule(min(self.until, asyncio.get_running_loop().time() + rest_s))
+
+    def wait(self, what: str) -> None:
+        """Wait for a place, for half of what is left: the target is to have the other half, and is not to be judged by the last moments."""
+        now = asyncio.get_running_loop().time()
+        self.queue = what
+        self.limit.reschedule(now + (self.until - now) / 2)
+
+    def served(self) -> None:
+        """Have a place."""
+        if self.queue:
+            self.queue = ""
+            self.limit.reschedule(self.until)
 
 
 class Egress:
@@ -77,25 +101,42 @@ class Egress:
 
     async def call(self, request: Outgoing) -> Outcome:
         """Make one call and return what came of it, within `request.deadline_s`; raises nothing for anything a target can do."""
-        begin = self._monotonic()
-        progress = _Progress()
+        until = asyncio.get_running_loop().time() + request.deadline_s
+        progress = _Progress(asyncio.timeout_at(until), until, self._monotonic())
         try:
-            async with asyncio.timeout(request.deadline_s):
-                outcome = await self._call(request, begin, progress)
+            async with progress.limit:
+                outcome = await self._call(request, progress)
         except TimeoutError:
-            outcome = Failure("timed_out", f"The call was not done within {request.deadline_s:g} s; the time was over before {progress.stage}.", progress.sent)
-        self._seconds.observe(self._monotonic() - begin)
+            outcome = self._late(request, progress)
+        self._seconds.observe(self._monotonic() - progress.begin)
         self._counter("answered" if isinstance(outcome, Answer) else outcome.code).inc()
         return outcome
 
     async def check(self, url: str) -> tuple[Target, Vetted] | Refusal | Failure:
         """Return where a URL leads and the addresses it may be called at, or why not; waits for a name server where the name is not known."""
+        return await self._check(url, None)
+
+    def _late(self, request: Outgoing, progress: _Progress) -> Outcome:
+        """Return what became of a call whose time is over: an answer, where its head is there and is enough."""
+        line = progress.line
+        reply = line.so_far() if line is not None else None
+        if line is not None and reply is not None:
+            return Answer(*reply, self._monotonic() - progress.begin, line.address)
+        if progress.queue:
+            return Failure("no_place", f"There was no place for {progress.queue} in time: as many as may be at once were under way.")
+        return Failure("timed_out", f"The call was not done within {request.deadline_s:g} s; the time was over before {progress.stage}.", line is not None)
+
+    async def _check(self, url: str, progress: _Progress | None) -> tuple[Target, Vetted] | Refusal | Failure:
         target = self._policy.judge(url)
         if isinstance(target, Refusal):
             return target
         found: Found | None = self._policy.vet(target.host, (target.host,)) if target.literal else self._names.known(target.host)
         if found is None:
-            found = await self._names.ask(target.host)
+            if progress is not None:
+                progress.wait(f"a look-up of {target.host}")
+                await self._names.turn(target.host)
+                progress.served()
+            found = self._names.known(target.host) or await self._names.ask(target.host)
         return (self._policy.port(target, found) or (target, found)) if isinstance(found, Vetted) else found
 
     def _counter(self, outcome: str) -> Child:
@@ -104,29 +145,31 @@ class Egress:
             counter = self._counters[outcome] = self._telemetry.child(EGRESS_CALLS, outcome=outcome)
         return counter
 
-    async def _call(self, request: Outgoing, begin: float, progress: _Progress) -> Outcome:
-        until = asyncio.get_running_loop().time() + request.deadline_s
-        checked = await self.check(request.url)
+    async def _call(self, request: Outgoing, progress: _Progress) -> Outcome:
+        checked = await self._check(request.url, progress)
         if not isinstance(checked, tuple):
             return checked
         target, vetted = checked
         first = head(target, request)
         if isinstance(first, Refusal):
             return first
-        progress.stage = "there was a place for it among the calls under way"
+        standing = partial(progress.hurry, request.rest_s) if request.rest_s is not None else None
+        if self._lines.full(target):
+            progress.wait(f"a call to {target.authority}")
         async with self._lines.place(target) as lane:
+            progress.served()
             line, again = self._lines.kept(lane, vetted.addresses), request.repeatable
             while True:
                 reused = line is not None
                 if line is None:
                     progress.stage = f"{target.authority} was connected to"
-                    connected = await self._lines.connect(target, vetted.addresses, until)
+                    connected = await self._lines.connect(target, vetted.addresses, progress.until)
                     if isinstance(connected, Failure):
                         return connected
                     line = connected
-                progress.stage, progress.sent = f"{target.authority} had answered to the last byte", True
+                progress.stage, progress.line = f"{target.authority} had answered to the last {'byte' if standing is None else 'header'}", line
                 try:
-                    reply = await line.ask(first, request.body, request.keep_bytes, bodiless=request.method == "HEAD")
+                    reply = await line.ask(first, request.body, request.keep_bytes, standing, bodiless=request.method == "HEAD")
                 except Broken as broken:
                     if not (reused and again and broken.silent):
                         return Failure(broken.code, f"{target.authority} {broken.detail}.", sent=True)
@@ -136,4 +179,4 @@ class Egress:
                     line.abort()
                     raise
                 self._lines.keep(lane, line)
-                return Answer(*reply, self._monotonic() - begin, line.address)
+                return Answer(*reply, self._monotonic() - progress.begin, line.address)

@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -50,28 +51,36 @@ class Exchange(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
         self._waiting: asyncio.Future[Reply] | None = None
         self._poll = select.poll()
-        self._begin(0, bodiless=False)
+        self._begin(0, None, bodiless=False)
         self.address = ""
         """Whom it is connected to."""
         self.since = 0.0
         """When it was last put aside, for its owner."""
 
-    def _begin(self, keep: int, *, bodiless: bool) -> None:
+    def _begin(self, keep: int, standing: Callable[[], None] | None, *, bodiless: bool) -> None:
         self._keep = keep
+        self._standing = standing
         self._bodiless = bodiless
         self._wire = self._head = self._length = 0
         self._headers: list[tuple[str, str]] = []
-        self._framed = self._headed = self._extra = False
+        self._framed = self._headed = self._stands = self._extra = False
         self._body = bytearray()
         self._reply: Reply | None = None
 
-    def ask(self, head: bytes, body: bytes, keep: int, *, bodiless: bool) -> "asyncio.Future[Reply]":
-        """Send a request and return a future of its answer; `bodiless` where none can have a body (`HEAD`).
+    def ask(self, head: bytes, body: bytes, keep: int, standing: Callable[[], None] | None = None, *, bodiless: bool) -> "asyncio.Future[Reply]":
+        """Send a request and return a future of its answer, which fails with `Broken`. Whoever no longer waits calls `abort`.
 
-        The future fails with `Broken`. Whoever no longer waits calls `abort`.
+        Args:
+            head: the request's line and headers.
+            body: its body.
+            keep: how much of the answer's body is kept.
+            standing: given where the answer's head is enough: a body that breaks off is then cut off, and fails nothing.
+                Called when the head is there and the body is not; whoever has waited long enough for it finds `so_far`.
+            bodiless: where no answer can have a body (`HEAD`).
+
         """
         transport = cast("asyncio.Transport", self._transport)
-        self._begin(keep, bodiless=bodiless)
+        self._begin(keep, standing, bodiless=bodiless)
         self._waiting = waiting = asyncio.get_running_loop().create_future()
         if len(body) <= JOINED_BYTES:
             transport.write(head + body)
@@ -87,6 +96,10 @@ class Exchange(asyncio.Protocol):
         """Close at once; what was still to be sent is not."""
         if self._transport is not None:
             self._transport.abort()
+
+    def so_far(self) -> Reply | None:
+        """Return the answer as far as it has come, where its head is there and is enough; also after `abort`."""
+        return (self._reply or self._made(cut=True)) if self._stands else None
 
     @property
     def reusable(self) -> bool:
@@ -122,7 +135,7 @@ class Exchange(asyncio.Protocol):
             if self._reply is None:
                 self._fail("bad_answer", "sent what is not HTTP/1.1")
                 return
-        if self._head > HEAD_BYTES or len(self._headers) > HEADERS:
+        if self._too_much:
             self._fail("answer_head_too_large", f"sent more than {HEADERS} headers, or more than {HEAD_BYTES:,} bytes of them")
         elif self._reply is not None:
             self._settle(self._reply)
@@ -130,6 +143,9 @@ class Exchange(asyncio.Protocol):
             self._finish()
         elif self._wire - self._length > HEAD_BYTES + FRAMING * self._length:
             self._fail("answer_head_too_large", f"sent more than {HEAD_BYTES:,} bytes around its body")
+        elif self._stands and self._standing is not None and not self._waiting.done():
+            standing, self._standing = self._standing, None
+            standing()
 
     def on_message_begin(self) -> None:
         """Hear of an answer; a second one was not asked for."""
@@ -149,6 +165,7 @@ class Exchange(asyncio.Protocol):
         if self._parser.get_http_version() not in _VERSIONS:
             raise HttpParserError("a version that is not spoken")
         self._headed = self._parser.get_status_code() >= _OK
+        self._stands = self._headed and self._standing is not None and not self._too_much
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body, and keep as much as is wanted."""
@@ -167,13 +184,17 @@ class Exchange(asyncio.Protocol):
         self._reply = self._made()
         self._extra = not self._parser.should_keep_alive()
 
-    def _made(self) -> Reply:
-        return Reply(self._parser.get_status_code(), tuple(self._headers), bytes(self._body), self._length > self._keep)
+    @property
+    def _too_much(self) -> bool:
+        return self._head > HEAD_BYTES or len(self._headers) > HEADERS
 
-    def _finish(self) -> None:
+    def _made(self, *, cut: bool = False) -> Reply:
+        return Reply(self._parser.get_status_code(), tuple(self._headers), bytes(self._body), cut or self._length > self._keep)
+
+    def _finish(self, *, cut: bool = False) -> None:
         """Answer with what there is, and close."""
         self._extra = True
-        self._settle(self._made())
+        self._settle(self._made(cut=cut))
 
     def _settle(self, reply: Reply) -> None:
         waiting, self._waiting = self._waiting, None
@@ -183,6 +204,10 @@ class Exchange(asyncio.Protocol):
             waiting.set_result(reply)
 
     def _fail(self, code: Code, detail: str) -> None:
+        """Close; what had come is no answer, unless its head is enough."""
+        if self._stands:
+            self._finish(cut=True)
+            return
         waiting, self._waiting = self._waiting, None
         self.abort()
         if waiting is not None and not waiting.done():

@@ -21,7 +21,7 @@ class Limits(NamedTuple):
     """How much one client holds open."""
 
     calls: int = 4096
-    """Calls at once; one more waits, within its deadline."""
+    """Calls at once; one more waits, for half of its time."""
     calls_per_host: int = 256
     """Calls at once to one scheme, host and port."""
     idle: int = 256
@@ -72,10 +72,15 @@ class Lines:
         for line in list(self._idle):
             self._drop(line)
 
+    def full(self, target: Target) -> bool:
+        """Tell whether a call would have to wait for its place; does not block."""
+        lane = self._lanes.get(_key(target))
+        return self._slots.locked() or (lane is not None and lane.slots.locked())
+
     @asynccontextmanager
     async def place(self, target: Target) -> AsyncIterator[Lane]:
         """Wait until few enough calls are under way: to one host first, so that those who wait for it hold nobody else's place."""
-        key = (target.scheme, target.host, target.port)
+        key = _key(target)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key, self._limits.calls_per_host)
@@ -157,6 +162,10 @@ class Lines:
         for line in [line for line in self._idle if line.since <= old or not line.reusable]:
             self._drop(line)
         self._sweeper = asyncio.get_running_loop().call_later(self._limits.idle_s / 2, self._sweep) if self._idle else None
+
+
+def _key(target: Target) -> tuple[str, str, int]:
+    return target.scheme, target.host, target.port
 
 
 def _why_no_tls(error: ssl.SSLError) -> str:

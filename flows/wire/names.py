@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Thread
-from typing import Final
+from typing import Final, NamedTuple
 
 from flows.core.clock import Clock
 from flows.core.outbound.egress import Failure, Policy, Refusal, Vetted
@@ -35,6 +35,13 @@ def system_addresses(name: str) -> list[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
 
 
+class _LookUp(NamedTuple):
+    """A name that is being asked for, or is going to be."""
+
+    begun: asyncio.Event
+    answer: asyncio.Task[Found]
+
+
 class Names:
     """Knows the addresses of names, for one event loop. What is remembered is gone with the process."""
 
@@ -51,7 +58,7 @@ class Names:
         self._monotonic = clock.monotonic
         self._resolve = resolve
         self._known: OrderedDict[str, tuple[float, Found]] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[Found]] = {}
+        self._asking: dict[str, _LookUp] = {}
         self._threads = asyncio.Semaphore(MOST_LOOKUPS)
 
     def known(self, name: str) -> Found | None:
@@ -59,19 +66,28 @@ class Names:
         until, found = self._known.get(name, (0.0, None))
         return found if self._monotonic() < until else None
 
+    async def turn(self, name: str) -> None:
+        """Wait until the look-up of a name begins, which it does when few enough others are running; it goes on by itself."""
+        await self._look_up(name).begun.wait()
+
     async def ask(self, name: str) -> Found:
         """Resolve a name and judge its addresses; those who ask for one name at once share the answer.
 
         Cancelling leaves the look-up running: its answer is kept for the next one who asks.
         """
-        asking = self._asking.get(name)
-        if asking is None:
-            asking = self._asking[name] = asyncio.create_task(self._ask(name))
-            asking.add_done_callback(lambda _: self._asking.pop(name, None))
-        return await asyncio.shield(asking)
+        return await asyncio.shield(self._look_up(name).answer)
 
-    async def _ask(self, name: str) -> Found:
+    def _look_up(self, name: str) -> "_LookUp":
+        found = self._asking.get(name)
+        if found is None:
+            begun = asyncio.Event()
+            found = self._asking[name] = _LookUp(begun, asyncio.create_task(self._ask(name, begun)))
+            found.answer.add_done_callback(lambda _: self._asking.pop(name, None))
+        return found
+
+    async def _ask(self, name: str, begun: asyncio.Event) -> Found:
         async with self._threads:
+            begun.set()
             addresses = await _in_thread(self._resolve, name)
         found: Found
         if addresses:

@@ -16,7 +16,7 @@ from flows.engine.runtime import Engine
 from tests.kit.certificates import Authority
 from tests.kit.courier import Courier, courier
 from tests.kit.engine import balanced
-from tests.kit.targets import OK, Request, Talk, Target, answers, answers_in_turn, answers_once, drips, floods, hangs, read_request, swallows_all
+from tests.kit.targets import OK, Request, Talk, Target, answers, answers_in_turn, answers_once, begins, drips, floods, hangs, read_request, swallows_all
 
 HOUR_MS = 3_600_000
 
@@ -133,6 +133,40 @@ def test_a_bad_target_has_a_clear_end(made: Courier, name: str, talk: Talk, code
     assert balanced(made.bench.tallies())
 
 
+@pytest.mark.parametrize(
+    ("talk", "answer"),
+    [
+        (begins(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ndone"), "done"),
+        (begins(b"HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), None),
+        (drips(b"", 0.1, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"), "x"),
+        (answers_once(b"HTTP/1.1 204 OK\r\nContent-Length: 9\r\n\r\n"), None),
+        (answers_once(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ndone"), "done"),
+    ],
+    ids=["hangs", "hangs at once", "drips", "has none to have", "breaks off"],
+)
+def test_what_a_head_says_is_delivered_stays_so_whatever_becomes_of_its_body(made: Courier, name: str, talk: Talk, answer: str | None) -> None:
+    target = made.beside.target(talk)
+    made.define(name, target.url, retry_config={"max_attempts": 3, "retry_delays": [0]})
+    made.send(name, b"1")
+    made.run()
+    assert len(target.requests) == 1
+    (told,) = made.attempts(name)
+    assert told["outcome"] == "delivered"
+    assert set(told.get("answer") or "") == set(answer or "")
+    assert not made.letters(name)
+    assert (made.tally(name)["out"], made.tally(name)["waiting"]) == (1, 0)
+
+
+def test_a_failure_whose_body_hangs_is_that_failure(made: Courier, name: str) -> None:
+    target = made.beside.target(begins(b"HTTP/1.1 500 X\r\nContent-Length: 9\r\n\r\nbad"))
+    made.define(name, target.url, retry_config={"max_attempts": 2, "retry_delays": [0]})
+    made.send(name, b"1")
+    made.run()
+    assert [(told["status"], told["outcome"], told["answer"]) for told in made.attempts(name)] == [(500, "target_failed", "bad")] * 2
+    assert [letter.header("x-dlq-code") for letter in made.letters(name)] == ["attempts_spent"]
+    assert len(target.requests) == 2
+
+
 def test_an_expired_certificate_is_no_target(made: Courier, tmp_path: Path, name: str) -> None:
     authority = Authority(tmp_path)
     target = made.beside.target(answers(OK), tls=authority.context("127.0.0.1", begin=-3, end=-1))
@@ -155,6 +189,18 @@ def test_a_target_that_says_when_is_asked_then(made: Courier, clock: ManualClock
     clock.advance(1)
     made.run()
     assert len(target.requests) == 2
+
+
+def test_a_target_that_asks_for_a_day_each_time_gets_every_attempt(made: Courier, clock: ManualClock, name: str) -> None:
+    target = made.beside.target(answers(reply(503, "Retry-After: 86400")))
+    made.define(name, target.url, delivery={"disable_after_days": None})
+    made.send(name, b"1")
+    for tries in range(1, 8):
+        made.run(until=lambda engine, tries=tries: made.bench.through(engine) and len(target.requests) == tries and _rests(engine))  # type: ignore[misc]  # the default binds it
+        clock.advance(24 * HOUR_MS)
+    made.run()
+    assert [entry["attempt"] for entry in made.attempts(name)] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [letter.header("x-dlq-code") for letter in made.letters(name)] == ["attempts_spent"]
 
 
 def test_a_target_that_is_gone_is_left_alone_until_it_is_enabled(made: Courier, name: str) -> None:

@@ -207,6 +207,35 @@ def until(true: Callable[[], bool], why: Callable[[], object]) -> None:
         waited.wait(0.02)
 
 
+@pytest.mark.timeout(240)
+def test_others_of_a_host_that_hangs_wait_for_a_place_and_pay_nothing(made: Courier, clock: ManualClock, name: str) -> None:
+    """Four endpoints hold every place of the host. A fifth there spends no attempt, though it has but one, and its breaker hears of nothing."""
+    gate, events = Gate(), 12
+    host = made.beside.target(gate.holds)
+    slow = [f"{name}s{n}" for n in range(4)]
+    for endpoint in slow:
+        made.define(endpoint, host.url, delivery={"concurrency": 64, "timeout_seconds": 60})
+        made.send(endpoint, *(b"%d" % n for n in range(64)))
+    made.define(name, host.url, retry_config={"max_attempts": 1, "retry_delays": [60]}, delivery={"concurrency": 64, "timeout_seconds": 2})
+    worker = made.start(0)
+    until(lambda: len(host.requests) == 256, lambda: len(host.requests))
+    made.send(name, *(b"%d" % n for n in range(events)))
+    until(lambda: timers(worker.engine) == events, lambda: timers(worker.engine))
+    clock.advance(60_000)
+    until(lambda: worker.engine.calls == 256 + events, lambda: worker.engine.calls)
+    until(lambda: timers(worker.engine) == events, lambda: timers(worker.engine))
+    assert len(host.requests) == 256
+    made.beside.do(gate.lift())
+    until(lambda: rests(worker.engine), lambda: worker.engine.calls)
+    clock.advance(60_000)
+    until(lambda: made.waiting(worker.engine) == 0, lambda: made.waiting(worker.engine))
+    worker.end()
+    assert [(entry["attempt"], entry["outcome"]) for entry in made.attempts(name)] == [(1, "delivered")] * events
+    assert not made.moves(name)
+    assert not made.bench.dead()
+    assert balanced(made.bench.tallies())
+
+
 EACH = 8
 """Endpoints of a kind, spread over the partitions."""
 

@@ -1,6 +1,7 @@
 """Calls out to targets that behave: what is sent, what comes back, which connections are used."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -154,14 +155,41 @@ async def test_what_nobody_asked_for_reaches_nobody(more: bytes) -> None:
 async def test_only_so_many_calls_to_one_host_and_in_all() -> None:
     async with target(hangs) as slow, target(answers(OK)) as quick:
         with egress(limits=Limits(calls=4, calls_per_host=2)) as client:
-            waiting = [asyncio.create_task(client.call(post(slow.url, deadline_s=SOON_S))) for _ in range(10)]
+            waiting = [asyncio.create_task(client.call(post(slow.url, deadline_s=2 * SOON_S))) for _ in range(10)]
             await asyncio.gather(*(answer(client, post(quick.url)) for _ in range(20)))
             assert not any(task.done() for task in waiting)
             found = await asyncio.gather(*waiting)
-    assert {one.code for one in found if isinstance(one, Failure)} == {"timed_out"}
-    assert sorted(one.sent for one in found if isinstance(one, Failure)) == [False] * 8 + [True] * 2
+    assert sorted((one.code, one.sent) for one in found if isinstance(one, Failure)) == [("no_place", False)] * 8 + [("timed_out", True)] * 2
+    details = {one.detail for one in found if isinstance(one, Failure) and not one.sent}
+    assert details == {f"There was no place for a call to 127.0.0.1:{slow.port} in time: as many as may be at once were under way."}
     assert slow.most == 2
     assert quick.most <= 2
+
+
+async def test_who_finds_a_place_in_time_has_what_is_left() -> None:
+    async with target(hangs) as seen:
+        with egress(limits=Limits(calls_per_host=1)) as client:
+            first = asyncio.create_task(client.call(post(seen.url, deadline_s=SOON_S / 3)))
+            await seen.asked.wait()
+            begin = time.monotonic()
+            second = await failure(client, post(seen.url, deadline_s=SOON_S))
+            took = time.monotonic() - begin
+            assert isinstance(await first, Failure)
+    assert (second.code, second.sent) == ("timed_out", True)
+    assert took >= SOON_S - 0.01
+
+
+async def test_who_finds_no_place_in_all_has_not_called() -> None:
+    async with target(hangs) as slow, target(answers(OK)) as quick:
+        with egress(limits=Limits(calls=1)) as client:
+            hanging = asyncio.create_task(client.call(post(slow.url)))
+            await slow.asked.wait()
+            found = await failure(client, post(quick.url, deadline_s=SOON_S))
+            assert (found.code, found.sent) == ("no_place", False)
+            hanging.cancel()
+            await asyncio.gather(hanging, return_exceptions=True)
+            await answer(client, post(quick.url))
+    assert quick.connections == 1
 
 
 async def test_only_so_many_connections_are_kept() -> None:

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from connectors.testing import ManualClock
-from flows.core.outbound.egress import Outgoing, Policy, Vetted
+from flows.core.outbound.egress import Failure, Outgoing, Policy, Vetted
 from flows.core.settings import load
-from flows.wire.names import FAILED_KEPT_S, KEPT_S, MOST_NAMES, Names, system_addresses
+from flows.wire.names import FAILED_KEPT_S, KEPT_S, MOST_LOOKUPS, MOST_NAMES, Names, system_addresses
 from tests.kit.egress import SOON_S, answer, egress, failure, post, refusal
 from tests.kit.targets import OK, answers, counted, target
 from tests.kit.wander import wander
@@ -123,6 +123,26 @@ async def test_a_slow_name_server_holds_up_its_own_calls_only() -> None:
             released.set()
             await later
     assert sorted(asked) == ["quick.test", "slow.test"]
+
+
+async def test_who_finds_no_place_among_the_look_ups_has_not_called() -> None:
+    released = threading.Event()
+
+    def resolve(name: str) -> list[str]:
+        if name.startswith("slow"):
+            released.wait(20)
+        return ["127.0.0.1"]
+
+    async with target(answers(OK)) as seen:
+        with egress(resolve=resolve) as client:
+            slow = [asyncio.create_task(client.call(post(f"http://slow{number}.test/", deadline_s=SOON_S))) for number in range(MOST_LOOKUPS)]
+            await asyncio.sleep(0)  # they are in front
+            found = await failure(client, post(f"http://quick.test:{seen.port}/", deadline_s=SOON_S))
+            assert (found.code, found.sent) == ("no_place", False)
+            assert found.detail == "There was no place for a look-up of quick.test in time: as many as may be at once were under way."
+            assert {found.code for found in await asyncio.gather(*slow) if isinstance(found, Failure)} == {"timed_out"}
+            released.set()
+            await answer(client, post(f"http://quick.test:{seen.port}/"))
 
 
 async def test_names_remembered_are_bounded() -> None:

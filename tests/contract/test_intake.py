@@ -88,7 +88,7 @@ def test_packed_bodies_may_be_signed_before_or_after(door: RunningDoor, landed: 
 @pytest.mark.parametrize(
     ("body", "encoding", "status"),
     [
-        (gzip.compress(b"\0" * 2_000_000), "gzip", 413),
+        (gzip.compress(b"\0" * 2_000_000, mtime=0), "gzip", 413),
         (zstandard.compress(b"\0" * 2_000_000), "zstd", 413),
         (b"x", "gzip", 400),
         (b"x", "zstd", 400),

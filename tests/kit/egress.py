@@ -51,9 +51,11 @@ def egress(
         made.close()
 
 
-def post(url: str, body: bytes = b"{}", *, deadline_s: float = LONG_S, keep_bytes: int = 1000, repeatable: bool = False) -> Outgoing:
+def post(
+    url: str, body: bytes = b"{}", *, deadline_s: float = LONG_S, keep_bytes: int = 1000, repeatable: bool = False, rest_s: float | None = None
+) -> Outgoing:
     """Return a delivery-like request."""
-    return Outgoing("POST", url, (("Content-Type", "application/json"),), body, deadline_s, keep_bytes, repeatable)
+    return Outgoing("POST", url, (("Content-Type", "application/json"),), body, deadline_s, keep_bytes, repeatable, rest_s)
 
 
 async def answer(client: Egress, request: Outgoing) -> Answer:

@@ -142,11 +142,23 @@ async def hangs(seen: Target, reader: asyncio.StreamReader, _: asyncio.StreamWri
     await reader.read()
 
 
-def drips(text: bytes, every_s: float = 0.05) -> Talk:
-    """Answer one byte at a time, for ever."""
+def begins(text: bytes) -> Talk:
+    """Say this, and never anything more."""
 
     async def talk(seen: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(seen, reader)
+        writer.write(text)
+        await reader.read()
+
+    return talk
+
+
+def drips(text: bytes, every_s: float = 0.05, first: bytes = b"") -> Talk:
+    """Answer one byte at a time, for ever; `first` at once."""
+
+    async def talk(seen: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(seen, reader)
+        writer.write(first)
         number = 0
         while not reader.at_eof() and not writer.transport.is_closing():
             writer.write(text[number : number + 1] or b"x")
@@ -182,8 +194,8 @@ def counted(host: str = "127.0.0.1") -> Iterator[tuple[int, list[object]]]:
                     connection, where = listener.accept()
                 except OSError:
                     return
+                come.append(where)  # before whoever came hears of it
                 connection.close()
-                come.append(where)
 
         thread = threading.Thread(target=accept)
         thread.start()

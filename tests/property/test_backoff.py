@@ -45,13 +45,23 @@ def test_the_usual_waits_never_become_shorter(attempt: int) -> None:
 
 
 @given(PLANS, st.text(max_size=4), NOWS, st.lists(st.none() | st.integers(0, MOST_RETRY_AFTER_MS), min_size=101, max_size=101))
-def test_a_delivery_ends_in_time_whatever_its_target_asks_for(plan: Schedule, name: str, first_ms: int, wishes: list[int | None]) -> None:
+def test_every_attempt_is_made_in_time_whatever_its_target_asks_for(plan: Schedule, name: str, first_ms: int, wishes: list[int | None]) -> None:
     now_ms, attempt = first_ms, 1
     while isinstance(due_ms := next_due_ms(plan, name, attempt, first_ms, now_ms, wishes[attempt - 1]), int):
         assert now_ms <= due_ms <= first_ms + plan.life_ms
         now_ms, attempt = due_ms, attempt + 1
-    assert attempt <= plan.attempts
-    assert due_ms.code == ("attempts_spent" if attempt == plan.attempts else "time_spent")
+    assert (attempt, due_ms.code) == (plan.attempts, "attempts_spent")
+
+
+@given(PLANS, st.text(max_size=4), NOWS, st.lists(st.integers(0, MOST_RETRY_AFTER_MS), min_size=1, max_size=8))
+def test_a_delivery_ends_however_long_it_is_held_up(plan: Schedule, name: str, first_ms: int, late_ms: list[int]) -> None:
+    """Each attempt comes late, and some are none."""
+    now_ms, tried, step = first_ms, 0, 0
+    while isinstance(due_ms := next_due_ms(plan, name, tried if step % 3 else 0, first_ms, now_ms, MOST_RETRY_AFTER_MS), int):
+        assert now_ms <= due_ms <= first_ms + plan.life_ms
+        now_ms, step = due_ms + late_ms[step % len(late_ms)], step + 1
+        tried += step % 3 > 0
+    assert due_ms.code == ("attempts_spent" if tried >= plan.attempts and step % 3 else "time_spent")
 
 
 @given(PLANS, st.text(max_size=4), NOWS)

@@ -31,6 +31,7 @@ STEPS = st.lists(
         ASK,
         st.tuples(st.just("answer"), st.integers(0, 19), st.booleans()),
         st.tuples(st.just("slow answer"), st.integers(0, 19), st.booleans()),
+        st.tuples(st.just("no answer"), st.integers(0, 19), st.just(False)),
         st.tuples(st.just("move"), st.sampled_from([1, 7, 25, 40, 50, 100, 1_000, 1_500, 4_000, -1, -60, -5_000]), st.just(False)),
     ),
     min_size=10,
@@ -107,6 +108,13 @@ class Naive:
             return self.token
         return max(self.until_ms - self.time_ms, 1000)
 
+    def unused(self, token: object, now_ms: int) -> None:
+        if self.phase == "closed":
+            return
+        self.now(now_ms)
+        if self.phase == "half_open" and token is self.token and len(self.calls) < self.granted:
+            self.granted -= 1
+
     def answer(self, token: object, *, failed: bool, slow: bool, now_ms: int) -> None:
         self.now(now_ms)
         if token is not self.token:
@@ -156,6 +164,10 @@ def test_it_does_what_the_naive_one_does(policy: Policy, steps: list[tuple[str, 
                 assert given_out.until_ms - now_ms == expected
         elif out:
             permit, token = out.pop(number % len(out))
+            if step == "no answer":
+                state = breaker.unused(state, policy, permit.generation, now_ms)
+                model.unused(token, now_ms)
+                continue
             took_ms = 10 if step == "slow answer" else 9
             state = breaker.answered(state, policy, Answer(permit.generation, failed, took_ms), now_ms)
             model.answer(token, failed=failed, slow=took_ms == 10, now_ms=now_ms)
@@ -167,6 +179,17 @@ def test_it_does_what_the_naive_one_does(policy: Policy, steps: list[tuple[str, 
     model.ask(now_ms)
     model.answer(None, failed=True, slow=False, now_ms=now_ms)
     compare(state, model, now_ms)
+
+
+def ended(state: State, policy: Policy, permit: Permit, how: tuple[str, bool], probes: dict[int, int], now_ms: int) -> State:
+    """End a call; one that was not made is no probe."""
+    step, failed = how
+    if step != "no answer":
+        return breaker.answered(state, policy, Answer(permit.generation, failed, 10 * (step == "slow answer")), now_ms)
+    after = breaker.unused(state, policy, permit.generation, now_ms)
+    if after.generation == state.generation:
+        probes[permit.generation] = probes.get(permit.generation, 0) - (state.granted - after.granted)
+    return after
 
 
 @settings(max_examples=200, deadline=None)
@@ -190,7 +213,7 @@ def test_what_holds_whatever_happens(policy: Policy, steps: list[tuple[str, int,
                     probes[found.generation] = probes.get(found.generation, 0) + 1
                     assert probes[found.generation] <= policy.ramp[state.rung]
         elif out:
-            state = breaker.answered(state, policy, Answer(out.pop(number % len(out)).generation, failed, 10 * (step == "slow answer")), now_ms)
+            state = ended(state, policy, out.pop(number % len(out)), (step, failed), probes, now_ms)
         assert len(state.window) <= policy.buckets + 1
         if state.phase == "open":
             assert state.until_ms - state.since_ms <= policy.longest_open_ms * (100 + jitter) // 100

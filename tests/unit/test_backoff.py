@@ -51,13 +51,24 @@ def test_the_later_of_the_own_delay_and_the_targets_wish_counts() -> None:
     assert next_due_ms(plan, "a", 1, NOW_MS, NOW_MS, 10**15) == NOW_MS + MOST_RETRY_AFTER_MS
 
 
-def test_a_target_that_always_asks_for_a_day_is_given_up() -> None:
+@pytest.mark.parametrize("plan", [USUAL, schedule(RetryConfig(max_attempts=8, retry_delays=(0,)))])
+def test_a_target_that_always_asks_for_a_day_is_asked_every_time(plan: Schedule) -> None:
     now_ms, attempt = NOW_MS, 1
-    while isinstance(due := next_due_ms(USUAL, "a", attempt, NOW_MS, now_ms, MOST_RETRY_AFTER_MS), int):
+    while isinstance(due := next_due_ms(plan, "a", attempt, NOW_MS, now_ms, MOST_RETRY_AFTER_MS), int):
         now_ms, attempt = due, attempt + 1
-    assert due.code == "time_spent"
-    assert (attempt, now_ms) == (4, NOW_MS + 3 * MOST_RETRY_AFTER_MS)
-    assert now_ms <= NOW_MS + USUAL.life_ms
+    assert due.code == "attempts_spent"
+    assert (attempt, now_ms) == (8, NOW_MS + 7 * MOST_RETRY_AFTER_MS)
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 8])
+def test_what_was_not_tried_spends_no_attempt_and_waits_the_first_wait_until_its_time_is_over(attempts: int) -> None:
+    plan = schedule(RetryConfig(max_attempts=attempts, retry_delays=(60, 3600)))
+    end_ms = NOW_MS + plan.life_ms
+    assert next_due_ms(plan, "a", 0, NOW_MS, NOW_MS) == NOW_MS + 60_000
+    assert next_due_ms(plan, "a", 0, NOW_MS, end_ms - 60_000) == end_ms
+    gave_up = next_due_ms(plan, "a", 0, NOW_MS, end_ms - 59_999)
+    assert isinstance(gave_up, Reason)
+    assert gave_up.code == "time_spent"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +129,7 @@ def test_a_clock_that_jumps_moves_what_is_due_by_as_much_and_no_more(hours: int)
 
 def test_a_clock_set_forward_takes_its_jump_off_the_time_for_all_attempts() -> None:
     plan = schedule(RetryConfig(max_attempts=100, retry_delays=(60,)))
-    end_ms = NOW_MS + 99 * 60_000 + GRACE_MS
+    end_ms = NOW_MS + 99 * MOST_RETRY_AFTER_MS + GRACE_MS
     assert plan.life_ms == end_ms - NOW_MS
     assert next_due_ms(plan, "a", 1, NOW_MS, end_ms - 60_000) == end_ms
     gave_up = next_due_ms(plan, "a", 1, NOW_MS, end_ms - 59_999)

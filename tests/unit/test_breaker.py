@@ -185,6 +185,21 @@ def test_probes_that_never_come_back_count_as_failed() -> None:
     assert target.phase() == "open"
 
 
+def test_a_probe_that_was_not_made_makes_room_for_another() -> None:
+    target = Target()
+    target.clock.advance(target.open())
+    for _ in range(5):
+        (probe,) = target.permits()
+        target.state = breaker.unused(target.state, POLICY, probe.generation, target.clock.now_ms())
+    assert (target.phase(), target.state.rung, target.state.granted) == ("half_open", 0, 0)
+    (probe,) = target.permits()
+    target.answer(probe)
+    assert target.state.rung == 1
+    before = target.state
+    target.state = breaker.unused(target.state, POLICY, probe.generation, target.clock.now_ms())
+    assert target.state == before
+
+
 def test_a_rung_waits_for_work_as_long_as_none_comes() -> None:
     target = Target()
     target.open()

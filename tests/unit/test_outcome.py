@@ -40,6 +40,11 @@ def test_codes_are_one_of_a_kind_and_every_row_can_come_up() -> None:
     assert reached == set(outcome.OUTCOMES)
 
 
+def test_only_what_was_not_tried_spends_no_attempt_and_says_nothing_of_the_target() -> None:
+    assert [row.code for row in outcome.OUTCOMES if not row.counts] == ["no_place"]
+    assert (outcome.NO_PLACE.consequence, outcome.NO_PLACE.failing) == ("retried", False)
+
+
 def test_what_is_the_records_own_fault_does_not_count_against_the_target() -> None:
     assert not any(row.failing for row in outcome.OUTCOMES if row.consequence != "retried")
 

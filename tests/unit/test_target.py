@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from flows.core.outbound import breaker
-from flows.core.outbound.target import DAY_MS, Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack
+from flows.core.outbound.target import DAY_MS, Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack, unused
 
 NOW = 1_800_000_000_000
 POLICY = breaker.Policy()
@@ -73,6 +73,16 @@ def test_an_open_breaker_gives_no_leave_and_counts_nobody() -> None:
     assert state.running == 0
     state, leave = given(state, limits, state.breaker.until_ms)
     assert isinstance(leave, Go)
+
+
+def test_leave_that_was_not_used_teaches_nothing() -> None:
+    slow, failing = FREE._replace(concurrency=100), answered(new("t", NOW), FREE, POLICY, back(delivered=False), 0, NOW)
+    state = failing
+    for _ in range(100):
+        state, leave = given(state, slow)
+        assert isinstance(leave, Go)
+        state = unused(state, POLICY, leave.generation, NOW)
+    assert (state.running, state.breaker, state.failing) == (0, failing.breaker, failing.failing)
 
 
 def test_days_of_failures_switch_it_off_and_a_success_begins_anew() -> None:

@@ -20,7 +20,7 @@ SECOND_MS: Final = 1000
 MOST_RETRY_AFTER_MS: Final = 86_400_000
 """One day. A target that asks for more is asked again after a day."""
 GRACE_MS: Final = 2 * MOST_RETRY_AFTER_MS
-"""What a delivery's life has beyond its own delays: one `Retry-After` of the longest kind, and as much again for open breakers and slow answers."""
+"""What a delivery's life has beyond its waits, for open breakers, lines, clocks that were set forward and slow answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,17 @@ class Schedule:
     """How much longer a wait may be, so that what failed together does not come back together."""
 
     def delay_ms(self, attempt: int) -> int:
-        """Return the wait after the failed attempt of that number, which counts from 1; without jitter."""
-        return self.delays_ms[min(attempt, len(self.delays_ms)) - 1]
+        """Return the wait after the failed attempt of that number, which counts from 1; without jitter. For 0, where nothing was tried, it is the first."""
+        return self.delays_ms[min(max(attempt, 1), len(self.delays_ms)) - 1]
 
     @property
     def life_ms(self) -> int:
-        """How long after its first attempt something may be tried: all waits at their longest, and `GRACE_MS`."""
-        waits = sum(self.delay_ms(attempt) for attempt in range(1, self.attempts))
-        return waits + waits * self.jitter_percent // 100 + GRACE_MS
+        """How long after its first attempt something may be tried: all waits at their longest, since a target may ask for a day each time, and `GRACE_MS`."""
+        return sum(max(self._longest_ms(attempt), MOST_RETRY_AFTER_MS) for attempt in range(1, self.attempts)) + GRACE_MS
+
+    def _longest_ms(self, attempt: int) -> int:
+        delay_ms = self.delay_ms(attempt)
+        return delay_ms + delay_ms * self.jitter_percent // 100
 
 
 USUAL: Final = Schedule(8, tuple(SECOND_MS * s for s in (5, 300, 1800, 7200, 18_000, 36_000, 36_000)), jitter_percent=10)
@@ -62,7 +65,7 @@ def next_due_ms(plan: Schedule, name: str, attempt: int, first_ms: int, now_ms: 
     Args:
         plan: the schedule.
         name: of what is tried, such as its id: with `attempt` it decides the jitter, the same each time.
-        attempt: the number of the attempt that failed, from 1.
+        attempt: the number of the attempt that failed, from 1; 0 where nothing was tried, which spends no attempt and waits the first wait.
         first_ms: when the first attempt was made.
         now_ms: when this attempt failed.
         retry_after_ms: the wait the target asked for, as `read_retry_after` gives it; the longer wait counts.

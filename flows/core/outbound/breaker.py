@@ -164,6 +164,16 @@ def answered(state: State, policy: Policy, answer: Answer, now_ms: int) -> State
     return _counted(state, policy, answer.failed, slow, now_ms)
 
 
+def unused(state: State, policy: Policy, generation: int, now_ms: int) -> State:
+    """Take back a permit with which nothing was called: it says nothing of the target, and where it was for a probe, another may be one."""
+    if state.phase == "closed":
+        return state
+    state = _at(state, policy, now_ms)
+    if state.phase != "half_open" or generation != state.generation or state.window[0].calls >= state.granted:
+        return state
+    return state._replace(granted=state.granted - 1)
+
+
 def view(state: State, policy: Policy, now_ms: int) -> View:
     """Return what is shown of a breaker; changes nothing."""
     state = _at(state, policy, now_ms)

@@ -19,6 +19,7 @@ Code = Literal[
     "connect_failed",
     "tls_failed",
     "timed_out",
+    "no_place",
     "closed",
     "bad_answer",
     "answer_head_too_large",
@@ -53,8 +54,21 @@ CODES: Final = (
     CodeRow("dns_failed", False, "The host's name was not resolved.", "Look for a misspelt name, then at the resolver of the machine."),
     CodeRow("connect_failed", False, "No connection: refused, unreachable, or this process has no descriptors left.", "Look whether the target is up."),
     CodeRow("tls_failed", False, "No TLS: the certificate was not accepted, or nothing from TLS 1.2 on was agreed on.", "Tell the target's owner."),
-    CodeRow("timed_out", False, "The whole call, from resolving to the answer's last byte, was not done in time.", "Look whether the target is slow."),
-    CodeRow("closed", False, "The target closed the connection before its answer was whole.", "Tell the target's owner."),
+    CodeRow(
+        "timed_out",
+        False,
+        "The whole call, from resolving to the answer's last byte, was not done in time; of a delivery's answer the last header counts.",
+        "Look whether the target is slow.",
+    ),
+    CodeRow(
+        "no_place",
+        False,
+        "As many calls as may be at once were under way for half of the call's time, to that host or in all, or look-ups of names; nothing is sent.",
+        "Look which targets on that host, or name servers, are slow; lower `concurrency` or `timeout_seconds` of those.",
+    ),
+    CodeRow(
+        "closed", False, "The target closed the connection before its answer was whole; of a delivery's answer the head counts.", "Tell the target's owner."
+    ),
     CodeRow("bad_answer", False, "What came back is not HTTP/1.1.", "Look whether the URL's port and scheme are right."),
     CodeRow("answer_head_too_large", False, "The answer has more or longer headers, or more framing, than is read.", "Tell the target's owner."),
 )
@@ -83,11 +97,14 @@ class Outgoing(NamedTuple):
     """`Host`, `Content-Length` and what else is the connection's own are not the caller's."""
     body: bytes = b""
     deadline_s: float = 15.0
-    """For the whole call: resolving, waiting for a free connection, connecting, sending, the answer to its last byte."""
+    """For the whole call: resolving, waiting for a place, connecting, sending, the answer to its last byte, or with `rest_s` to its last header."""
     keep_bytes: int = 64 * 1024
     """Bytes of the answer's body that are kept."""
     repeatable: bool = False
     """Whether the target may get it twice, as when it carries an idempotency key: then one that a kept connection swallowed is sent once more."""
+    rest_s: float | None = None
+    """How long the body is waited for once the answer's head is there. What has not come by then, or by the deadline, is done without, as is what
+    follows a body that breaks off: the head's word stands. None: the body is wanted, and without its end or `keep_bytes` of it there is no answer."""
 
 
 class Answer(NamedTuple):
@@ -99,7 +116,7 @@ class Answer(NamedTuple):
     body: bytes
     """The first `keep_bytes`, as they came: a content encoding is left as it is."""
     truncated: bool
-    """Whether there was more."""
+    """Whether there was more, or with `rest_s` may have been."""
     seconds: float
     address: str
 

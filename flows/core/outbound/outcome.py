@@ -24,6 +24,8 @@ class Outcome:
     """Whether it counts against the target in its breaker: it is the target that fails, or is not there, and not the record."""
     meaning: str
     """What happened and what follows, for a person."""
+    counts: bool = True
+    """Whether it was an attempt; where the target was not even turned to none is spent, and nothing is learnt of the target."""
 
     def reason(self, seen: str) -> Reason:
         """Return the reason a record is retried or buried for; `seen` is what there was to see, such as `HTTP 404`."""
@@ -50,6 +52,10 @@ UNEXPECTED_STATUS: Final = Outcome("unexpected_status", "any other status", "ret
 TIMED_OUT: Final = Outcome(
     "timed_out", "no answer in time", "retried", True, "The target did not answer within `timeout_seconds`; it may have the request nevertheless."
 )
+NO_PLACE: Final = Outcome(
+    "no_place", "nothing, for want of a place among the calls", "retried", False,
+    "As many calls as may be at once were under way, to its host or in all. Nothing was sent, and no attempt is spent.", counts=False,
+)  # fmt: skip
 DNS_FAILED: Final = Outcome("dns_failed", "a name that is not resolved", "retried", True, "The target's name could not be resolved; nothing was sent.")
 ADDRESS_NOT_ALLOWED: Final = Outcome(
     "address_not_allowed", "an address that is not public", "retried", True,
@@ -85,7 +91,7 @@ BY_CLASS: Final = {2: DELIVERED, 3: REDIRECTED, 4: REFUSED, 5: TARGET_FAILED}
 ERRORS: Final = {
     row.code: row
     for row in (
-        *(TIMED_OUT, DNS_FAILED, ADDRESS_NOT_ALLOWED, URL_INVALID, PORT_NOT_ALLOWED, REQUEST_INVALID),
+        *(TIMED_OUT, NO_PLACE, DNS_FAILED, ADDRESS_NOT_ALLOWED, URL_INVALID, PORT_NOT_ALLOWED, REQUEST_INVALID),
         *(CONNECT_FAILED, TLS_FAILED, CLOSED, BAD_ANSWER, ANSWER_HEAD_TOO_LARGE, UNKNOWN_ERROR, SECRET_UNUSABLE),
     )
 }

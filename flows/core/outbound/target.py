@@ -153,6 +153,11 @@ def answered(state: State, limits: Limits, policy: breaker.Policy, back: Back, e
     return state
 
 
+def unused(state: State, policy: breaker.Policy, generation: int, now_ms: int) -> State:
+    """Take back leave to call with which nothing was called: nothing is learnt of the target from it."""
+    return replace(state, breaker=breaker.unused(state.breaker, policy, generation, now_ms), running=max(0, state.running - 1))
+
+
 def pack(state: State) -> bytes:
     """Encode a state."""
     head = [FORMAT, state.running, state.head, state.tail, state.paced_ms, *([*part] if part else None for part in (state.failing, state.off))]
