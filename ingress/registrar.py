@@ -54,7 +54,7 @@ class Registrar:
 
         def make() -> bytes:
             made.append(decide(self._definitions.stored(endpoint_id)))
-            return made[-1].model_dump_json(exclude_none=True, by_alias=True).encode()
+            return made[-1].model_dump_json(by_alias=True).encode()  # with what is null: it may stand for something else than what is absent
 
         await self._write(config_key(WEBHOOK, endpoint_id), make, lambda: self._definitions.raw(endpoint_id))
         return made[-1]

@@ -193,7 +193,7 @@ def test_a_target_that_says_when_is_asked_then(made: Courier, clock: ManualClock
 
 def test_a_target_that_asks_for_a_day_each_time_gets_every_attempt(made: Courier, clock: ManualClock, name: str) -> None:
     target = made.beside.target(answers(reply(503, "Retry-After: 86400")))
-    made.define(name, target.url, delivery={"disable_after_days": None})
+    made.define(name, target.url, delivery={"disable_after_days": 30})
     made.send(name, b"1")
     for tries in range(1, 8):
         made.run(until=lambda engine, tries=tries: made.bench.through(engine) and len(target.requests) == tries and _rests(engine))  # type: ignore[misc]  # the default binds it

@@ -53,6 +53,14 @@ def test_a_url_that_comes_later_brings_a_secret(door: RunningDoor) -> None:
     assert door.http.put(f"{ROUTE}/{name}", json={"url": "https://example.com/other"}).json()["delivery_secret"] is None
 
 
+def test_never_to_be_switched_off_is_kept(door: RunningDoor) -> None:
+    """Null says something else than nothing does."""
+    name, _ = registered(door)
+    for days in (None, 3, None):
+        door.http.put(f"{ROUTE}/{name}", json={"url": "https://example.com/hook", "delivery": {"disable_after_days": days}})
+        assert door.http.get(f"{ROUTE}/{name}").json()["delivery"]["disable_after_days"] == days
+
+
 def test_deliveries_are_paused_and_go_on(door: RunningDoor) -> None:
     name, _ = registered(door)
     assert door.http.get(f"{ROUTE}/{name}/status").json()["delivery"]["state"] == "active"

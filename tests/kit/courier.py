@@ -106,7 +106,7 @@ class Courier:
     def config(self, name: str, stored: StoredWebhook | None) -> None:
         """Put a definition on the log of definitions, or take it off."""
         producer = Producer({"bootstrap.servers": self.bench.settings.kafka_bootstrap_servers})
-        text = stored.model_dump_json(by_alias=True, exclude_none=True).encode() if stored is not None else None
+        text = stored.model_dump_json(by_alias=True).encode() if stored is not None else None
         producer.produce(topics.CONFIG.name, text, f"webhook/{name}".encode())
         assert producer.flush(20) == 0
 
