@@ -8,6 +8,7 @@ from typing import Any, Final
 from flows.core import presets, topics
 from flows.core.errors import FieldError, InvalidFields
 from flows.core.expressions import Expression, FailedError, MissingError, Scope, compile_expression
+from flows.core.outbound import urls
 from flows.core.resources import WebhookFields
 from flows.core.schemas import InvalidSchemaError, Schema
 from flows.core.transforms import Shape, compile_transform
@@ -74,7 +75,17 @@ def check_definition(definition: WebhookFields) -> tuple[FieldError, ...]:
 
     Takes milliseconds, does no I/O and never raises. Pointers begin at the definition.
     """
-    return _compile(definition)[1]
+    return (*_compile(definition)[1], *_url(definition.url))
+
+
+def _url(url: str | None) -> tuple[FieldError, ...]:
+    """Refuse early what would never be called; where a name leads, and which ports may be called, is asked at each call."""
+    try:
+        if url is not None:
+            urls.read(url)
+    except urls.BadUrl as error:
+        return (FieldError("/url", "url_invalid", str(error)),)
+    return ()
 
 
 def compile_rules(definition: WebhookFields) -> Rules:

@@ -22,6 +22,7 @@ from ingress.view import Endpoint
 router = APIRouter(prefix="/integration/webhooks", tags=["webhooks"], route_class=StrictRoute)
 PATIENCE_S: Final = 4.5
 LOOK_S: Final = 0.01
+FLOW: Final = "webhooks"
 ORIGIN: Final = "http://test.invalid"
 """Stands for the public address in signed URLs where no setting names one; the same is verified as was signed."""
 
@@ -54,7 +55,7 @@ async def send_test(endpoint_id: str, door: TheDoor, wanted: TestRequest | None 
     took = round((door.clock.monotonic() - started) * 1000)
     if trace is None:
         steps.append(Step(step="flow", verdict="missing"))
-        missing = "The flow `webhooks` has not said what it did: see that a worker runs (`xyra status`) and does not lag (`GET /metrics`)."
+        missing = _silence(door)
         return Tested(endpoint_id=endpoint_id, event_id=landed.event_id, outcome="incomplete", steps=tuple(steps), outputs=(), missing=missing, took_ms=took)
     steps += [Step.model_validate(step) for step in trace.get("steps", ())]
     spots = tuple(Spot.model_validate(spot) for spot in trace.get("outputs", ()))
@@ -125,6 +126,14 @@ async def _wait(door: Door, event_id: str) -> dict[str, Any] | None:
         await asyncio.sleep(LOOK_S)
     door.producer.send(topics.STATUS.name, (TRACE + event_id).encode(), None)
     return trace
+
+
+def _silence(door: Door) -> str:
+    """Say why the flow may not have said anything."""
+    whys = [str(why.get("why")) for (flow, _), why in door.status.pauses.items() if flow == FLOW]
+    if whys:
+        return f"The flow `{FLOW}` is paused. {whys[0]} The event waits; POST /integration/flows/{FLOW}/resume lets it go on."
+    return f"The flow `{FLOW}` has not said what it did: see that a worker runs (`xyra status`) and does not lag (`GET /metrics`)."
 
 
 def _outcome(trace: dict[str, Any]) -> Literal["emitted", "dropped", "buried", "waiting", "incomplete"]:
