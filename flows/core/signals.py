@@ -32,7 +32,11 @@ SPILL_STATE: Final = Signal(
     ("state",),
 )
 SPILL_BYTES: Final = Signal("xyra_spill_bytes", "gauge", "Bytes of the spill log on this machine's disk.")
-SPILL_ENTRIES: Final = Signal("xyra_spill_entries", "gauge", "Webhooks in it that are not known to be on the topic; after a restart in the middle of a drain, those of before count until that is looked up.")
+SPILL_ENTRIES: Final = Signal(
+    "xyra_spill_entries",
+    "gauge",
+    "Webhooks in it that are not known to be on the topic yet; a restart has to look that up.",
+)
 SPILL_OLDEST_SECONDS: Final = Signal("xyra_spill_oldest_seconds", "gauge", "How long ago the oldest of them was accepted; 0 while there is none.")
 SPILL_DRAINED: Final = Signal("xyra_spill_drained_total", "counter", "Webhooks written from the spill log to the topic.")
 
