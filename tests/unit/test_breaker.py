@@ -168,7 +168,7 @@ def test_answers_from_an_earlier_phase_count_for_nothing() -> None:
         target.answer(permit, failed=True)
     assert target.phase() == "half_open"
     target.answer(probe)
-    assert len(target.permits()) == 2
+    assert len(target.permits()) == 3
 
 
 def test_probes_that_never_come_back_count_as_failed() -> None:
@@ -210,7 +210,8 @@ def test_a_rung_waits_for_work_as_long_as_none_comes() -> None:
     target.call()
     target.clock.advance(24 * HOUR_MS)
     target.call()
-    assert len(target.permits()) == 4
+    target.call()
+    assert len(target.permits()) == 5
 
 
 def test_a_clock_set_back_holds_an_opening_no_longer_than_it_was() -> None:
@@ -271,16 +272,18 @@ def test_what_is_shown() -> None:
     target.clock.advance(6_000)
     target.call(took_ms=10_000 - 1)
     assert breaker.view(target.state, POLICY, begin_ms + 6_000) == breaker.View("half_open", begin_ms + 5_000, None, 1, 0.0, 0.0)
-    for n in range(14):
-        target.call(failed=n in {2, 6})
-    assert breaker.view(target.state, POLICY, begin_ms + 6_000) == breaker.View("closed", begin_ms + 6_000, None, 8, 0.125, 0.0)
+    for n in range(17):
+        target.call(failed=n in {2, 6, 12})
+    shown = breaker.view(target.state, POLICY, begin_ms + 6_000)
+    assert shown == breaker.View("closed", begin_ms + 6_000, None, 9, shown.error_ratio, 0.0)
+    assert shown.error_ratio == pytest.approx(1 / 9, abs=0.001)
 
 
 def test_a_policy_with_a_shorter_ramp_goes_on_with_an_older_state() -> None:
     target = Target()
     target.open()
     target.clock.advance(POLICY.open_ms)
-    for _ in range(8):
+    for _ in range(10):
         target.call()
     target.policy = Policy(ramp=(1, 2))
     probes = target.permits()

@@ -50,8 +50,9 @@ class Policy:
     """No opening is longer, but for its jitter. Openings that are further apart than this do not add up."""
     jitter_percent: int = 20
     """How much longer an opening may be, so that breakers that opened together do not probe together."""
-    ramp: tuple[int, ...] = (1, 2, 4, 8)
-    """Probes of each rung; all of a rung must be back, and be judged good by the same percentages, before the next begins."""
+    ramp: tuple[int, ...] = (1, 3, 5, 9)
+    """Probes of each rung; all of a rung must be back, and be judged good by the same percentages, before the next begins.
+    Odd, so that half of them is more than half."""
     patience_ms: int = 120_000
     """Probes that are not back so long after the last was permitted count as failed; longer than a call can take."""
 
