@@ -64,6 +64,7 @@ def test_of_two_that_register_the_same_id_one_wins(doors: list[RunningDoor]) -> 
 
 def test_changes_made_at_once_are_all_kept(doors: list[RunningDoor]) -> None:
     name = doors[0].register()
+    until(lambda: doors[1].http.get(f"{ROUTE}/{name}").status_code == 200)  # the other has read as far
     with ThreadPoolExecutor(6) as pool:
         answers = list(
             pool.map(lambda n: doors[n % 2].http.post(f"{ROUTE}/{name}/secrets", json={"secret": f"s{n}", "secret_id": f"id{n}"}).status_code, range(6))

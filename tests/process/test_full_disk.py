@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from deploy.local.broker import running
 from tests.kit.door import until
 from tests.kit.engine import Bench, balanced, bench, faults
 
@@ -114,9 +115,16 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def few_partitions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker of its own: elsewhere the topics that all flows share have more partitions."""
+    with running(tmp_path_factory.mktemp("kafka"), os.environ) as broker:
+        yield broker.bootstrap
+
+
 @pytest.fixture
-def worker(kafka: str, tmp_path: Path, disk: Disk) -> Iterator[tuple[Bench, Worker]]:
-    made = bench(kafka, tmp_path, kafka_partitions=PARTITIONS)
+def worker(few_partitions: str, tmp_path: Path, disk: Disk) -> Iterator[tuple[Bench, Worker]]:
+    made = bench(few_partitions, tmp_path, kafka_partitions=PARTITIONS)
     started = Worker(made, disk, tmp_path / "log")
     yield made, started
     started.close()
