@@ -79,18 +79,21 @@ class Crew:
     def kill(self, name: str, how: signal.Signals) -> None:
         """Send a signal, wait for the end, start it again; blocks while it drains. One that does not leave within 30 s is a finding."""
         member = self.members[name]
-        if member.process.poll() is None:
-            begin = time.monotonic()
-            member.process.send_signal(how)
-            try:
-                member.process.wait(DRAIN_S)
-            except subprocess.TimeoutExpired:
-                self._report.wrong.append(f"{name} had not left {DRAIN_S:.0f} s after {how.name}: {tail(self._log(name))}")
-                end(member.process, signal.SIGKILL)
-            self._report.kills[f"{_kind(name)} {how.name}"] += 1
-            self._report.exits[f"{_kind(name)} {how.name} -> {member.process.returncode}"] += 1
-            if how == signal.SIGTERM:
-                self._report.drains.append(time.monotonic() - begin)
+        if member.process.poll() is not None:  # it has left by itself, as after the broker's end: the blow falls on its successor
+            if not member.again_at:
+                self._report.exits[f"{_kind(name)} by itself -> {member.process.returncode}"] += 1
+            self._restart(member)
+        begin = time.monotonic()
+        member.process.send_signal(how)
+        try:
+            member.process.wait(DRAIN_S)
+        except subprocess.TimeoutExpired:
+            self._report.wrong.append(f"{name} had not left {DRAIN_S:.0f} s after {how.name}: {tail(self._log(name))}")
+            end(member.process, signal.SIGKILL)
+        self._report.kills[f"{_kind(name)} {how.name}"] += 1
+        self._report.exits[f"{_kind(name)} {how.name} -> {member.process.returncode}"] += 1
+        if how == signal.SIGTERM:
+            self._report.drains.append(time.monotonic() - begin)
         self._restart(member)
 
     def _restart(self, member: Member) -> None:
