@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from http.client import HTTPConnection
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import orjson
 import pytest
@@ -17,10 +17,11 @@ from flows.core.clock import SystemClock
 from flows.core.errors import Busy
 from flows.engine import Batch
 from flows.engine.runtime import Engine
-from flows.engine.worker import drive, live, ready, run
+from flows.engine.worker import live, ready, run
 from flows.wire.lock import SlotLock
 from flows.wire.probe import Probe
 from flows.wire.telemetry import Telemetry
+from tests.kit.courier import Started
 from tests.kit.engine import Bench, balanced, bench, counting, faults
 
 
@@ -64,32 +65,12 @@ def test_a_slot_runs_once(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureF
     assert f"Slot 0 of the flow {made.name} runs already, as process {os.getpid()}. Stop that one (`kill {os.getpid()}`), or start" in caplog.text
 
 
-class Running:
-    """A worker on a thread."""
-
-    def __init__(self, made: Bench, slot: int) -> None:
-        self.failed: BaseException | None = None
-        flow = made.flow(counting(made.target))
-        self.engine = made.engine(flow, slot)
-        self._thread = Thread(target=self._run, args=(flow,))
-        self._thread.start()
-
-    def _run(self, flow: object) -> None:
-        try:
-            drive(flow, self.engine)  # type: ignore[arg-type]  # a thread's target takes anything
-        except BaseException as error:  # noqa: BLE001  told to the test
-            self.failed = error
-        finally:
-            self.engine.close()
-
-    def end(self) -> None:
-        """Drain, and tell what went wrong."""
-        self.engine.stop()
-        self._thread.join(30)
-        assert self.failed is None, self.failed
+def running(made: Bench, slot: int) -> Started:
+    flow = made.flow(counting(made.target))
+    return Started(flow, made.engine(flow, slot))
 
 
-def until(made: Bench, workers: list[Running], held: int) -> None:
+def until(made: Bench, workers: list[Started], held: int) -> None:
     """Wait until each worker holds so many partitions and all that was sent is taken."""
     waited = Event()
     deadline = time.monotonic() + 60
@@ -111,9 +92,9 @@ def test_partitions_move_between_workers_with_their_state(kafka: str, tmp_path: 
         made.send(*((key.encode(), b"{}") for key in keys))
 
     more()
-    first = Running(made, 0)
+    first = running(made, 0)
     until(made, [first], 8)
-    second = Running(made, 1)
+    second = running(made, 1)
     more()
     until(made, [first, second], 4)
     more()
