@@ -134,7 +134,7 @@ class Engine:
         return op.map(name, stream, run)
 
     def open(self) -> None:
-        """Take the slot over and read the definitions; blocks until the broker has answered, or it is asked to stop.
+        """Take the slot over, join the group and read the definitions; blocks until the broker has answered, or it is asked to stop.
 
         Raises:
             Unavailable: the broker is away.
@@ -143,6 +143,7 @@ class Engine:
         """
         self._outlet.take_over(lambda: self._stop.asked)
         if not self._stop.asked:
+            self.inlet.join()
             self._definitions.follow(self.settings)
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
 """The way in: one member of a consumer group on one topic."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final, Protocol, cast
 
@@ -30,6 +31,8 @@ FETCH_BACKOFF_MS: Final = 5
 STATS_MS: Final = 5000
 """How soon it is noticed that a broker is back while nothing is to be read."""
 ANSWER_S: Final = 10.0
+LOADING_S: Final = 3.0
+"""Longer than this no group's coordinator is waited for: joining would cost no more."""
 NOT_COMMITTED: Final = -1
 
 FENCED: Final = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)  # noqa: SLF001  public there
@@ -58,7 +61,7 @@ class Inlet:
     """
 
     def __init__(self, settings: Settings, topic: str, group: str, slot: int, owner: Owner) -> None:
-        """Join the group in the background; does not block.
+        """Prepare the client; does not block, and joins nothing before `join`.
 
         Args:
             settings: names the cluster.
@@ -78,7 +81,16 @@ class Inlet:
         self._held: list[KafkaMessage] = []
         self._rebalanced = False
         self._consumer = Consumer(self._config(settings, group, slot))
-        self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def join(self) -> None:
+        """Join the group in the background, once its coordinator answers; blocks for 3 s at most.
+
+        A broker that has just started sends a member away, and librdkafka (`rkcg_join_intvl`) comes back after three
+        seconds. A question for offsets it asks again until it is answered.
+        """
+        with suppress(KafkaException):
+            self._consumer.committed([TopicPartition(self.topic, 0)], timeout=LOADING_S)
+        self._consumer.subscribe([self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def _config(self, settings: Settings, group: str, slot: int) -> dict[str, Any]:
         return client_config(

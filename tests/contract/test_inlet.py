@@ -33,6 +33,7 @@ def test_ends_of_transactions_are_no_lag_and_records_are(kafka: str, tmp_path: P
     producer = Producer(client_config(settings, transactional_id=name))
     producer.init_transactions(30)
     inlet = Inlet(settings, name, name, 0, owner)
+    inlet.join()
     taken = 0
 
     def take() -> bool:
