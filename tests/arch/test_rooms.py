@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows": {"bytewax"},
     "flows.core": {"orjson", "pydantic"},
     "flows.core.expressions": {"cel", "orjson"},
+    "flows.core.imports": {"cronsim", "orjson", "pydantic"},
     "flows.core.schemas": {"jsonschema_rs", "orjson"},
     "flows.wire": {"confluent_kafka", "cryptography", "httptools", "orjson", "prometheus_client", "rocksdict", "zstandard"},
     "flows.engine": {"bytewax", "orjson"},
@@ -67,7 +68,7 @@ def _loaded_by(statement: str) -> set[str]:
 
 
 def test_the_core_loads_nothing_but_pydantic_and_orjson() -> None:
-    """Except where a rule engine is wanted: what leads to one is left out here."""
+    """And `cronsim`, for schedules. Except where a rule engine is wanted: what leads to one is left out here."""
     graph = grimp.build_graph("flows", include_external_packages=True, cache_dir=None)
     engines = {module for engine in ("cel", "jsonschema_rs") for module in graph.find_downstream_modules(engine)}
     core = [
@@ -75,7 +76,7 @@ def test_the_core_loads_nothing_but_pydantic_and_orjson() -> None:
         for module in map(_module, python("flows"))
         if module.startswith("flows.core.") and not any((module + ".").startswith(f"{engine}.") for engine in engines)
     ]
-    assert _loaded_by("import " + ", ".join(core)) <= PYDANTIC | {"flows", "orjson"}
+    assert _loaded_by("import " + ", ".join(core)) <= PYDANTIC | {"cronsim", "flows", "orjson"}
 
 
 def test_the_ingress_loads_no_engine_and_no_data_frames() -> None:
