@@ -1,0 +1,194 @@
+"""Carries out import jobs: a file is read portion by portion as slow work, and what comes of it published.
+
+A portion's rows, its rejects, the place where the next one begins and the report are one transaction with the batch they happen to
+fall into. So a worker that dies in the middle repeats nothing and loses nothing: what was not committed is read again. The
+partition that an upload's pieces stand on owns the jobs that read it; where it goes, they go.
+"""
+
+from base64 import b64encode
+from typing import Final
+
+import orjson
+
+from flows.core import topics
+from flows.core.imports.jobs import JOB, StoredJob
+from flows.core.imports.portion import BEGINNING, Portion
+from flows.core.imports.progress import MOST_TEXT, Checkpoint, Event, Report, outcome, too_wrong
+from flows.core.imports.run import CHECK, READ, WAIT, Run
+from flows.core.imports.shelf import Shelf
+from flows.core.murmur import partition_of
+from flows.core.record import Output
+from flows.engine import Batch, Finished
+from flows.steps.publish import fitting, gain_of, publish_rejects, publish_rows, target_of
+from flows.steps.shelve import arrived, shelf_of
+
+PARSE: Final = "parse"
+"""The slow work that reads a portion: a request in (`ask`), the offset of the next piece and a `Portion` out."""
+OFFSET_BYTES: Final = 8
+DIED: Final = "ReaderDied"
+"""What an error begins with when the process that read has died."""
+MOST_DEATHS: Final = 3
+RUN: Final = b"run/"
+WAKE: Final = b"wake/"
+AGAIN_MS: Final = 2_000
+MOST_FAILURES: Final = 60
+"""Attempts to read one portion: two minutes of a broker that does not answer, or a reader that dies."""
+KEPT_MS: Final = 30 * topics.DAY_MS
+"""How long it is remembered that a job is over."""
+LANE: Final = "parse"
+
+
+def read_job(stored: bytes) -> StoredJob:
+    """Read a job as it stands on `xyra.config`; raises ValueError when it is none."""
+    return StoredJob.model_validate_json(stored)
+
+
+def home(order: StoredJob) -> str:
+    """Return the key of the pieces that a job reads: the upload's id, or its own where it fetches the file itself."""
+    return order.definition.source_config.upload_id or order.job_id
+
+
+class Jobs:
+    """The step; it comes behind `shelve`."""
+
+    def __init__(self, partitions: int, slots: int) -> None:
+        """Take how many partitions share the uploads, and how many portions a worker reads at once."""
+        self._partitions = partitions
+        self._slots = slots
+        self._seen: tuple[int, frozenset[int]] = (0, frozenset())
+
+    def __call__(self, batch: Batch) -> None:
+        """Begin what was ordered, end what was cancelled, go on with what came back or has arrived; costs nothing where there is nothing."""
+        now = (batch.config.revision, batch.held)
+        if now != self._seen:
+            self._seen = now
+            self._look(batch)
+        for timer in batch.due:
+            if timer.id.startswith(RUN):
+                self._go_on(batch, timer.partition, timer.id[len(RUN) :].decode())
+        for finished in batch.finished:
+            if finished.kind == PARSE:
+                self._came(batch, finished)
+        for number, upload in arrived(batch):
+            for key, _ in list(batch.state(number).scan(WAKE + upload.encode() + b"\0")):
+                self._go_on(batch, number, key.rpartition(b"\0")[2].decode())
+
+    def _look(self, batch: Batch) -> None:
+        for job_id in batch.config.names(JOB):
+            order: StoredJob | None = batch.config.get(JOB, job_id)
+            number = partition_of(home(order).encode(), self._partitions) if order is not None else -1
+            if order is None or number not in batch.held:
+                continue
+            text = batch.state(number).get(RUN + job_id.encode())
+            run = Run.of(text) if text is not None else None
+            if run is None and not order.cancelled and batch.now_ms < order.updated_at_ms + KEPT_MS:
+                begun = Report(job_id=job_id, turn=order.turn, updated_at_ms=batch.now_ms)
+                self._advance(batch, number, order, Run(begun, order.definition.source_config.upload_id or f"{job_id}.{order.turn}"))
+            elif run is not None and order.cancelled and not run.report.over:
+                batch.work(number).cancel(RUN + job_id.encode())
+                batch.timers(number).cancel(RUN + job_id.encode())
+                self._keep(batch, number, run.on(report=run.report.after("cancel", batch.now_ms)))
+            elif run is not None and order.turn > run.report.turn and run.report.over:
+                self._advance(batch, number, order, run.on(report=run.report.after("retry", batch.now_ms), failures=0))
+
+    def _go_on(self, batch: Batch, number: int, job_id: str) -> None:
+        """Go on with a job whose time has come, or for which something has arrived."""
+        text, order = batch.state(number).get(RUN + job_id.encode()), batch.config.get(JOB, job_id)
+        if text is not None and order is not None and not (run := Run.of(text)).report.over:
+            self._advance(batch, number, order, run)
+
+    def _advance(self, batch: Batch, number: int, order: StoredJob, run: Run) -> None:
+        """Have the next portion read, or wait until there is one."""
+        wake = WAKE + run.upload.encode() + b"\0" + order.job_id.encode()
+        shelf = shelf_of(batch, number, run.upload)
+        if not shelf.whole:
+            batch.state(number).put(wake, b"", expires_at_ms=batch.now_ms + topics.UPLOADS.retention_ms)
+            self._keep(batch, number, run.on(report=run.report.now(batch.now_ms, phase=WAIT)))
+            return
+        batch.state(number).delete(wake)
+        report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
+        first = CHECK if order.definition.all_or_nothing else READ
+        phase = report.phase if report.phase in {CHECK, READ} else first
+        report = report.now(batch.now_ms, phase=phase, bytes_total=shelf.length)
+        asked = ask(order, run, shelf, number)
+        batch.work(number).submit(RUN + order.job_id.encode(), PARSE, asked, lane=LANE, slots=self._slots)
+        self._keep(batch, number, run.on(report=report))
+
+    def _came(self, batch: Batch, finished: Finished) -> None:
+        """Publish the portion that was read, or have it read again after a while."""
+        number, job_id = finished.partition, finished.id[len(RUN) :].decode()
+        text, order = batch.state(number).get(RUN + job_id.encode()), batch.config.get(JOB, job_id)
+        if text is None or order is None or (run := Run.of(text)).report.over:
+            return
+        if finished.result is None:
+            self._failed(batch, number, run, finished.error or "")
+            return
+        limit = batch.limit(target_of(order))
+        if not limit:
+            self._end(batch, number, run, "fail", f"The topic {target_of(order)} cannot be made; choose another target_topic, or have it made.")
+            return
+        portion = fitting(Portion.unpack(finished.result[OFFSET_BYTES:]), order, limit)
+        checking = run.report.phase == CHECK
+        if not checking:
+            publish_rows(batch, order, portion)
+        if checking or not order.definition.all_or_nothing:
+            publish_rejects(batch, order, portion)
+        self._after(batch, number, order, self._counted(batch, number, run, portion, int.from_bytes(finished.result[:OFFSET_BYTES], "big")), portion)
+
+    def _counted(self, batch: Batch, number: int, run: Run, portion: Portion, offset: int) -> Run:
+        """Return a run behind a portion."""
+        place, sha256 = portion.place, shelf_of(batch, number, run.upload).sha256
+        at = Checkpoint(sha256, place.at, place.line, place.ordinal)
+        report = run.report.plus(gain_of(portion, max(0, place.at - run.report.bytes_read)), at, batch.now_ms)
+        return run.on(report=report, place=place, next=offset, failures=0)
+
+    def _after(self, batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion) -> None:
+        """Decide what follows a portion."""
+        if portion.unreadable is not None:
+            self._end(batch, number, run, "fail", portion.unreadable[1])
+        elif (trouble := too_wrong(order.definition, run.report, over=portion.over)) is not None:
+            self._end(batch, number, run, "fail", trouble)
+        elif not portion.over:
+            self._advance(batch, number, order, run)
+        elif run.report.phase == CHECK:
+            self._advance(batch, number, order, run.on(report=run.report.anew(batch.now_ms, phase=READ), place=BEGINNING, next=-1))
+        else:
+            self._end(batch, number, run, outcome(run.report), "")
+
+    def _failed(self, batch: Batch, number: int, run: Run, error: str) -> None:
+        """Try a portion again after a while, unless it was tried too often."""
+        failures = run.failures + 1
+        if failures >= (MOST_DEATHS if error.startswith(DIED) else MOST_FAILURES):
+            self._end(batch, number, run.on(failures=failures), "fail", f"A portion could not be read {failures} times: {error}")
+            return
+        batch.timers(number).set(RUN + run.report.job_id.encode(), batch.now_ms + AGAIN_MS)
+        self._keep(batch, number, run.on(failures=failures, report=run.report.now(batch.now_ms, trouble=f"A portion could not be read, and is tried again: {error}"[:MOST_TEXT])))
+
+    def _end(self, batch: Batch, number: int, run: Run, event: Event, trouble: str) -> None:
+        self._keep(batch, number, run.on(report=run.report.after(event, batch.now_ms, trouble)))
+
+    def _keep(self, batch: Batch, number: int, run: Run) -> None:
+        """Put it into state and tell it."""
+        batch.touch(number)
+        key = run.report.job_id.encode()
+        batch.state(number).put(RUN + key, run.text(), expires_at_ms=batch.now_ms + KEPT_MS if run.report.over else None)
+        batch.publish(Output(topics.STATUS.name, f"{JOB}/{run.report.job_id}".encode(), run.report.text()))
+
+
+def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int) -> bytes:
+    """Return the request for a run's next portion."""
+    return orjson.dumps(
+        {
+            "job": order.model_dump(mode="json", by_alias=True),
+            "upload": run.upload,
+            "partition": partition,
+            "from": run.next if run.next >= 0 else shelf.first,
+            "last": shelf.last,
+            "sha256": shelf.sha256,
+            "length": shelf.length,
+            "at": run.place.at,
+            "line": run.place.line,
+            "ordinal": run.place.ordinal,
+            "state": b64encode(run.place.state).decode(),
+        }
+    )
