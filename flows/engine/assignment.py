@@ -3,7 +3,6 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
 from flows.core import signals
@@ -25,23 +24,24 @@ PAUSE_S: Final = 1.0
 
 
 class Assignment:
-    """Holds the shares. When a rebalance comes no batch is in hand, since the source is polled only after the last one was checkpointed.
+    """Holds the shares. When a rebalance comes no batch is in hand: of the last one at most the commit is under way, and that is waited for.
 
     A partition that was assigned stands still until its state is restored, one at a time, between polls: the group is
     served meanwhile, and the first partitions work while the last ones are read.
     """
 
-    def __init__(self, flow: Flow, settings: Settings, directory: Path, clock: Clock, telemetry: Telemetry, lanes: Lanes) -> None:
-        """Hold nothing yet; `directory` is where this slot's stores lie."""
+    def __init__(self, flow: Flow, settings: Settings, slot: int, clock: Clock, telemetry: Telemetry, lanes: Lanes, settle: Callable[[], None]) -> None:
+        """Hold nothing yet; `slot` says where its stores lie, `settle` is called before partitions leave."""
         self.shares: Final[dict[int, Share]] = {}
         self.ready = False
         """Whether the group has given this worker its partitions (none is an answer too) and all are restored."""
         self._flow = flow
         self._settings = settings
-        self._directory = directory
+        self._directory = settings.data_dir / "state" / flow.name / f"slot-{slot}"
         self._clock = clock
         self._telemetry = telemetry
         self._lanes = lanes
+        self._settle = settle
         self._stores = Stores()
         self._coming: deque[int] = deque()
         self._holdings = 0
@@ -74,13 +74,15 @@ class Assignment:
         self.ready = not self._coming
 
     def revoked(self, partitions: list[int]) -> None:
-        """Let go of partitions; everything of theirs is committed."""
+        """Let go of partitions; everything of theirs is committed then."""
         self._note("revoked", partitions)
+        self._settle()
         self._leave(partitions)
 
     def lost(self, partitions: list[int]) -> None:
-        """Let go of partitions that somebody else may hold already; nothing of theirs is in hand."""
+        """Let go of partitions that somebody else may hold already; a commit under way counts or is refused, as Kafka decides."""
         self._note("lost", partitions)
+        self._settle()
         self._leave(partitions)
 
     def advance(self, inlet: Inlet, moved: Callable[[], None]) -> None:
@@ -139,6 +141,10 @@ class Assignment:
     def moving(self) -> list[Share]:
         """The partitions that do not stand: of the others nothing that waits is taken."""
         return [share for share in self.shares.values() if share.paused is None]
+
+    def next_due_ms(self) -> int | None:
+        """When the earliest timer of a partition that moves is due, None without one."""
+        return min((at_ms for share in self.moving if (at_ms := share.state.timers.next_due_ms()) is not None), default=None)
 
     def turn(self, partitions: Iterable[int], inlet: Inlet) -> None:
         """Let partitions stand or flow, as their shares have it from now on."""

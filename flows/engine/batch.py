@@ -1,62 +1,24 @@
-"""A batch: the records of one poll, and what the steps have decided about them."""
+"""A batch: the records of one poll, and what the steps decide about them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import NamedTuple
 
 from flows.core import topics
 from flows.core.record import Output, Record
 from flows.core.verdict import Await, Bury, Drop, Hold, Reason, Retry, Verdict, Waiting
+from flows.engine.contents import Bulk, Decided, Sent, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.entries import Entries
 from flows.engine.letters import size
 from flows.engine.portion import Place, Portion, place, portions_of_messages, portions_of_records
-from flows.engine.share import Alarms, DueTimer, Share
+from flows.engine.share import Alarms, Share
 from flows.engine.waiting import Waited
 from flows.engine.work import Finished, Work
-from flows.wire.messages import Message, record_of
+from flows.wire.messages import record_of
 
 
-class Decided(NamedTuple):
-    """What a step decided about a record that it did not keep."""
-
-    step: str
-    record: Record
-    """As it came in, whatever steps have made of it since."""
-    verdict: Verdict
-
-
-class Sent(NamedTuple):
-    """An output, and the record it was made from."""
-
-    place: Place
-    output: Output
-
-
-class Bulk(NamedTuple):
-    """Outputs of a whole portion: key i and value i belong to its record i."""
-
-    portion: Portion
-    topic: str
-    keys: Sequence[bytes | None]
-    values: Sequence[bytes | None]
-
-
-class Taken(NamedTuple):
-    """What a batch is made of."""
-
-    fresh: Mapping[int, Sequence[Message]]
-    """Messages by partition, in order."""
-    again: Sequence[Waited] = ()
-    due: Sequence[DueTimer] = ()
-    finished: Sequence[Finished] = ()
-    results: Mapping[Place, Finished] = MappingProxyType({})
-    """What came of the work that records of `again` have waited for."""
-    swept: frozenset[int] = frozenset()
-    """Partitions whose expired state is being deleted."""
-    turned: frozenset[int] = frozenset()
-    """Partitions that an operator has paused or let go on."""
+def settled() -> None:
+    """Say that no batch before this one is on its way."""
 
 
 class Batch:
@@ -91,6 +53,9 @@ class Batch:
         """Partitions that begin to stand, or to go on, with this batch."""
         self.acknowledge: list[Callable[[], None]] = []
         """Called once the batch is committed and its state written (checkpoint step 5); a crash may repeat them."""
+        self.before_state: Callable[[], None] = settled
+        """Called before state, timers or work are touched, which the batch before may not have written yet; the engine sets it."""
+        self._stirred = False
         self._shares = shares
         self._limit = limit
         self._records: list[Record] | None = None
@@ -155,7 +120,7 @@ class Batch:
 
     def recall(self, partition: int, offset: int) -> Record | None:
         """Let a record that was held (`Hold`) enter the flow anew: the steps that follow see it among the others. None when none is held there."""
-        waited = self._shares[partition].waits.recall(offset)
+        waited = self._share(partition).waits.recall(offset)
         if waited is None:
             return None
         self._recalled.append(waited)
@@ -208,21 +173,21 @@ class Batch:
         It sees the same definitions, and for the records of every partition the state of `partition`. What it decides and emits has no effect: whoever
         made it does with that what is to be done.
         """
-        share = self._shares[partition]
+        share = self._share(partition)
         shares: Mapping[int, Share] = defaultdict(lambda: share)
         return Batch(Taken({}, [Waited("", record) for record in records]), shares, self.config, limit, self.now_ms)
 
     def state(self, partition: int) -> Entries:
         """Return the state of a partition: get, get_many, put, delete, scan."""
-        return self._shares[partition].state.user
+        return self._share(partition).state.user
 
     def timers(self, partition: int) -> Alarms:
         """Return the timers of a partition: set, cancel; due ones arrive in `due` of a later batch."""
-        return self._shares[partition].alarms
+        return self._share(partition).alarms
 
     def work(self, partition: int) -> Work:
         """Return the slow work of a partition: submit, cancel; results arrive in `finished` of a later batch."""
-        return self._shares[partition].work
+        return self._share(partition).work
 
     def settle(self) -> None:
         """Take out what was decided on and put in what was replaced; the engine does this between steps."""
@@ -248,6 +213,19 @@ class Batch:
         if not self.decided:
             return self.outputs
         return [output for output in map(self._without_gone, self.outputs) if output is not None]
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but the position and the tallies changes with it: no state, no timers, no work, nothing that waits."""
+        taken = self.taken
+        told = taken.again or taken.due or taken.finished or taken.swept or self.turned or self.acknowledge
+        waits = any(isinstance(entry.verdict, Retry | Await | Hold) for entry in self.decided.values())
+        return not (self._stirred or told or waits)
+
+    def _share(self, partition: int) -> Share:
+        self._stirred = True
+        self.before_state()
+        return self._shares[partition]
 
     def _without_gone(self, output: Sent | Bulk) -> Sent | Bulk | None:
         if isinstance(output, Sent):

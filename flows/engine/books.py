@@ -6,7 +6,8 @@ from typing import Final
 
 from flows.core.record import Output, Record
 from flows.core.verdict import Await, Bury, Hold, Retry
-from flows.engine.batch import Batch, Decided
+from flows.engine.batch import Batch
+from flows.engine.contents import Decided
 from flows.engine.flow import UNKNOWN, Flow
 from flows.engine.letters import letter
 from flows.engine.portion import Place, place

@@ -1,7 +1,7 @@
 """A flow that buries too much pauses itself, and one that an operator has paused stands still: which records may be buried, and who stands."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from flows.core import topics
@@ -25,9 +25,10 @@ ORDERED: Final = "ordered"
 class Brake:
     """Watches over one worker of a flow. It sees the partitions of this worker only; each worker judges by itself."""
 
-    def __init__(self, flow: str, settings: Settings, definitions: Definitions) -> None:
-        """Begin with an empty window: what was buried before the process began does not count."""
+    def __init__(self, flow: str, settings: Settings, definitions: Definitions, settle: Callable[[], None]) -> None:
+        """Begin with an empty window: what was buried before the process began does not count; `settle` is called before state is touched."""
         self._flow = flow
+        self._settle = settle
         self._ratio = settings.dlq_ratio
         self._burials = Burials(settings.dlq_ratio, settings.dlq_min_count)
         self._definitions = definitions
@@ -49,10 +50,10 @@ class Brake:
             if share.paused is not None and share.paused.order == order.order_id:
                 continue  # it stood already when this was ordered, or has done so since
             if order.paused:
-                share.pause(Pause(now_ms, ORDERED, order.reason or "An operator has paused the flow.", order.order_id, order.by))
+                self._turn(share, Pause(now_ms, ORDERED, order.reason or "An operator has paused the flow.", order.order_id, order.by))
                 turned.add(number)
             elif share.paused is not None:
-                share.pause(None)
+                self._turn(share, None)
                 turned.add(number)
         if turned:
             self._burials.clear()
@@ -84,8 +85,12 @@ class Brake:
         """Let all partitions of the worker stand; returns those that did not yet."""
         moving = frozenset(number for number, share in shares.items() if share.paused is None)
         for number in moving:
-            shares[number].pause(why)
+            self._turn(shares[number], why)
         return moving
+
+    def _turn(self, share: Share, why: Pause | None) -> None:
+        self._settle()
+        share.pause(why)
 
     def _why(self, batch: Batch, held: Sequence[Place]) -> str:
         verdict = batch.decided[held[0]].verdict

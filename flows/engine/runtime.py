@@ -14,9 +14,10 @@ from flows.core.errors import Fatal
 from flows.core.record import TRACE
 from flows.core.settings import Settings
 from flows.engine.assignment import Assignment
-from flows.engine.batch import Batch, Taken
+from flows.engine.batch import Batch
 from flows.engine.brake import READERS, Brake
 from flows.engine.checkpoint import Checkpoint, nothing
+from flows.engine.contents import Taken
 from flows.engine.dataflow import Noted, Sink, Source
 from flows.engine.definitions import Definitions, claimed
 from flows.engine.flow import Flow, Step
@@ -24,6 +25,7 @@ from flows.engine.gauges import Gauges
 from flows.engine.lanes import Lanes
 from flows.engine.portion import Place, place
 from flows.engine.share import DueTimer
+from flows.engine.stop import Stop, Stopped
 from flows.engine.trace import Traces, wanted
 from flows.engine.waiting import Waited
 from flows.engine.work import Finished
@@ -46,22 +48,8 @@ SWEEP_LIMIT: Final = 500
 MOST_FINISHED: Final = 1000
 
 
-class Stop:
-    """Asks a worker to drain; may be used from a signal handler and from any thread."""
-
-    asked = False
-
-    def ask(self, *_: object) -> None:
-        """Ask."""
-        self.asked = True
-
-
-class _Stopped(Exception):
-    """Leaves a restore that may take long: what it has read is kept, and read no further."""
-
-
 class Engine:
-    """One worker of a flow: a group member, a transactional producer, the state of the partitions it holds. One thread."""
+    """One worker of a flow: a group member, a transactional producer, the state of the partitions it holds. One thread; only the commit has its own."""
 
     def __init__(
         self,
@@ -90,13 +78,13 @@ class Engine:
         self.settings, self.clock, self.telemetry = settings, clock, telemetry
         self.noted: Final = Noted()
         self._flow, self._lanes = flow, Lanes(flow.work_slots)
-        self.assignment: Final = Assignment(flow, settings, settings.data_dir / "state" / flow.name / f"slot-{slot}", clock, telemetry, self._lanes)
+        self.assignment: Final = Assignment(flow, settings, slot, clock, telemetry, self._lanes, self._settle)
         self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
         self._outlet = Outlet(settings, f"{flow.group}-{slot}")
         self._definitions = Definitions({**flow.definitions, **READERS}, flow.orders)
-        self._brake = Brake(flow.name, settings, self._definitions)
+        self._brake = Brake(flow.name, settings, self._definitions, self._settle)
         self._destinations = Destinations(settings)
-        self._checkpoint = Checkpoint(flow, version, self._outlet, self.inlet.membership, after)
+        self._checkpoint = Checkpoint(flow, version, clock, self._outlet, self.inlet.membership, after)
         self._gauges = Gauges(flow.name, telemetry, clock)
         self.handle, self.display = self._lanes.handle, self._gauges.display  # of `Runtime`
         self._traces: Traces | None = None
@@ -160,13 +148,18 @@ class Engine:
     def _take(self) -> Batch | None:
         """Return the next batch, None when there is nothing to do. Blocks for a quarter of a second at most, but for a restore."""
         self._definitions.poll()
-        with suppress(_Stopped):
+        if self._stop.asked or self.assignment.can_advance:
+            self._settle()
+        with suppress(Stopped):
             self._moved()
             self.assignment.advance(self.inlet, self._moved)
         if self._stop.asked:
             return self._last()
         fresh = self._poll()
         now_ms = self.clock.now_ms()
+        due_ms = self.assignment.next_due_ms()
+        if not fresh or self._lanes.running or (due_ms is not None and due_ms <= now_ms):
+            self._settle()
         for share in self.assignment.shares.values():
             share.state.now_ms = now_ms
         turned = self._brake.heed(self.assignment.shares, now_ms)
@@ -189,23 +182,32 @@ class Engine:
         if marked:
             self._definitions.reach(max(map(claimed, map(headers_of, marked))))
         self._traces = self._traced(marked, taken.again)
-        return Batch(taken, self.assignment.shares, self._definitions, self._destinations.limit, now_ms)
+        batch = Batch(taken, self.assignment.shares, self._definitions, self._destinations.limit, now_ms)
+        batch.before_state = self._settle
+        return batch
 
     def _put(self, batch: Batch) -> None:
-        begun = self.clock.monotonic()
-        stands = self._brake.judge(batch, self.assignment.shares, begun)
+        self._settle()
+        stands = self._brake.judge(batch, self.assignment.shares, self.clock.monotonic())
         self.assignment.turn(stands, self.inlet)
         batch.turned |= stands
         tell = self._drained or self._time_to_tell()
-        ledger = self._checkpoint(batch, self.assignment.shares, self._traces, tell)
-        now = self.clock.monotonic()
+        self._checkpoint.begin(batch, self.assignment.shares, self._traces, tell)
         if tell:
-            self._told_at = now
+            self._told_at = self.clock.monotonic()
+        if not (batch.plain and batch.taken.fresh):
+            self._settle()
+
+    def _settle(self) -> None:
+        """See the last batch's checkpoint through, and let what it has submitted begin; costs nothing when that is done."""
+        done = self._checkpoint.settle()
+        if done is None:
+            return
         for share in self.assignment.shares.values():
             for item in share.work.take_submitted():
                 self._lanes.add(item)
         self._lanes.start(self.assignment.task)
-        self._gauges.committed(batch, ledger, now - begun)
+        self._gauges.committed(*done)
 
     def _last(self) -> Batch:
         """Return one more batch if there are tallies to tell, then end the source."""
@@ -235,9 +237,8 @@ class Engine:
 
     def _idle_s(self) -> float:
         """How long nothing can happen but a record's arrival."""
-        now_ms = self.clock.now_ms()
-        due = [next_ms for share in self.assignment.moving if (next_ms := share.state.timers.next_due_ms()) is not None]
-        waits = [IDLE_S, *((next_ms - now_ms) / 1000 for next_ms in due)]
+        due_ms = self.assignment.next_due_ms()
+        waits = [IDLE_S] if due_ms is None else [IDLE_S, (due_ms - self.clock.now_ms()) / 1000]
         if self._lanes.running:
             waits.append(WORKING_S)
         if self._untold():
@@ -273,6 +274,7 @@ class Engine:
         """Delete a portion of what has expired; goes on with the next batch while there is more, else looks again after a second."""
         if self.clock.monotonic() < self._swept_at + SWEEP_S:
             return frozenset()
+        self._settle()
         swept = {number: share.state.sweep(now_ms, SWEEP_LIMIT) for number, share in self.assignment.shares.items()}
         if SWEEP_LIMIT not in swept.values():
             self._swept_at = self.clock.monotonic()
@@ -292,5 +294,5 @@ class Engine:
     def _moved(self) -> None:
         self.moved_at = self.clock.monotonic()
         if self._stop.asked:
-            raise _Stopped
+            raise Stopped
         self._gauges.look(self.inlet, self.assignment.shares, self.calls)

@@ -9,7 +9,8 @@ import orjson
 from flows.core.deadletters.letters import event_id_of
 from flows.core.record import TRACE, Output, Record
 from flows.core.verdict import Await, Bury, Drop, Hold, Verdict
-from flows.engine.batch import Batch, Decided
+from flows.engine.batch import Batch
+from flows.engine.contents import Decided
 from flows.engine.letters import MOST_DETAIL
 from flows.engine.portion import Place, place
 

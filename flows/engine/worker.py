@@ -21,7 +21,8 @@ from flows.core.clock import Clock, SystemClock
 from flows.core.errors import WrongSetting, XyraError
 from flows.core.settings import Settings
 from flows.engine.flow import Flow
-from flows.engine.runtime import Engine, Stop
+from flows.engine.runtime import Engine
+from flows.engine.stop import Stop
 from flows.wire.kafka import ensure_topics, partition_counts
 from flows.wire.lock import SlotLock
 from flows.wire.probe import Probe

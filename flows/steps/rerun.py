@@ -21,7 +21,7 @@ from flows.core.record import Output, Record
 from flows.core.reruns import RERUN, Report, Side, StoredRerun
 from flows.core.verdict import Bury, Drop
 from flows.engine import Batch, Finished, Step
-from flows.engine.batch import Sent
+from flows.engine.contents import Sent
 from flows.engine.portion import place
 from flows.steps.past import Offsets, Past, Wanted, hash_of, offsets
 

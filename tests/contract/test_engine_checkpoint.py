@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.core.errors import Fatal, Fenced
-from flows.engine import Batch
+from flows.engine import Batch, Step
 from tests.kit.engine import Bench, Crash, balanced, bench, counting, faults
 
 
@@ -112,3 +113,67 @@ def test_a_second_process_of_the_slot_shuts_the_first_out(kafka: str, tmp_path: 
     assert isinstance(stopped.value, Fenced), stopped.value
     made.run(flow)
     assert not faults(made.read(), expected)
+
+
+def sparing(target: str, met: list[bool]) -> Step:
+    """Make a step that counts only the key `rare` in state; the batches without it have nothing but outputs, and their commits overlap the next."""
+    count = counting(target)
+
+    def step(batch: Batch) -> None:
+        met.append(any(b"rare" in portion.keys for portion in batch.portions()))
+        if met[-1]:
+            count(batch)
+            return
+        for portion in batch.portions():
+            batch.emit_all(portion, target, [orjson.dumps({"k": "often", "n": 0, "at": portion.place(i)}) for i in range(len(portion.keys))])
+
+    return step
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+def test_commits_that_overlap_the_next_batch_lose_and_double_nothing(kafka: str, tmp_path: Path, step: int) -> None:
+    made = bench(kafka, tmp_path, batch_records="9")
+    keys = [b"rare" if n % 40 > 36 else b"often" for n in range(400)]
+    made.send(*((key, b"{}") for key in keys), partition=0)
+    met: list[bool] = []
+    flow = made.flow(sparing(made.target, met))
+    for batch in (3, 6, 11):
+        with pytest.raises(Crash):
+            made.run(flow, after=dies(step, batch))
+    made.run(flow)
+    assert True in met
+    assert False in met
+    read = [orjson.loads(record.value or b"") for record in made.read()]
+    assert sorted(tuple(found["at"]) for found in read) == [(0, n) for n in range(400)]
+    counted = [found["n"] for found in read if found["k"] == "rare"]
+    assert counted == list(range(1, len(counted) + 1))
+    assert len(counted) == keys.count(b"rare")
+    assert balanced(made.tallies())
+
+
+def test_a_commit_that_failed_cannot_be_passed_over(kafka: str, tmp_path: Path) -> None:
+    """A step that swallows what the last batch's commit raised gets no further than its own checkpoint."""
+    made = bench(kafka, tmp_path, batch_records="5")
+    made.send(*((b"k", b"{}") for _ in range(30)), partition=0)
+    other = bench(kafka, tmp_path / "elsewhere")
+    swallowed: list[BaseException] = []
+
+    def step(batch: Batch) -> None:
+        if swallowed or batch.records[0].offset >= 15:
+            try:
+                batch.state(0).put(b"k", b"v")
+            except Fatal as error:
+                swallowed.append(error)
+
+    flow = made.flow(step)
+
+    def taken_over(done: int) -> None:
+        if done == 2 and not swallowed:
+            successor = Bench(other.settings, made.name).engine(flow)
+            successor.open()
+            successor.close()
+
+    with pytest.raises(Fatal):
+        made.run(flow, after=taken_over)
+    assert made.run(made.flow(lambda _: None)).assignment.shares == {}
+    assert sum(tally["in"] for tally in made.tallies().values()) == 30

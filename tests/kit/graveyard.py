@@ -13,7 +13,8 @@ from flows.core import topics
 from flows.core.deadletters.summaries import Summary
 from flows.core.record import Output, Record
 from flows.core.verdict import Reason
-from flows.engine.batch import Batch, Taken
+from flows.engine.batch import Batch
+from flows.engine.contents import Taken
 from flows.engine.definitions import Definitions
 from flows.engine.letters import letter
 from flows.engine.share import Share

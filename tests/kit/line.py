@@ -13,7 +13,8 @@ from flows.core import topics
 from flows.core.resources import StoredWebhook, WebhookDefinition, config_key
 from flows.core.settings import load
 from flows.core.verdict import Bury, Drop
-from flows.engine.batch import Batch, Sent, Taken
+from flows.engine.batch import Batch
+from flows.engine.contents import Sent, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.share import Share
 from flows.wire.messages import Message

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from connectors.testing import ManualClock
 from flows.core.record import ATTEMPT, Output
 from flows.core.verdict import Await, Bury, Drop, Hold, Reason, Retry, Verdict
-from flows.engine.batch import Batch, Bulk, Sent, Taken
+from flows.engine.batch import Batch
 from flows.engine.books import Books
+from flows.engine.contents import Bulk, Sent, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.flow import Flow
 from flows.engine.portion import place

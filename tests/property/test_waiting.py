@@ -19,8 +19,9 @@ from connectors.testing import ManualClock
 from flows.core.record import Output, Record
 from flows.core.verdict import Await, Bury, Drop, Hold, Reason, Retry, Verdict
 from flows.engine import changelog
-from flows.engine.batch import Batch, Sent, Taken
+from flows.engine.batch import Batch
 from flows.engine.books import Books
+from flows.engine.contents import Sent, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.flow import Flow
 from flows.engine.letters import attempt

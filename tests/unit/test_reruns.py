@@ -13,7 +13,8 @@ from flows.core.record import Output, Record
 from flows.core.reruns import MOST_CHANGES, MOST_SAMPLES, Report, Side, StoredRerun
 from flows.core.settings import load
 from flows.engine import DueTimer, Finished
-from flows.engine.batch import Batch, Taken
+from flows.engine.batch import Batch
+from flows.engine.contents import Taken
 from flows.engine.definitions import Definitions
 from flows.engine.share import Share
 from flows.steps.past import Past, Wanted, hash_of
