@@ -1,0 +1,41 @@
+"""Imports: files that came piece by piece are read, checked, transformed and published, row by row.
+
+xyra.uploads -> shelve -> jobs (what operators have ordered) -> parse (slow work) -> jobs -> xyra.events or a topic of the job's, xyra.rejects
+"""
+
+from typing import Final
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from flows.core import topics
+from flows.core.imports.jobs import JOB
+from flows.engine import Flow, Runtime
+from flows.steps.jobs import PARSE, Jobs, read_job
+from flows.steps.parse import Parser
+from flows.steps.shelve import shelve
+
+NAME: Final = "imports"
+
+
+def build(runtime: Runtime) -> Dataflow:
+    """Put the steps behind one another."""
+    settings = runtime.settings
+    parser = Parser(settings, runtime.clock)
+    runtime.handle(PARSE, parser)
+    flow = Dataflow(NAME)
+    batches = op.input("pieces", flow, runtime.source())
+    batches = runtime.step("shelve", batches, shelve)
+    batches = runtime.step("jobs", batches, Jobs(settings.kafka_partitions, settings.import_readers))
+    op.output("checkpoint", batches, runtime.sink())
+    return flow
+
+
+FLOW: Final = Flow(
+    name=NAME,
+    topic=topics.UPLOADS,
+    build=build,
+    writes=(topics.EVENTS, topics.REJECTS),
+    definitions={JOB: read_job},
+    orders=frozenset((JOB,)),
+)
