@@ -1,22 +1,31 @@
 """Good rows as the bytes that go out: JSON values, one a row or in blocks of lines, or blocks of Arrow.
 
-In JSON dates and times are RFC 3339 (one that has no zone in the file has none here), decimals are strings, so that no reader rounds them, durations are ISO 8601, bytes base64; numbers
-that are not finite are null. Values of JSON text go out as they stood, on one line; one that was not there has no key.
+In JSON dates and times are RFC 3339 (one that has no zone in the file has none here), decimals are strings, so that no
+reader rounds them, durations are ISO 8601, bytes base64; numbers that are not finite are null. Values of JSON text go out
+as they stood, on one line; one that was not there has no key. A date outside the years 1 to 9999 cannot be written: its
+row is a reject (`expressible`), and inside a list or an object it is null.
 """
 
+import datetime as dt
 import io
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
 from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import orjson
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from connectors.files.plan import Sifted
+from connectors.files.table import Table
+from flows.core.files.rejects import Reject
 
 NAIVE: Final = "%Y-%m-%dT%H:%M:%S%.f"
+FIRST_DAY: Final = dt.date(1, 1, 2).toordinal() - dt.date(1970, 1, 1).toordinal()
+LAST_DAY: Final = dt.date(9999, 12, 30).toordinal() - dt.date(1970, 1, 1).toordinal()
 AWARE: Final = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 
@@ -117,8 +126,9 @@ def _ndjson(frame: pl.DataFrame) -> list[bytes]:
 def _joined(frame: pl.DataFrame, fragments: frozenset[str]) -> list[bytes]:
     """Return rows some of whose values are JSON text: columns between them are written together."""
     parts: list[pl.Expr] = []
-    for whole, names in groupby(frame.columns, key=fragments.__contains__):
-        parts.extend(_member(name) for name in names) if whole else parts.append(_members(frame, list(names)))
+    for whole, group in groupby(frame.columns, key=fragments.__contains__):
+        names = list(group)
+        parts.extend(map(_member, names) if whole else [_members(frame, names)])
     joined = pl.concat_str(parts).str.strip_suffix(",")
     return [b"{%b}" % text.encode() for text in frame.select(joined).to_series().to_list()]
 
@@ -135,31 +145,50 @@ def _members(frame: pl.DataFrame, names: list[str]) -> pl.Expr:
     return pl.concat_str(text.str.strip_prefix("{").str.strip_suffix("}"), pl.lit(","))
 
 
+def expressible(table: Table, sifted: Sifted) -> Sifted:
+    """Return what was sifted without the rows that hold a date JSON has no words for: those are rejects."""
+    dates = [name for name, dtype in sifted.frame.schema.items() if isinstance(dtype, pl.Date | pl.Datetime)]
+    inside = sifted.frame.select(_inside(pl.col(name), sifted.frame.schema[name]).fill_null(value=True).alias(name) for name in dates)
+    if not dates or (good := inside.select(pl.all_horizontal(dates)).to_series()).all():
+        return sifted
+    rows = pl.Series(range(sifted.frame.height), dtype=pl.UInt32) if sifted.rows is None else sifted.rows
+    rejects = []
+    for at in (~good).arg_true():
+        place = table.place(rows[at])
+        for name in dates:
+            if not inside[name][at]:
+                value = str(sifted.frame[name].to_physical()[at])
+                rejects.append(Reject(place.ordinal, place.line, place.offset, name, "out_of_range", "", value, place.raw))
+    merged = sorted([*sifted.rejects, *rejects], key=attrgetter("ordinal"))
+    return sifted._replace(frame=sifted.frame.filter(good), rows=rows.filter(good), rejects=merged)
+
+
 def writable(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Return values as those that Polars writes in JSON as this module promises."""
+    written = values
     match dtype:
+        case _ if _plain(dtype):
+            pass
+        case pl.Date():
+            written = pl.when(_inside(values, dtype)).then(values)
         case pl.Datetime():
-            return values.dt.strftime(AWARE if dtype.time_zone else NAIVE)
+            written = pl.when(_inside(values, dtype)).then(values).dt.strftime(AWARE if dtype.time_zone else NAIVE)
         case pl.Binary():
-            return values.bin.encode("base64")
-        case pl.List() | pl.Array() if _plain(dtype.inner):
-            return values
-        case pl.List():
-            return values.list.eval(writable(pl.element(), dtype.inner))
-        case pl.Struct() if not _plain(dtype):
-            return pl.when(values.is_not_null()).then(
-                pl.struct(writable(values.struct.field(field.name), field.dtype).alias(field.name) for field in dtype.fields)
-            )
+            written = values.bin.encode("base64")
         case pl.Array():
-            return writable(values.arr.to_list(), pl.List(dtype.inner))
-        case _:
-            return values
+            written = writable(values.arr.to_list(), pl.List(dtype.inner))
+        case pl.List():
+            written = values.list.eval(writable(pl.element(), _instance(dtype.inner)))
+        case pl.Struct():
+            members = [writable(values.struct.field(field.name), _instance(field.dtype)).alias(field.name) for field in dtype.fields]
+            written = pl.when(values.is_not_null()).then(pl.struct(members))
+    return written
 
 
 def _plain(dtype: object) -> bool:
     """Tell whether Polars writes values of a type well, and all within them."""
     match dtype:
-        case pl.Datetime() | pl.Binary():
+        case pl.Date() | pl.Datetime() | pl.Binary():
             return False
         case pl.List() | pl.Array():
             return _plain(dtype.inner)
@@ -167,6 +196,17 @@ def _plain(dtype: object) -> bool:
             return all(_plain(field.dtype) for field in dtype.fields)
         case _:
             return True
+
+
+def _instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
+    """Return a type that may be given as its class."""
+    return dtype if isinstance(dtype, pl.DataType) else dtype()
+
+
+def _inside(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Tell which dates and times are of the years 1 to 9999, a day left out at both ends for the zones."""
+    a_day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
+    return (values.to_physical() // a_day).is_between(FIRST_DAY, LAST_DAY)
 
 
 def _arrow(frame: pl.DataFrame) -> bytes:

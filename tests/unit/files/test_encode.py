@@ -8,8 +8,10 @@ import orjson
 import polars as pl
 import pytest
 
-from connectors.files.encode import Output, Shape, encode, ids_of, lines_of
+from connectors.files.encode import Output, Shape, encode, expressible, ids_of, lines_of
 from connectors.files.plan import Sifted
+from connectors.files.table import Place, Table
+from flows.core.files.rejects import Reject
 
 AT = dt.datetime(2026, 3, 1, 12, 30, 0, 120_000)  # noqa: DTZ001 - one without a zone is what is tested
 FILE = "ab" * 32
@@ -94,3 +96,20 @@ def test_blocks_hold_so_many_rows_and_bear_the_id_of_their_first() -> None:
 def test_no_rows_and_no_columns_are_no_trouble() -> None:
     assert encode(sifted(pl.DataFrame({"a": []})), range(0), Output(FILE)).values == []
     assert lines_of(pl.DataFrame(height=2), NONE) == [b"{}", b"{}"]
+
+
+def test_a_date_that_json_cannot_say_is_a_reject_and_null_inside_a_list() -> None:
+    far = pl.Series([2**31 - 1, 20_000, None], dtype=pl.Int32).cast(pl.Date)
+    frame = pl.DataFrame({"d": far, "t": pl.Series([0, 2**62, 5]).cast(pl.Datetime("ms", "UTC")), "l": far.reshape((3, 1))})
+    table = Table(frame, range(7, 10), lambda row: Place(7 + row, 0, -1, b"raw"))
+    out = expressible(table, sifted(frame))
+    assert out.rejects == [
+        Reject(7, 0, -1, "d", "out_of_range", "", str(2**31 - 1), b"raw"),
+        Reject(8, 0, -1, "t", "out_of_range", "", str(2**62), b"raw"),
+    ]
+    assert out.rows is not None
+    assert out.rows.to_list() == [2]
+    assert lines_of(out.frame, NONE) == [b'{"d":null,"t":"1970-01-01T00:00:00.005+00:00","l":[null]}']
+    assert lines_of(frame.select("l"), NONE)[0] == b'{"l":[null]}'
+    plain = sifted(frame.select("l"))
+    assert expressible(table, plain) is plain
