@@ -30,11 +30,11 @@ class Reader(Protocol):
         ...
 
     def state(self) -> bytes:
-        """Return what a reader of the same kind goes on from, 64 KiB at most where the file has no more names than fit: names of columns, how far a whole was read."""
+        """Return what a reader of the same kind goes on from: names of columns, how far a whole was read. Rarely more than some KiB."""
         ...
 
     def goes_on(self) -> int:
-        """Return the byte of the file from which a reader with this state has to be fed: behind what was read, or where a record or a whole began that is not over."""
+        """Return the byte of the file from which a reader with this state has to be fed: behind what was read, or where something begins that is not over."""
         ...
 
 
