@@ -67,6 +67,8 @@ def utf8(data: bytes, encoding: str) -> bytes | None:
 
 def parse(data: bytes, names: list[str], dialect: Dialect, *, fill: bool) -> pl.DataFrame | None:
     """Return the rows of whole rows of UTF-8, all of them sound; None: look closer."""
+    if not data:
+        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
     if b"\0" in data or data.startswith(codecs.BOM_UTF8) or (dialect.escape and dialect.escape.encode() in data):
         return None
     data = data if data.endswith(b"\n") else data + b"\n"

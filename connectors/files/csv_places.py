@@ -46,7 +46,8 @@ def _spots(data: bytes, columns: int, dialect: Dialect) -> Iterator[_Spot]:
     units = shadow(data, grammar.encoding)
     outside = outside_quotes(units if units.endswith(b"\n") else units + b"\n", grammar.delimiter, grammar.quote)
     comments = grammar.comment and (units.startswith(grammar.comment) or b"\n" + grammar.comment in units)
-    if outside is None or outside.count(b"\r") != outside.count(b"\r\n") or comments or (grammar.escape and grammar.escape in units):
+    limited = min(dialect.longest_field, dialect.longest_row) < len(data)
+    if limited or outside is None or units.count(b"\r") != units.count(b"\r\n") or comments or (grammar.escape and grammar.escape in units):
         yield from _found(data, columns, dialect)
         return
     at = inside = 0

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 
@@ -119,7 +119,7 @@ def test_any_bytes_are_read_as_the_tokenizer_reads_them(dialect: Dialect) -> Non
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
-def test_what_writers_of_csv_write_is_read_back(quoting: int) -> None:
+def test_what_writers_of_csv_write_is_read_back(quoting: Literal[0, 1, 2]) -> None:
     luck = Random(quoting)  # noqa: S311 - a seed for tests
     words = ["", "a", 'say "hi"', "x,y", "two\nlines", " padded ", "é", "1.5", "null", "#", "\\", "'", "''", '"', "\r\n"]
     for _ in range(100):
