@@ -69,16 +69,9 @@ def parse(data: bytes, names: list[str], dialect: Dialect, *, fill: bool) -> pl.
     """Return the rows of whole rows of UTF-8, all of them sound; None: look closer."""
     if not data:
         return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-    if b"\0" in data or data.startswith(codecs.BOM_UTF8) or (dialect.escape and dialect.escape.encode() in data):
-        return None
     data = data if data.endswith(b"\n") else data + b"\n"
-    outside = outside_quotes(data, dialect.delimiter.encode(), dialect.quote.encode())
-    if outside is None or outside.count(b"\r") != outside.count(b"\r\n"):
-        return None
-    comment = dialect.comment.encode()
-    if comment and (data.startswith(comment) or b"\n" + comment in outside):
-        return None
-    if (fill or len(names) == 1) and (data[:1] in b"\r\n" or b"\n\n" in outside or b"\n\r" in outside):
+    outside = None if _strange(data, dialect) else outside_quotes(data, dialect.delimiter.encode(), dialect.quote.encode())
+    if outside is None or _lines_strange(outside, dialect, empty=fill or len(names) == 1):
         return None
     try:
         frame = pl.read_csv(
@@ -92,26 +85,40 @@ def parse(data: bytes, names: list[str], dialect: Dialect, *, fill: bool) -> pl.
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
-    even = fill or outside.count(dialect.delimiter.encode()) == frame.height * (frame.width - 1)
+    whole = fill or not frame.to_series(frame.width - 1).null_count()
+    even = whole or sum(part.count(dialect.delimiter.encode()) for part in outside) == frame.height * (frame.width - 1)
     return frame if even and _short(frame, dialect) else None
 
 
-def outside_quotes(data: bytes, delimiter: bytes, quote: bytes) -> bytes | None:
-    """Return what is outside quotes, and a quote for each part left out; None: one does not open a field, close one or stand doubled inside.
+def _strange(data: bytes, dialect: Dialect) -> bool:
+    """Tell whether there is a byte that Polars and the tokenizer do not see alike."""
+    return b"\0" in data or data.startswith(codecs.BOM_UTF8) or bool(dialect.escape and dialect.escape.encode() in data)
 
-    The last line has an end.
-    """
+
+def _lines_strange(outside: list[bytes], dialect: Dialect, *, empty: bool) -> bool:
+    """Tell whether a line is a comment or ends in a lone CR; and with `empty`, whether one is empty: else that shows in the number of fields."""
+    comment = b"\n" + dialect.comment.encode() if dialect.comment else b""
+    for part in outside:
+        if b"\r" in part and part.count(b"\r") != part.count(b"\r\n"):
+            return True
+        if comment and comment in part:
+            return True
+        if empty and (b"\n\n" in part or b"\n\r" in part):
+            return True
+    return False
+
+
+def outside_quotes(data: bytes, delimiter: bytes, quote: bytes) -> list[bytes] | None:
+    """Return what is outside quotes, behind a line end; None: a quote does not open a field, close one or stand doubled inside. The last line has an end."""
     if not quote or quote not in data:
-        return data
+        return [b"\n" + data]
     parts = data.split(quote)
     if len(parts) % 2 == 0:
         return None
     parts[0] = b"\n" + parts[0]
     outside = list(filter(None, parts[::2]))
-    text = quote.join(outside)
-    opened = text.count(delimiter + quote) + text.count(b"\n" + quote)
-    closed = text.count(quote + delimiter) + text.count(quote + b"\n") + text.count(quote + b"\r")
-    return text[1:] if opened == closed == len(outside) - 1 else None
+    begin, end = {part[0] for part in outside[1:]}, {part[-1] for part in outside[:-1]}
+    return outside if begin <= {delimiter[0], 10, 13} and end <= {delimiter[-1], 10} else None
 
 
 def _short(frame: pl.DataFrame, dialect: Dialect) -> bool:
