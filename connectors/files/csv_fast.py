@@ -113,7 +113,7 @@ def outside_quotes(data: bytes, delimiter: bytes, quote: bytes) -> list[bytes] |
     if not quote or quote not in data:
         return [b"\n" + data]
     parts = data.split(quote)
-    if len(parts) % 2 == 0:
+    if len(parts) % 2 == 0 or len(delimiter) > 1:
         return None
     parts[0] = b"\n" + parts[0]
     outside = list(filter(None, parts[::2]))
@@ -156,8 +156,8 @@ def mend(data: bytes, names: list[str], dialect: Dialect, *, fill: bool) -> Mend
 def odd_places(data: bytes, columns: int, dialect: Dialect) -> Iterator[Odd]:
     """Yield whatever is not plainly a sound row, and at last an empty place behind everything, with the number of rows."""
     grammar = dialect.grammar
-    signs = [sign for sign in (grammar.quote, grammar.escape, b"\0") if sign]
-    comment, size, most = grammar.comment, width(grammar.encoding), dialect.longest_row
+    comment, size = grammar.comment, width(grammar.encoding)
+    most = min(dialect.longest_row // size - 4, dialect.longest_field)
     units = shadow(data, grammar.encoding)
     row = at = over = lines = 0
     for text in units.split(b"\n"):
@@ -165,9 +165,9 @@ def odd_places(data: bytes, columns: int, dialect: Dialect) -> Iterator[Odd]:
         if start >= len(units):
             break
         line = text.removesuffix(b"\r")
-        if start >= over and line and line.count(grammar.delimiter) == columns - 1 and not (comment and line.startswith(comment)):
-            odd = b"\r" in line or any(sign in line for sign in signs) or size * len(text) > most - 4
-            if not odd and _valid(data, text, start, at, grammar):
+        if start >= over and line and len(line) < most and not (comment and line.startswith(comment)):
+            plain = b"\r" not in line and b"\0" not in line and _plainly(line, columns, grammar)
+            if plain and (line.isascii() or _valid(data[start * size : at * size], grammar.encoding)):
                 row, lines, over = row + 1, lines + 1, at
                 continue
         start = max(start, over)
@@ -188,13 +188,21 @@ def _written(row: Row, dialect: Dialect) -> bytes:
     return f"{dialect.delimiter.join(doubled)}\n".encode(dialect.grammar.encoding)
 
 
-def _valid(data: bytes, units: bytes, start: int, end: int, grammar: Grammar) -> bool:
+def _plainly(line: bytes, columns: int, grammar: Grammar) -> bool:
+    """Tell whether a line is surely a row of so many fields."""
+    quote = grammar.quote
+    if grammar.escape and grammar.escape in line:
+        return False
+    if not quote or quote not in line:
+        return line.count(grammar.delimiter) == columns - 1
+    outside = outside_quotes(line + b"\n", grammar.delimiter, quote)
+    return outside is not None and sum(part.count(grammar.delimiter) for part in outside) == columns - 1
+
+
+def _valid(data: bytes, encoding: str) -> bool:
     """Tell whether a line's bytes are text."""
-    if units.isascii():
-        return True
-    size = width(grammar.encoding)
     try:
-        data[start * size : end * size].decode(grammar.encoding)
+        data.decode(encoding)
     except UnicodeDecodeError:
         return False
     return True
