@@ -17,6 +17,8 @@ from flows.core.files.csv_rows import Dialect, rows
 SAMPLE_BYTES: Final = 256 * 1024
 _CHARDET_BYTES: Final = 64 * 1024
 _ROWS: Final = 200
+_DIALECT_BYTES: Final = 32 * 1024
+"""Enough for a dialect; the tokenizer reads it once for each delimiter."""
 _COLUMNS: Final = 1_000
 _MAGIC: Final = (
     (b"PAR1", "parquet", ""),
@@ -148,6 +150,8 @@ def _is_json(line: str) -> bool:
 
 def _csv(found: dict[str, Any], sample: bytes, text: str, encoding: str, *, whole: bool) -> None:
     """Say which delimiter and quote there are, whether a header, and what stands in the columns."""
+    whole = whole and len(sample) <= _DIALECT_BYTES
+    sample, text = sample[:_DIALECT_BYTES], text[:_DIALECT_BYTES]
     dialect, table, agreement = max((_tried(sample, text, delimiter, encoding, whole=whole) for delimiter in _DELIMITERS), key=lambda one: one[2])
     header = len(table) > 1 and _is_header(table)
     found["dialect"] = {"delimiter": dialect.delimiter, "quote": dialect.quote, "escape": dialect.escape, "comment": dialect.comment, "header": header}
