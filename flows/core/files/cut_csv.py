@@ -8,7 +8,6 @@ from flows.core.files.pieces import PIECE_BYTES
 from flows.core.files.shears import START, Run, Shears, Stride
 
 _ROW: Final = re.compile(rb"[^\r\n]++")
-_HINTS: Final = (b"\n\n", b"\n\r", b"\r\r")
 
 
 class CsvCutter(Shears):
@@ -121,6 +120,8 @@ class _Fast:
 
 def _count(text: bytes) -> int:
     """Count the lines that are not empty; no quotes are left in which a line end means nothing."""
-    if text[:1] in (b"\r", b"\n") or any(hint in text for hint in _HINTS):
+    returns = text.count(b"\r")
+    if returns and returns != text.count(b"\r\n"):
         return len(_ROW.findall(text))
-    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+    found = text.split(b"\n")
+    return len(found) - found.count(b"") - (found.count(b"\r") if returns else 0)

@@ -1,6 +1,5 @@
 """Cuts NDJSON, and any text with one record a line."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,8 +7,6 @@ from flows.core.files.pieces import PIECE_BYTES
 from flows.core.files.shears import START, Run, Shears, Stride
 from flows.core.files.units import named
 
-_BLANK: Final = re.compile(rb"(?:(?<=\n)|\A)[ \t\r]*+\n")
-_HINTS: Final = (b"\n\n", b"\n\r", b"\n ", b"\n\t")
 _WITHIN: Final = "line"
 
 
@@ -21,7 +18,7 @@ class LineOptions:
 
 
 class LineCutter(Shears):
-    """A record is a line up to LF; one of spaces, tabs and CR only is none, unless it is larger than a piece. A byte order mark goes with the first."""
+    """A record is a line up to LF; one of white space only is none, unless it is larger than a piece. A byte order mark goes with the first."""
 
     def __init__(self, options: LineOptions, saved: bytes | None = None, *, piece_bytes: int = PIECE_BYTES) -> None:
         """Go on from a saved state, or begin; raise `BadRequest` for an encoding that cannot be cut."""
@@ -36,9 +33,8 @@ class LineCutter(Shears):
         stop = self.units.rfind(b"\n", at, end) + 1
         if stop <= at:
             return Run(at, 0)
-        text = self.units[at:stop]
-        blank = len(_BLANK.findall(text)) if text[0] in b" \t\r\n" or any(hint in text for hint in _HINTS) else 0
-        return Run(stop, text.count(b"\n") - blank)
+        found = self.units[at:stop].split(b"\n")
+        return Run(stop, len(found) - found.count(b"") - sum(map(bytes.isspace, found)))
 
     def stride(self, at: int, mode: str, *, final: bool) -> Stride:
         """Go to the end of a line."""
@@ -47,4 +43,4 @@ class LineCutter(Shears):
             return Stride(len(self.units), _WITHIN)
         end = found + 1 or len(self.units)
         large = mode != START or end - at > self.limit
-        return Stride(end, START, int(large or bool(self.units[at:end].strip(b" \t\r\n"))))
+        return Stride(end, START, int(large or bool(self.units[at:end].strip())))

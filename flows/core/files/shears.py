@@ -62,7 +62,8 @@ class Shears(ABC):
 
     def lines(self, units: bytes) -> int:
         """Count line ends."""
-        return units.count(b"\n") + units.count(b"\r") - units.count(b"\r\n")
+        returns = units.count(b"\r")
+        return units.count(b"\n") + (returns - units.count(b"\r\n") if returns else 0)
 
     def more(self) -> Any:
         """Return what else a state holds, as JSON; as of the last piece."""
