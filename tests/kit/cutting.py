@@ -1,11 +1,13 @@
 """Feeds cutters random blocks, and checks what holds of every cutter whatever the bytes are."""
 
+import os
 from collections.abc import Callable
 from random import Random
 
 from flows.core.files.pieces import Cutter, Part, Piece
 
-type_of = Callable[[bytes | None], Cutter]
+FILES = int(os.environ.get("XYRA_FUZZ_FILES", "1200"))
+"""Random files a test; a long run of 20,000 and more is this with another number."""
 
 
 def cut(make: Callable[[bytes | None], Cutter], data: bytes, rng: Random, restart: float = 0.0) -> tuple[list[Piece], Cutter]:
@@ -46,3 +48,16 @@ def whole(pieces: list[Piece]) -> list[tuple[Piece, bytes]]:
         else:
             found.append((piece, piece.data))
     return found
+
+
+def soup(rng: Random, signs: list[str], encoding: str) -> bytes:
+    """Return anything that looks a little like a file."""
+    text = "".join(rng.choice(signs) for _ in range(rng.choice([0, 3, 20, 150, 600])))
+    data = text.encode(encoding, "replace")
+    marks = {"utf-8": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
+    data = rng.choice([b"", marks.get(encoding, b"")]) + data
+    return data + rng.choice([b"", b"", b"\xff"])
+
+
+def sizes(rng: Random) -> int:
+    return rng.choice([16, 40, 200, 1_000])

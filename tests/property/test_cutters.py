@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from functools import partial
 from random import Random
 
@@ -13,10 +12,8 @@ from flows.core.files.cut_csv import CsvCutter
 from flows.core.files.cut_lines import LineCutter, LineOptions
 from flows.core.files.cut_raw import RawCutter
 from flows.core.files.pieces import Part
-from tests.kit.cutting import check, cut, whole
+from tests.kit.cutting import FILES, check, cut, sizes, soup, whole
 
-FILES = int(os.environ.get("XYRA_FUZZ_FILES", "1200"))
-"""Random files a test; a long run of 20,000 and more is this with another number."""
 DIALECTS = [
     Dialect(),
     Dialect(header=False),
@@ -31,24 +28,11 @@ DIALECTS = [
 ]
 
 
-def soup(rng: Random, signs: list[str], encoding: str) -> bytes:
-    """Return anything that looks a little like a file."""
-    text = "".join(rng.choice(signs) for _ in range(rng.choice([0, 3, 20, 150, 600])))
-    data = text.encode(encoding, "replace")
-    marks = {"utf-8": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
-    data = rng.choice([b"", marks.get(encoding, b"")]) + data
-    return data + rng.choice([b"", b"", b"\xff"])
-
-
 def csv_signs(dialect: Dialect, rng: Random) -> list[str]:
     sure = [dialect.delimiter, "\n", "a", "é", " "]
     more = [dialect.quote, dialect.quote * 2, dialect.delimiter + dialect.quote, dialect.quote + dialect.delimiter, dialect.quote + "\n", "\n" + dialect.quote]
     other = ["\r", "\r\n", "\n" + dialect.comment, dialect.comment, dialect.escape, dialect.escape + dialect.quote, "long enough", "\u0a0d", "\x00"]
     return sure + rng.sample(more, rng.randint(0, 6)) + rng.sample(other, rng.randint(0, 5))
-
-
-def sizes(rng: Random) -> int:
-    return rng.choice([16, 40, 200, 1_000])
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=str)

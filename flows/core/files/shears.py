@@ -72,6 +72,9 @@ class Shears(ABC):
     def restore(self, more: Any) -> None:  # noqa: B027  most have nothing more
         """Take it back."""
 
+    def after(self, piece: Piece, *, over: bool) -> None:  # noqa: B027  as above
+        """Be told of each piece, and whether it is over with its last record."""
+
     def committed(self, records: int) -> int:
         """Say how many of the records of a piece that is cut now count; a header does not."""
         return records
@@ -161,4 +164,5 @@ class Shears(ABC):
         self._owed = self._owed - end if part in (Part.BEGIN, Part.MIDDLE, Part.END) else 0
         self._raw = self._raw[size:]
         self.units = self._raw if self._width == 1 else self.units[end:]
+        self.after(piece, over=not self._owed and not self._mode)
         return piece
