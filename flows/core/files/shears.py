@@ -32,6 +32,8 @@ class Stride(NamedTuple):
     """0: what was gone over is no record."""
     alone: bool = False
     """It has to be a piece of its own."""
+    fresh: bool = False
+    """It has to begin a piece."""
 
 
 class Shears(ABC):
@@ -129,7 +131,7 @@ class Shears(ABC):
                 continue
             stride = self.stride(good, START, final=final)
             whole = stride.mode == START and good < stride.at <= self.limit
-            if self.refused or not whole or (stride.alone and records):
+            if self.refused or not whole or (stride.alone and records) or (stride.fresh and good > mark):
                 break
             good, records = stride.at, records + stride.records
             if stride.alone:
