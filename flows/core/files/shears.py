@@ -10,8 +10,8 @@ from flows.core.files.units import bom, shadow, width
 
 START: Final = ""
 """The mode between two records."""
-_PATIENCE: Final = 64 * 1024
-"""Where what is held does not suffice, this much more has to come before it is looked at again: small blocks would cost a look each."""
+_PATIENCE: Final = 8
+"""Where what is held does not suffice, this part of a piece more has to come before it is looked at again: small blocks would cost a look each."""
 
 
 class Run(NamedTuple):
@@ -117,7 +117,7 @@ class Shears(ABC):
             if piece is None:
                 break
             pieces.append(piece)
-        self._wanted = max(self.limit + 1, len(self.units) + (0 if len(self.units) <= self.limit else _PATIENCE // self._width))
+        self._wanted = max(self.limit + 1, len(self.units) + (0 if len(self.units) <= self.limit else self.limit // _PATIENCE))
         return pieces
 
     def _between(self, *, final: bool) -> Piece | None:
