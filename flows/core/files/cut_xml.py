@@ -53,7 +53,7 @@ class XmlCutter(Shears):
         self._parents = tuple(code.decode("latin-1") for code in codes[:-1]) if options.record.startswith("/") or len(steps) > 1 else None
         self._record, self._options = codes[-1], options
         self._changes: list[tuple[int, Around]] = [(0, Around())]
-        self._sound = self._last = re.compile(b"(?!)")
+        self._sound = self._one = self._last = re.compile(b"(?!)")
         super().__init__(saved, encoding=encoding, piece_bytes=piece_bytes)
         self._compile()
 
@@ -77,13 +77,18 @@ class XmlCutter(Shears):
         self._changes = self._changes[passed - 1 :]
 
     def run(self, at: int, end: int, *, final: bool) -> Run:  # noqa: ARG002  nothing depends on it
-        """Go over records that follow one another without other markup between them, and without comments, CDATA and instructions."""
+        """Go over records that follow one another without other markup between them."""
         around = self._around(self._at + at)
         if not around.begun or not around.names or (self._parents is not None and around.names != self._parents):
             return Run(at, 0)
         found = self._sound.match(self.units, at, end)
         stop = found.end() if found else at
-        return Run(stop, len(self._last.findall(self.units, at, stop)) if stop > at else 0)
+        return Run(stop, self._count(at, stop))
+
+    def _count(self, at: int, end: int) -> int:
+        """Count sound records; an end tag is one unless comments, CDATA or instructions may hold it."""
+        plain = self.units.find(b"<!", at, end) < 0 and self.units.find(b"<?", at, end) < 0
+        return len((self._last if plain else self._one).findall(self.units, at, end))
 
     def stride(self, at: int, mode: str, *, final: bool) -> Stride:
         """Go on in a record, or in what lies between two."""
@@ -157,7 +162,9 @@ class XmlCutter(Shears):
         name = rb"(?:[^\s<>/=\"'&!?:]++:)*+" + re.escape(self._record) + _NAME_END
         start = b"<" + name + rb"(?:\s(?:[^<>\"'/]|\"[^\"<]*+\"|'[^'<]*+'|/(?!>))*+)?>"
         end = b"</" + name + rb"\s*+>"
-        self._sound = re.compile(b"(?:[^<]*+" + start + b"(?:[^<]++|<(?!/?" + name + b"|[!?]))*+" + end + b")*+")
+        other = rb"<!--(?:[^-]++|-(?!->))*+-->|<!\[CDATA\[(?:[^\]]++|\](?!\]>))*+\]\]>|<\?(?:[^?]++|\?(?!>))*+\?>"
+        one = b"[^<]*+" + start + b"(?:[^<]++|<(?!/?" + name + b"|[!?])|" + other + b")*+" + end
+        self._one, self._sound = re.compile(one), re.compile(b"(?:" + one + b")*+")
         self._last = re.compile(end)
 
     def finish(self) -> list[Piece]:
