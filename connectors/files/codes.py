@@ -16,7 +16,7 @@ class Code(StrEnum):
     NUMBER_OUT_OF_RANGE = "number_out_of_range"
     """Beyond what a double holds, some 309 digits: hardly any program would read it."""
     TOO_DEEP = "too_deep"
-    """Nested deeper than 1,024 in JSON, 256 in XML."""
+    """Nested deeper than 1,024 in JSON, some 250 in XML."""
     NOT_AN_OBJECT = "not_an_object"
     DUPLICATE_KEY = "duplicate_key"
     INVALID_XML = "invalid_xml"

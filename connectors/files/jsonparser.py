@@ -1,23 +1,20 @@
 """Rows of JSON records, in two speeds: a piece by structs of the columns that are known, and one by one."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
-import orjson
 
 from connectors.files import jsonrows
 from connectors.files.bypiece import nothing, table
 from connectors.files.codes import Code
 from connectors.files.jsonjudge import JsonOptions, judge, wrapped
 from connectors.files.jsonrows import Kind, Kinds
+from connectors.files.names import Names
 from connectors.files.places import Fault, Places, Span
 from connectors.files.reader import Read
 from connectors.files.table import Table
 from flows.core.files.pieces import Piece
-
-NAMES_BYTES: Final = 48 * 1024
-"""Most of all names of columns, as they stand in the state."""
 
 
 class Decoders(NamedTuple):
@@ -43,20 +40,19 @@ class Layout(Protocol):
 
 
 class JsonParser:
-    """Reads pieces of JSON records; knows the columns of all it has seen, which are `NAMES_BYTES` at most."""
+    """Reads pieces of JSON records; knows the columns of all it has seen."""
 
     def __init__(self, layout: Layout, options: JsonOptions, state: bytes = b"") -> None:
         """Begin a file, or go on from the `state` of a parser of the same kind."""
         self._layout = layout
         self._options = options
-        self._names: dict[str, None] = dict.fromkeys(orjson.loads(state) if state else ())
-        self._room = NAMES_BYTES - sum(map(_size, self._names))
+        self._names = Names(state)
         self._kinds: Kinds = {}
         self._decoders: Decoders | None = None
 
     def state(self) -> bytes:
         """Return the names of the columns. What their values were is learned anew."""
-        return orjson.dumps(list(self._names))
+        return self._names.state()
 
     def parse(self, piece: Piece) -> Read:
         """Return the rows of a piece."""
@@ -94,28 +90,15 @@ class JsonParser:
         for index, (start, end) in enumerate(spans):
             text = piece.data[start:end]
             row = judge(text, self._options)
-            if isinstance(row, dict):
-                row = self._admit(row)
-            if isinstance(row, Fault):
-                faults[index] = row
+            if isinstance(row, Fault) or not self._names.admit(row):
+                faults[index] = row if isinstance(row, Fault) else Fault(Code.TOO_MANY_COLUMNS)
             else:
                 rows.append(row)
                 texts.append(wrapped(text))
-        columns = jsonrows.of_dicts(list(self._names), rows, texts)
+        columns = jsonrows.of_dicts(self._names, rows, texts)
         self._learn(columns.kinds)
         places, ordinals, rejects = table(piece, spans, faults)
         return Read(Table(columns.frame, ordinals, places.row, columns.fragments), rejects, len(spans))
-
-    def _admit(self, row: dict[str, Any]) -> dict[str, Any] | Fault:
-        """Take its new columns into those that are known; a row for which there is no room adds none."""
-        new = [name for name in row if name not in self._names]
-        if new:
-            size = sum(map(_size, new))
-            if size > self._room:
-                return Fault(Code.TOO_MANY_COLUMNS)
-            self._room -= size
-            self._names |= dict.fromkeys(new)
-        return row
 
     def _learn(self, found: Kinds) -> None:
         kinds = jsonrows.merge(self._kinds, found)
@@ -131,7 +114,3 @@ def _decoders(shape: type[msgspec.Struct], kinds: Kinds) -> Decoders:
     one = msgspec.json.Decoder(shape).decode
     many = msgspec.json.Decoder(list[shape]).decode  # type: ignore[valid-type]  # it is made while the program runs
     return Decoders(kinds, one, many, Kind.FRAGMENT not in kinds.values())
-
-
-def _size(name: str) -> int:
-    return len(orjson.dumps(name)) + 1

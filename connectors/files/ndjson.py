@@ -30,9 +30,12 @@ class _Lines:
 
     def structs(self, piece: Piece, decoders: Decoders) -> list[Any] | None:
         data = piece.data.rstrip(b"\r\n")
-        breaks = data.count(b"\n")
-        if decoders.flat and breaks in {data.count(b"}\n{"), data.count(b"}\r\n{")}:
-            # Without objects in objects each of these breaks ends a record, or stands in a string, where it is no JSON with a comma before it either.
-            rows = decoders.many(b"[%b]" % data.replace(b"\n", b",\n"))
-            return rows if len(rows) == breaks + 1 else None
+        if decoders.flat:
+            # Without objects in objects each such break ends a record, or stands in a string, where it is no JSON with a comma before it either.
+            ending = b"}\r\n{" if data[data.find(b"\n") - 1 :].startswith(b"\r") else b"}\n{"
+            joined = data.replace(ending, b"}," + ending[1:])
+            breaks = data.count(b"\n")
+            if len(joined) - len(data) == breaks:
+                rows = decoders.many(b"[%b]" % joined)
+                return rows if len(rows) == breaks + 1 else None
         return [decoders.one(line) for line in data.split(b"\n") if line.strip()]
