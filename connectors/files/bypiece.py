@@ -48,7 +48,8 @@ class ByPiece:
                 yield from self.finish()  # the end of what had begun is not in the file
                 if piece.part is Part.RECORDS:
                     self._goes_on = piece.start + len(piece.data)
-                    yield self._parser.parse(piece)
+                    if piece.records:  # else it is what stands around the records
+                        yield self._parser.parse(piece)
                 else:
                     self._begun = piece
                     self._hold(piece)
@@ -60,9 +61,11 @@ class ByPiece:
         """Yield a record that has begun, as far as it came."""
         if self._begun is None:
             return
-        whole = self._begun._replace(data=b"".join(self._parts), records=1, part=Part.RECORDS)
+        whole = self._begun._replace(data=b"".join(self._parts), part=Part.RECORDS)
         size, self._begun, self._parts, self._size = self._size, None, [], 0
         self._goes_on = whole.start + size
+        if not whole.records:
+            return
         yield self._parser.parse(whole) if size <= RECORD_BYTES else nothing(whole, [Span(0, len(whole.data))], Fault(Code.RECORD_TOO_LARGE))
 
     def state(self) -> bytes:

@@ -51,8 +51,15 @@ def wrapped(text: bytes) -> bytes:
 
 
 def elements(data: bytes) -> list[Span]:
-    """Return where elements stand that are separated by commas; those of brackets that nothing closes are the rest."""
-    return [span for span in _between(data) if span.start < span.end]
+    """Return where elements stand, each of which a comma ends, though not the last; those of brackets that nothing closes are the rest."""
+    *ended, last = _ended(data, b",")
+    return [*ended, last] if last.start < last.end else ended
+
+
+def values(data: bytes) -> list[Span]:
+    """Return where values stand that have nothing between them, or blanks; those of brackets that nothing closes are the rest."""
+    *ended, last = _ended(data, b"}]")
+    return [*ended, last] if last.start < last.end else ended
 
 
 def strip(data: bytes, start: int, end: int) -> Span:
@@ -62,7 +69,7 @@ def strip(data: bytes, start: int, end: int) -> Span:
     return Span(start + left, max(start + left, start + len(text.rstrip(_BLANK))))
 
 
-def _between(data: bytes) -> Iterator[Span]:
+def _ended(data: bytes, ends: bytes) -> Iterator[Span]:
     depth = begin = 0
     for token in _TOKEN.finditer(data):
         sign = token[0]
@@ -70,8 +77,8 @@ def _between(data: bytes) -> Iterator[Span]:
             depth += 1
         elif sign in b"}]":
             depth -= 1
-        elif sign == b"," and depth == 0:
-            yield strip(data, begin, token.start())
+        if depth == 0 and sign in ends:
+            yield strip(data, begin, token.start() if sign == b"," else token.end())
             begin = token.end()
     yield strip(data, begin, len(data))
 

@@ -99,6 +99,21 @@ def test_elements_of_an_array(between: bytes) -> None:
     twice(jsonarray.reader(), Piece(0, between.join([texts[0], texts[1], texts[4]]), 1, 0, 3))
 
 
+def test_values_one_behind_the_other() -> None:
+    data = b'{"a":1}{"a":\n2} {"a":"}{"}\n[3]\n{"a":}'
+    (done,) = read(jsonarray.concatenated(), [Piece(0, data, 1, 0, 5)])
+    assert rows(done.table) == [{"a": 1}, {"a": 2}, {"a": "}{"}]
+    assert [(reject.code, reject.ordinal, reject.line) for reject in done.rejects] == [("not_an_object", 3, 3), ("invalid_json", 4, 4)]
+    twice(jsonarray.concatenated(), Piece(0, b'{"a":1}{"a":\n2} {"a":3}', 1, 0, 3))
+
+
+def test_what_stands_around_the_elements_is_no_record_and_nothing_between_two_commas_is_one() -> None:
+    pieces = [Piece(0, b'{"x":[', 1, 0, 0), Piece(6, b'{"a":1},,{"a":2},', 1, 0, 3), Piece(24, b"]}", 1, 3, 0)]
+    (done,) = read(jsonarray.reader(), pieces)
+    assert rows(done.table) == [{"a": 1}, {"a": 2}]
+    assert [(reject.code, reject.ordinal, reject.offset) for reject in done.rejects] == [("invalid_json", 1, 14)]
+
+
 def test_damage_that_was_cut_as_one_record_is_one_reject() -> None:
     (done,) = read(jsonarray.reader(), [Piece(0, b'{"a": [1, }, 5, {', 1, 0, 1)])
     assert [(reject.code, reject.ordinal, reject.raw) for reject in done.rejects] == [("invalid_json", 0, b'{"a": [1, }, 5, {')]
