@@ -119,6 +119,8 @@ class Row(NamedTuple):
     line: int
     """From 1; lines inside quotes count."""
     fields: tuple[str, ...]
+    quoted: tuple[bool, ...]
+    """Of each field: an empty one in quotes is text, one without is no value."""
     code: str
     """`unterminated_quote`, `junk_after_quote`, `record_too_long`, `invalid_encoding`; empty: sound."""
 
@@ -135,7 +137,7 @@ def rows(data: bytes, dialect: Dialect, start: int = 0, line: int = 1) -> Iterat
         step = read(units, at, Mode.ROW, grammar, final=True)
         if step.row:
             here, end = at * size, min(step.at * size, len(data))
-            yield _row(data, Row(start + here, start + end, line, (), step.code), step.fields, dialect)
+            yield _row(data, Row(start + here, start + end, line, (), (), step.code), step.fields, dialect)
         line += len(LINE_END.findall(units, at, step.at))
         at = step.at
 
@@ -258,7 +260,7 @@ def _row(data: bytes, row: Row, fields: tuple[Field, ...], dialect: Dialect) -> 
         texts = [(data[field.start * size : field.end * size].decode(grammar.encoding), field.quoted) for field in fields]
     except UnicodeDecodeError:
         return row._replace(code="invalid_encoding")
-    return row._replace(fields=tuple(_meant(text, grammar, quoted=quoted) for text, quoted in texts))
+    return row._replace(fields=tuple(_meant(text, grammar, quoted=quoted) for text, quoted in texts), quoted=tuple(quoted for _, quoted in texts))
 
 
 def _meant(text: str, grammar: Grammar, *, quoted: bool) -> str:
