@@ -1,10 +1,10 @@
 """What a row of a CSV file is: slow, obvious, and the definition for whatever is faster.
 
-A row ends at CR, LF or CRLF, or with the file. An empty line and a comment are no rows. A field that begins with a quote has to be closed by one that a delimiter,
-a line end or the end of the file follows; inside it a doubled quote is a quote, and an escape takes its meaning from what follows it. Where it is not closed so, or is
-longer than a limit, the row is damaged: it ends with the line on which that quote was opened, and the next line is read as if nothing had been. A quote inside a field
-that did not begin with one is data. Outside quotes an escape takes the meaning of a delimiter, quote or escape, never that of a line end: a path that ends in a
-backslash would swallow the next row.
+A row ends at CR, LF or CRLF, or with the file. An empty line and a comment are no rows. A field that begins with a quote has to be closed by one that a
+delimiter, a line end or the end of the file follows; inside it a doubled quote is a quote, and an escape takes its meaning from what follows it. Where it
+is not closed so, or is longer than a limit, the row is damaged: it ends with the line on which that quote was opened, and the next line is read as if
+nothing had been. A quote inside a field that did not begin with one is data. Outside quotes an escape takes the meaning of a delimiter, quote or escape,
+never that of a line end: a path that ends in a backslash would swallow the next row.
 """
 
 import re
