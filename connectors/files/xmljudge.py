@@ -99,12 +99,15 @@ class XmlJudge:
         elif text := _text(element, stripped=bool(children)):
             _put(row, dot + "#text", text)
         for name, members in children.items():
-            if len(members) == 1:
-                self._walk(members[0], dot + name, row, dot + name)
-            elif self._options.repeated == "reject":
-                raise _Refused(Fault(Code.REPEATED_ELEMENT, column=dot + name))
-            else:
+            first = members[0]
+            if len(members) > 1:
+                if self._options.repeated == "reject":
+                    raise _Refused(Fault(Code.REPEATED_ELEMENT, column=dot + name))
                 _put(row, dot + name, [self._member(member) for member in members])
+            elif len(first) or first.attrib:
+                self._walk(first, dot + name, row, dot + name)
+            else:
+                _put(row, dot + name, first.text or "")
 
     def _member(self, element: etree._Element) -> Any:
         if not len(element) and not element.attrib:
@@ -114,7 +117,8 @@ class XmlJudge:
         return row
 
     def _name(self, element: etree._Element) -> str:
-        local = str(element.tag).rpartition("}")[2]
+        tag = str(element.tag)
+        local = tag if tag[0] != "{" else tag.rpartition("}")[2]
         return f"{element.prefix}:{local}" if self._options.prefixes and element.prefix else local
 
     def _attribute(self, element: etree._Element, key: str) -> str:
