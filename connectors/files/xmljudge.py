@@ -9,7 +9,7 @@ Comments and instructions are not seen.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from hashlib import sha256
 from typing import Any, Final
 
 from lxml import etree
@@ -68,11 +68,11 @@ class XmlJudge:
 
     def _rows(self, texts: Sequence[bytes]) -> list[XmlRow | Fault]:
         # What the prefixes mean is said outside of the record, if at all; that they mean something is enough. Each record is in an element
-        # of a name that is in none of them: so, if all of these are found, no record reaches into another.
+        # of a name that none of them can hold, since it is made of them: so, if all of these are found, no record reaches into another.
         data = b"".join(texts)
         prefixes = {prefix for prefix in _PREFIX.findall(data) if not prefix.lower().startswith(b"xml")}
         said = b"".join(b' xmlns:%b="%b"' % (prefix, prefix) for prefix in sorted(prefixes))
-        frame = next(name for name in (b"r%d" % number for number in count()) if name not in data)
+        frame = b"r" + sha256(data).hexdigest().encode()
         document = etree.fromstring(b"<r%b>%b</r>" % (said, b"".join(b"<%b>%b</%b>" % (frame, text, frame) for text in texts)), self._parser)
         if len(document) != len(texts):
             raise _Reaches
