@@ -61,3 +61,7 @@ def soup(rng: Random, signs: list[str], encoding: str) -> bytes:
 
 def sizes(rng: Random) -> int:
     return rng.choice([16, 40, 200, 1_000])
+
+
+def seeded(seed: object) -> Random:
+    return Random(str(seed))  # noqa: S311  files of a test are no secret

@@ -10,7 +10,7 @@ import pytest
 from flows.core.files.cut_json import JsonCutter, JsonOptions
 from flows.core.files.json_values import Value, values
 from flows.core.files.pieces import Part, Piece
-from tests.kit.cutting import FILES, check, cut, sizes, soup, whole
+from tests.kit.cutting import FILES, check, cut, seeded, sizes, soup, whole
 
 TEXTS = ["", "a", '"', "\\", "},{", "é", "]", "\n", "x" * 30, '":[{']
 
@@ -39,7 +39,7 @@ def elements(pieces: list[Piece], *, listed: bool) -> list[Value]:
 
 @pytest.mark.parametrize("path", ["", "/data", "/a~1b/1/é"])
 def test_the_elements_of_an_array_are_those_of_the_standard_parser(path: str) -> None:
-    rng = Random(path)
+    rng = seeded(path)
     for _ in range(FILES // 3):
         wanted = [value(rng) for _ in range(rng.randint(0, 12))]
         around: dict[str, Any] = {"": wanted, "/data": {"x": value(rng), "y": "data", "data": wanted, "z": value(rng)}}
@@ -57,7 +57,7 @@ def test_the_elements_of_an_array_are_those_of_the_standard_parser(path: str) ->
 
 
 def test_values_that_follow_one_another_are_those_of_the_standard_parser() -> None:
-    rng = Random(7)
+    rng = seeded(7)
     for _ in range(FILES // 2):
         wanted = [value(rng) for _ in range(rng.randint(0, 12))]
         gap = rng.choice(["\n", "\n", " ", "\r\n", "\n\n"])
@@ -69,7 +69,7 @@ def test_values_that_follow_one_another_are_those_of_the_standard_parser() -> No
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_any_bytes_are_cut_alike_in_blocks_of_any_size(listed: bool) -> None:
-    rng = Random(listed)
+    rng = seeded(listed)
     for _ in range(FILES // 2):
         data = soup(rng, ['{"a":1}', ",", ",", "[", "]", "{", "}", '"', ":", "1", "\n", "\\", '{"a":', '{"b":"x"},'], "utf-8")
         data, size = (b"[" if listed else b"") + data, sizes(rng)
@@ -98,8 +98,8 @@ DAMAGE = [
 @pytest.mark.parametrize("broken", DAMAGE)
 @pytest.mark.parametrize("gap", [",", ",\n  "])
 def test_a_broken_element_costs_itself_alone(broken: str, gap: str) -> None:
-    rng = Random(broken + gap)
-    sound = ['{"id":%d,"v":"},{","w":[{"x":1},{"x":2},{"x":3}]}' % n for n in range(30)]
+    rng = seeded(broken + gap)
+    sound = ['{"id":%d,"v":"},{","w":[{"x":1},{"x":2},{"x":3}]}'.replace("%d", str(n)) for n in range(30)]
     at = rng.randint(1, 28)
     texts = [*sound[:at], broken % at if "%" in broken else broken, *sound[at:]]
     data = ("[" + gap.join(texts) + "]").encode()
@@ -130,7 +130,7 @@ def test_a_file_without_the_array_is_refused_with_a_sentence(path: str, text: st
 
 def test_deep_nesting_is_linear_and_never_crashes() -> None:
     data = b'[1,{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"},2," + b"[" * 100_000
-    pieces, _ = cut(partial(JsonCutter, JsonOptions(), piece_bytes=4_096), data, Random(1))
+    pieces, _ = cut(partial(JsonCutter, JsonOptions(), piece_bytes=4_096), data, seeded(1))
     check(pieces, data, 4_096)
     assert sum(piece.records for piece in pieces) == 4
     assert {piece.part for piece in pieces} == set(Part) - {Part.RAW}

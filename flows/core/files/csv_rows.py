@@ -149,7 +149,7 @@ def read(units: bytes, at: int, mode: Mode, grammar: Grammar, *, final: bool) ->
     if mode is Mode.ROW:
         if grammar.comment and units.startswith(grammar.comment, at):
             return _rest(units, at, "", final=final)._replace(row=False)
-        if not final and grammar.comment.startswith(units[at : at + len(grammar.comment)]):
+        if grammar.comment and not final and grammar.comment.startswith(units[at : at + len(grammar.comment)]):
             return Step(at, mode, row=False)
         if units[at : at + 1] in (b"\r", b"\n"):
             return _over(units, at, final=final) or Step(at, mode, row=False)

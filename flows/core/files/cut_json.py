@@ -100,9 +100,12 @@ class JsonCutter(Shears):
             return Stride(len(self.units), START if final else _END, 0, alone=True)
         self._learn(at)
         place = Place.load(mode) if mode else Place()
-        end, outcome = json_values.go(self.units, at, place, final=final, listed=self._listed)
+        most = len(self.units) if mode else min(len(self.units), at + self.limit + 2)  # so that what is done about damage depends on its place alone
+        last = final and most == len(self.units)
+        end, outcome = json_values.go(self.units[:most], at, place, final=last, listed=self._listed)
         if outcome is Outcome.MORE:
-            return Stride(end, place.dump())
+            enough = mode or most == at + self.limit + 2
+            return Stride(end, place.dump()) if enough else Stride(at, START)
         if outcome is Outcome.DAMAGED:
             return Stride(end, _LOST) if mode else self._resume(at, mode, final=final)
         return Stride(end, START, int(bool(self.units[at:end].strip(_SPACE))))

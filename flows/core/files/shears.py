@@ -10,8 +10,8 @@ from flows.core.files.units import bom, shadow, width
 
 START: Final = ""
 """The mode between two records."""
-_PATIENCE: Final = 64 * 1024
-"""Where what is held does not suffice, this much more has to come before it is looked at again: small blocks would cost a look each."""
+_PATIENCE: Final = 8
+"""Where what is held does not suffice, this part of a piece more has to come before it is looked at again: small blocks would cost a look each."""
 
 
 class Run(NamedTuple):
@@ -32,6 +32,8 @@ class Stride(NamedTuple):
     """0: what was gone over is no record."""
     alone: bool = False
     """It has to be a piece of its own."""
+    fresh: bool = False
+    """It has to begin a piece."""
 
 
 class Shears(ABC):
@@ -115,7 +117,7 @@ class Shears(ABC):
             if piece is None:
                 break
             pieces.append(piece)
-        self._wanted = max(self.limit + 1, len(self.units) + (0 if len(self.units) <= self.limit else _PATIENCE // self._width))
+        self._wanted = max(self.limit + 1, len(self.units) + (0 if len(self.units) <= self.limit else self.limit // _PATIENCE))
         return pieces
 
     def _between(self, *, final: bool) -> Piece | None:
@@ -129,7 +131,7 @@ class Shears(ABC):
                 continue
             stride = self.stride(good, START, final=final)
             whole = stride.mode == START and good < stride.at <= self.limit
-            if self.refused or not whole or (stride.alone and records):
+            if self.refused or not whole or (stride.alone and records) or (stride.fresh and good > mark):
                 break
             good, records = stride.at, records + stride.records
             if stride.alone:
