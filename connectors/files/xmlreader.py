@@ -33,6 +33,8 @@ class _Records:
         self._judge = XmlJudge(options)
         self._names = Names(state)
         self._template: Template | None = None
+        self._alike = False
+        """Whether most records of the last piece that was read one by one were written like the template."""
 
     def state(self) -> bytes:
         return self._names.state()
@@ -56,21 +58,29 @@ class _Records:
         if found is None:
             return nothing(piece, [Span(0, len(piece.data))] * piece.records, Fault(Code.MISCOUNTED))
         texts = [piece.data[start:end] for start, end in found]
-        judged = self._judge.rows(texts) or map(self._judge.row, texts)
         rows: list[XmlRow] = []
         faults: dict[int, Fault] = {}
         example = b""
-        for index, row in enumerate(judged):
+        for index, row in enumerate(self._judged(texts)):
             if isinstance(row, Fault) or not self._names.admit(row):
                 faults[index] = row if isinstance(row, Fault) else Fault(Code.TOO_MANY_COLUMNS)
             else:
                 rows.append(row)
                 example = texts[index]
-        if rows:
+        if rows and not self._alike:
             self._template = learn(example, rows[-1], self._judge.named)
         places, ordinals, rejects = table(piece, found, faults)
         frame, fragments = _columns(self._names, rows)
         return Read(Table(frame, ordinals, places.row, fragments), rejects, len(found))
+
+    def _judged(self, texts: Sequence[bytes]) -> list[XmlRow | Fault]:
+        """Judge each record; those that are written like the template have gone the quick way already, one by one."""
+        template = self._template
+        known = [template.row(text) if template else None for text in texts]
+        odd = [text for text, row in zip(texts, known, strict=True) if row is None]
+        self._alike = 2 * len(odd) < len(texts)
+        others = iter(self._judge.rows(odd) or [self._judge.row(text) for text in odd])
+        return [next(others) if row is None else dict(row) for row in known]
 
     def _spans(self, piece: Piece) -> Sequence[Span] | None:
         return spans(piece, self._record)

@@ -46,6 +46,13 @@ class Template(NamedTuple):
         columns: list[Sequence[str]] = [found] if len(self.columns) == 1 else list(zip(*found, strict=True))
         return columns if "&" not in text else _all_resolved(columns)
 
+    def row(self, record: bytes) -> dict[str, str] | None:
+        """Return the values of one record, or None where it is not written like this."""
+        values = self.values(record, 1)
+        if values is None:
+            return None
+        return {name: held[0] for name, held in zip(self.columns, values, strict=True)} | dict.fromkeys(self.empty, "")
+
 
 def learn(record: bytes, row: Mapping[str, object], named: Callable[[str], str]) -> Template | None:
     """Return the template of a record of which `row` is known to be right, or None where it is not simple enough."""
@@ -56,10 +63,7 @@ def learn(record: bytes, row: Mapping[str, object], named: Callable[[str], str])
     if not 0 < len(written.columns) <= _MOST_SLOTS:
         return None
     template = Template(re.compile("".join(written.pattern)), tuple(written.columns), tuple(written.empty), written.tags)
-    values = template.values(record, 1)
-    if values is None or {**dict.fromkeys(template.empty, ""), **{name: held[0] for name, held in zip(template.columns, values, strict=True)}} != row:
-        return None
-    return template
+    return template if template.row(record) == row else None
 
 
 class _Other(Exception):  # the record is no simple one; never leaves this module
