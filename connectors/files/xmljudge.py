@@ -29,7 +29,7 @@ class XmlOptions:
     """How XML is read where it leaves a choice."""
 
     record: str = ""
-    """The name of a record's element; empty: that of the first one."""
+    """The name of a record's element, or its path, of which the last step counts; empty: that of the first one."""
     prefixes: bool = False
     """Whether names keep their prefixes."""
     repeated: str = "list"

@@ -29,7 +29,7 @@ class _Records:
     """Reads pieces of records: by the template, as one document, or one by one; each gives what the last would give."""
 
     def __init__(self, options: XmlOptions, state: bytes) -> None:
-        self._record = options.record
+        self._record = options.record.rpartition("/")[2].rpartition(":")[2]
         self._judge = XmlJudge(options)
         self._names = Names(state)
         self._template: Template | None = None
