@@ -1,6 +1,7 @@
 """Rows of JSON records, in two speeds: a piece by structs of the columns that are known, and one by one."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -23,6 +24,8 @@ class Decoders(NamedTuple):
     kinds: Kinds
     one: Callable[[bytes], Any]
     many: Callable[[bytes], list[Any]]
+    fields: Sequence[Callable[[Any], Any]]
+    """What takes each column out of a struct."""
     flat: bool
     """Whether no column holds objects or arrays."""
 
@@ -68,7 +71,7 @@ class JsonParser:
             rows = self._layout.structs(piece, self._decoders)
             if not rows:
                 return None
-            values = zip(*map(msgspec.structs.astuple, rows), strict=True)
+            values = [list(map(held, rows)) for held in self._decoders.fields]
             columns = jsonrows.of_structs(self._decoders.kinds, values, len(rows), lambda: self._texts(piece))
         except (ValueError, RecursionError, msgspec.MsgspecError):  # the exact way tells what is wrong, and with which record
             return None
@@ -113,4 +116,4 @@ class JsonParser:
 def _decoders(shape: type[msgspec.Struct], kinds: Kinds) -> Decoders:
     one = msgspec.json.Decoder(shape).decode
     many = msgspec.json.Decoder(list[shape]).decode  # type: ignore[valid-type]  # it is made while the program runs
-    return Decoders(kinds, one, many, Kind.FRAGMENT not in kinds.values())
+    return Decoders(kinds, one, many, [attrgetter(name) for name in shape.__struct_fields__], Kind.FRAGMENT not in kinds.values())
