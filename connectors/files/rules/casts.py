@@ -47,8 +47,7 @@ def cast(way: Way, kind: DataType, text: pl.Expr) -> pl.Expr:
     if kind.type == "string":
         return text
     if kind.type == "bool":
-        small = text.str.to_lowercase()
-        return pl.when(small.is_in(way.yes)).then(True).when(small.is_in(way.no)).then(False).otherwise(None)
+        return text.map_batches(partial(truths, way=way), return_dtype=pl.Boolean, is_elementwise=True)
     if kind.type in {"date", "datetime", "json"}:
         read: Callable[[pl.Series], pl.Series] = json if kind.type == "json" else partial(times.dates if kind.type == "date" else times.instants, kind=kind)
         return text.map_batches(read, return_dtype=dtype_of(kind), is_elementwise=True)
@@ -115,6 +114,16 @@ def _number(way: Way, text: pl.Expr) -> pl.Expr:
     fits = text.str.contains(rf"\A[+-]?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?\z")
     bare = text if way.separator is None else text.str.replace_all(way.separator, "", literal=True)
     return pl.when(fits).then(bare.str.replace(",", ".", literal=True) if way.comma else bare)
+
+
+def truths(texts: pl.Series, way: Way) -> pl.Series:
+    """Return true and false for words of theirs, in whatever case; null for others."""
+    yes = texts.is_in(way.yes)
+    if (yes | texts.is_in(way.no)).all():  # most files write them small
+        return yes
+    small = texts.str.to_lowercase()
+    yes = small.is_in(way.yes)
+    return yes.set(~(yes | small.is_in(way.no)), None)
 
 
 def decimals(texts: pl.Series) -> pl.Series:

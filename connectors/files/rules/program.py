@@ -129,6 +129,8 @@ class Builder:
         given = cells.given if cells.given is not None else _NEVER
         fault = self._keep(made.faults, text.is_null() & given)
         made.tests.append(Test(name, codes.NOT_TEXT, _asking(rules, name), fault, True))
+        if name in rules.defaults:
+            text = self._keep(made.filled, pl.when(~given).then(pl.lit(rules.defaults[name])).otherwise(text))
         return value, text, fault
 
     def absent(self, name: str) -> None:

@@ -33,7 +33,7 @@ def ambiguous(kind: DataType) -> Ambiguous:
 
 def dates(texts: pl.Series, kind: DataType) -> pl.Series:
     """Read dates; null for what is none."""
-    return _first(texts, forms_of(kind), pl.Date, lambda part, form: _in_years(part.str.to_date(form.spelling, strict=False), date.min, date.max))
+    return _first(texts, forms_of(kind), pl.Date, lambda part, form: _in_years(part.str.to_date(form.spelling, strict=False, cache=False), date.min, date.max))
 
 
 def instants(texts: pl.Series, kind: DataType) -> pl.Series:
@@ -41,11 +41,11 @@ def instants(texts: pl.Series, kind: DataType) -> pl.Series:
     twice = ambiguous(kind)
 
     def read(part: pl.Series, form: Form) -> pl.Series:
-        found = part.str.to_datetime(form.spelling, strict=False, time_unit="us")
-        return within(found if form.zoned else localised(found, kind.timezone, twice))
+        found = _read(part, form)
+        return within(found if found.dtype == INSTANT else localised(found, "UTC" if form.zoned else kind.timezone, twice))
 
     forms = forms_of(kind)
-    if not kind.formats and (sample := texts.drop_nulls().head(1)).len():  # no text is of two of these, so their order is free
+    if not kind.formats and (sample := texts.drop_nulls().head(1)).len():  # what is of two of these means the same, so their order is free
         forms = sorted(forms, key=lambda form: not sample.str.contains(form.pattern)[0])
     return _first(texts, forms, INSTANT, read)
 
@@ -53,7 +53,11 @@ def instants(texts: pl.Series, kind: DataType) -> pl.Series:
 def clock(texts: pl.Series, kind: DataType) -> pl.Series:
     """Read datetimes that give no offset as their zone's clocks show them; null for others."""
     forms = [form for form in forms_of(kind) if not form.zoned]
-    return _first(texts, forms, pl.Datetime("us"), lambda part, form: part.str.to_datetime(form.spelling, strict=False, time_unit="us"))
+    return _first(texts, forms, pl.Datetime("us"), _read)
+
+
+def _read(texts: pl.Series, form: Form) -> pl.Series:
+    return texts.str.to_datetime(form.spelling, strict=False, time_unit="us", cache=False)
 
 
 def localised(found: pl.Series, zone: str | None, twice: Ambiguous) -> pl.Series:
@@ -76,13 +80,14 @@ def _in_years(found: pl.Series, first: date, last: date) -> pl.Series:
 def _first(texts: pl.Series, forms: Sequence[Form], dtype: pl.DataType | type[pl.DataType], read: Callable[[pl.Series, Form], pl.Series]) -> pl.Series:
     """Read with one form after the other what those before it did not."""
     found = pl.Series(texts.name, [], dtype=dtype).extend_constant(None, texts.len())
-    left = texts.is_not_null().arg_true()
+    left = texts.is_not_null().arg_true() if texts.null_count() else pl.int_range(texts.len(), dtype=pl.UInt32, eager=True)
     for form in forms:
         if not left.len():
             break
         part = texts if left.len() == texts.len() else texts.gather(left)
         got = read(part, form).cast(dtype)
-        got = got.set(~part.str.contains(form.pattern), None)
+        fits = part.str.contains(form.pattern)
+        got = got if fits.all() else got.set(~fits, None)
         found = got.alias(texts.name) if part is texts else found.scatter(left, got)
         left = left.filter(got.is_null())
     return found
