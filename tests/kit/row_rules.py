@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -83,7 +83,7 @@ def read(rules: TransformationRules, name: str, value: Any) -> Any:
     return found
 
 
-def _read(rules: TransformationRules, name: str, kind: DataType | None, value: Any) -> Any:
+def _read(rules: TransformationRules, name: str, kind: DataType | None, value: Any) -> Any:  # noqa: PLR0911  one return a kind of value
     if value is None or value == Json("null"):
         return None
     if isinstance(value, str):
@@ -186,7 +186,7 @@ def decimal(kind: DataType, text: str) -> Any:
     return Decimal(sign + (before or "0") + "." + (behind.rstrip("0") or "0"))
 
 
-def plain(rules: TransformationRules, kind: DataType, value: Any) -> Any:
+def plain(rules: TransformationRules, kind: DataType, value: Any) -> Any:  # noqa: C901, PLR0911  one return a type
     """Read what had a type in the file."""
     if isinstance(value, Json):
         if kind.type == "json":
@@ -254,7 +254,8 @@ def offset(zone: str) -> timedelta:
 
 
 def clock(got: Mapping[str, str]) -> datetime | None:
-    year = int(got["Y"]) if "Y" in got else (lambda y: 1900 + y if y >= 70 else 2000 + y)(int(got["y"]))
+    short = int(got.get("y", 0))
+    year = int(got["Y"]) if "Y" in got else short + (1900 if short >= 70 else 2000)
     names = [month.lower() for month in formats.MONTHS]
     if "b" in got:
         names = [name[:3] for name in names]
@@ -283,7 +284,7 @@ def local(shown: datetime, kind: DataType) -> datetime:
     return max(fits) if kind.ambiguous_time == "latest" else min(fits)
 
 
-def ask(rules: TransformationRules, name: str, value: Any) -> Iterator[str]:
+def ask(rules: TransformationRules, name: str, value: Any) -> Iterator[str]:  # noqa: C901  one branch a rule
     """Yield the codes of the rules that a value breaks."""
     kind = rules.data_types.get(name)
     if value is None:

@@ -46,11 +46,18 @@ def cast(way: Way, kind: DataType, text: pl.Expr) -> pl.Expr:
     """Return the values of texts, or of plain texts when `way` has no words and signs of its own."""
     if kind.type == "string":
         return text
-    if kind.type == "bool":
-        return text.map_batches(partial(truths, way=way), return_dtype=pl.Boolean, is_elementwise=True)
-    if kind.type in {"date", "datetime", "json"}:
-        read: Callable[[pl.Series], pl.Series] = json if kind.type == "json" else partial(times.dates if kind.type == "date" else times.instants, kind=kind)
-        return text.map_batches(read, return_dtype=dtype_of(kind), is_elementwise=True)
+    readers: dict[str, Callable[[pl.Series], pl.Series]] = {
+        "bool": partial(truths, way=way),
+        "date": partial(times.dates, kind=kind),
+        "datetime": partial(times.instants, kind=kind),
+        "json": json,
+    }
+    if kind.type in readers:
+        return text.map_batches(readers[kind.type], return_dtype=dtype_of(kind), is_elementwise=True)
+    return _cast_number(way, kind, text)
+
+
+def _cast_number(way: Way, kind: DataType, text: pl.Expr) -> pl.Expr:
     number = _number(way, text)
     if kind.type == "int64":
         return number.cast(pl.Int64, strict=False)
