@@ -159,14 +159,18 @@ def _rules(draw: st.DrawFn, said: dict[str, Any], name: str, kind: str | None, *
         put("enum", [0, 1, 12])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(cases())
 def test_a_plan_comes_to_what_rows_alone_come_to(case: tuple[TransformationRules, dict[str, Any]]) -> None:
     rules, columns = case
     if check_rules(rules):
         return
     table = _table(columns)
-    sifted = compile_rules(rules).apply(table)
+    plan = compile_rules(rules)
+    sifted = plan.apply(table)
+    parts = [plan.apply(_part(table, at, 3)) for at in range(0, table.frame.height, 3)]
+    assert [one for part in parts for one in part.rejects] == sifted.rejects  # wherever a file is cut
+    assert pl.concat([part.frame for part in parts]).equals(sifted.frame)
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*(_values(*column) for column in columns.values()), strict=True)]
     decisions = [decide(rules, row) for row in rows]
     found = sorted((one.ordinal, one.column, one.code) for one in sifted.rejects)
@@ -198,6 +202,10 @@ def _table(columns: dict[str, Any]) -> Table:
 
 def _json(name: str, value: Any, fragments: frozenset[str]) -> Any:
     return Json(value) if value is not None and name in fragments else value
+
+
+def _part(table: Table, start: int, size: int) -> Table:
+    return table._replace(frame=table.frame[start : start + size], place=lambda at: table.place(start + at))
 
 
 def _values(values: list[Any], dtype: Any) -> list[Any]:

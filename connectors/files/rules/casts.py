@@ -89,10 +89,7 @@ def fixed(kind: DataType, value: Any) -> pl.Expr:
 def why(way: Way, kind: DataType, text: pl.Expr) -> Finer:
     """Return what else may be wrong with a text than that it is none of its type: the first that holds."""
     if kind.type == "datetime":
-        shown = text.map_batches(partial(times.clock, kind=kind), return_dtype=pl.Datetime("us"), is_elementwise=True)
-        earliest = kind.model_copy(update={"ambiguous_time": "earliest"})
-        once = text.map_batches(partial(times.instants, kind=earliest), return_dtype=times.INSTANT, is_elementwise=True)
-        return ((codes.AMBIGUOUS_TIME, shown.is_not_null() & once.is_not_null()), (codes.NONEXISTENT_TIME, shown.is_between(*times.CLOCKS)))
+        return _why_time(kind, text)
     number = _number(way, text)
     if kind.type == "int64":
         return ((codes.OUT_OF_RANGE, number.str.contains(INTEGER)),)
@@ -104,6 +101,15 @@ def why(way: Way, kind: DataType, text: pl.Expr) -> Finer:
     if kind.scale is None:
         return (too_long,)
     return ((codes.TOO_PRECISE, number.str.contains(DECIMAL) & ~number.str.contains(_scaled(kind.scale))), too_long)
+
+
+def _why_time(kind: DataType, text: pl.Expr) -> Finer:
+    if kind.timezone in {None, "UTC"}:  # its clocks are never put forward or back
+        return ()
+    shown = text.map_batches(partial(times.clock, kind=kind), return_dtype=pl.Datetime("us"), is_elementwise=True)
+    earliest = kind.model_copy(update={"ambiguous_time": "earliest"})
+    once = text.map_batches(partial(times.instants, kind=earliest), return_dtype=times.INSTANT, is_elementwise=True)
+    return ((codes.AMBIGUOUS_TIME, shown.is_not_null() & once.is_not_null()), (codes.NONEXISTENT_TIME, shown.is_between(*times.CLOCKS)))
 
 
 def _scaled(scale: int) -> str:

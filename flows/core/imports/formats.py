@@ -121,3 +121,5 @@ def _of_length(form: Form) -> list[Form]:
 
 ISO_DATETIME: Final = _iso()
 """What a date and time is where no form is given; a text that is of two of these means the same in both."""
+ISO_HULL: Final = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?\z"
+"""Matches every text of one of these, and others: what it does not match need not be tried with each."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from connectors.files.plan import Sifted
 from connectors.files.rules import Seen, compile_rules
@@ -15,6 +16,7 @@ from flows.core.errors import InvalidFields
 from flows.core.imports.check import check_rules
 from flows.core.imports.codes import CODES
 from flows.core.imports.rules import TransformationRules
+from ingress.fields import errors_of
 
 EXAMPLE = {
     "column_mapping": {"customer_id": "id", "customer_name": "name"},
@@ -105,6 +107,21 @@ def test_a_form_of_times_that_says_too_little_or_too_much_is_refused(form: str) 
     assert wrong(data_types={"t": {"type": "datetime", "formats": [form]}}) == [("/data_types/t/formats/0", "invalid_format")]
 
 
+def test_a_misspelt_field_is_named_with_the_near_one() -> None:
+    body = {"data_types": {"a": {"type": "date", "format": ["%Y"]}, "b": "int46"}, "unique": [{"colums": ["a"]}], "requierd": ["a"], "length": {"c": {"mx": 1}}}
+    with pytest.raises(ValidationError) as caught:
+        rules(**body)
+    found = errors_of([{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()], body, TransformationRules)
+    said = {error.pointer: error.detail for error in found}
+    assert said["/data_types/a/format"] == "there is no field format; did you mean formats?"
+    assert said["/unique/0/colums"] == "there is no field colums; did you mean columns?"
+    assert said["/requierd"] == "there is no field requierd; did you mean required?"
+    assert said["/length/c/mx"].startswith("there is no field mx; did you mean ")
+    assert [detail for place, detail in said.items() if place.startswith("/data_types/b")] == [
+        "give 'int64', 'float64', 'decimal', 'string', 'bool', 'date', 'datetime' or 'json'"
+    ]
+
+
 def test_each_code_is_there_once_and_says_what_to_do() -> None:
     assert len({code.code for code in CODES}) == len(CODES) > 20
     assert all(code.sentence and code.remedy for code in CODES)
@@ -129,7 +146,8 @@ def test_a_whole_example() -> None:
     ]  # fmt: skip
     assert sifted.fragments == {"label"}
     assert sifted.skipped == 1  # the row of FR, although its price is wrong: the filter comes before checks
-    assert sifted.rows is not None and sifted.rows.to_list() == [0]  # noqa: PT018
+    assert sifted.rows is not None
+    assert sifted.rows.to_list() == [0]
     assert [(one.ordinal, one.line, one.offset, one.column, one.code, one.rule, one.value, one.raw) for one in sifted.rejects] == [
         (101, 3, 10, "id", "not_int64", 'data_types: "int64"', "x", b"row 1"),
         (101, 3, 10, "created_at", "not_datetime", 'data_types: "datetime"', "2024-02-30", b"row 1"),
@@ -204,7 +222,7 @@ def test_what_had_a_type_in_the_file_is_cast_value_by_value() -> None:
     assert reasons(said, {"a": ["5.5", "true", "[5]", '"\\ud800"', "1e3"]}, ["a"]) == [(at, "a", "not_int64") for at in range(5)]
     assert reasons(said, {"a": [1.0, 1.5, 1e300, float("nan")]}) == [(at, "a", "not_int64") for at in (1, 2, 3)]
     assert reasons(said, {"a": pl.Series([2**63, 1], dtype=pl.UInt64)}) == [(0, "a", "out_of_range")]
-    texts = {"a": pl.Series([[1, 2], None]), "b": [date(2024, 2, 29), None], "c": [datetime(2024, 2, 29, 10), None], "d": [Decimal("1.50"), None]}  # noqa: DTZ001
+    texts = {"a": pl.Series([[1, 2], None]), "b": [date(2024, 2, 29), None], "c": [datetime(2024, 2, 29, 10), None], "d": [Decimal("1.50"), None]}  # noqa: DTZ001  a file's own
     sifted = sift({"data_types": {"a": "json", "b": "datetime", "c": "string", "d": "decimal"}}, texts)
     assert sifted.frame.rows() == [("[1,2]", datetime(2024, 2, 29, tzinfo=UTC), "2024-02-29T10:00:00", "1.50"), (None, None, None, None)]
     assert reasons({"data_types": {"a": "string", "c": "date"}}, texts) == [(0, "a", "not_text"), (0, "c", "not_date")]
