@@ -8,6 +8,14 @@ from connectors.files.table import Table
 from flows.core.files.rejects import Reject
 
 
+class Keys(NamedTuple):
+    """What is to be remembered of good rows, so that others like them can be told: one digest of 16 bytes a row that has a key."""
+
+    across_runs: bool
+    """Whether later runs are to know them too."""
+    digests: list[bytes]
+
+
 class Sifted(NamedTuple):
     """What a plan made of a table."""
 
@@ -20,7 +28,9 @@ class Sifted(NamedTuple):
     rejects: list[Reject]
     """By row, and for each row every reason."""
     skipped: int = 0
-    """Rows that are neither: at or below the watermark, or unchanged."""
+    """Rows that are neither: at or below the watermark, unchanged, or left out by a filter."""
+    keys: tuple[Keys, ...] = ()
+    """For each rule `unique`: to be put in state with the rows, in one transaction."""
 
 
 class Plan(Protocol):
