@@ -139,7 +139,10 @@ class _Sheet:
 
     def _headed(self, cells: Cells) -> Cells | None:
         """Take the header out of the first rows; None while it has not come."""
-        keep = [index for index, row in enumerate(cells.rows) if any(column.values[index] for column in cells.columns.values())]
+        columns = cells.columns.values()
+        keep: Sequence[int] = range(len(cells.rows))
+        if not any(all(column.values) for column in columns):
+            keep = [index for index in keep if any(column.values[index] for column in columns)]
         if self._names is None:
             wanted = next((index for index in keep if self._header_row in {None, cells.rows[index]}), None)
             if wanted is None:

@@ -94,11 +94,11 @@ class Splitter:
 def _pattern(prefix: bytes, places: tuple[int, ...]) -> re.Pattern[bytes]:
     """Return what matches a row with any of these cells, each at most once and in order, and no other markup."""
     cell = (
-        rb"(?:<PREc r=\"%b\d+\"([^<>]*?)(?:/>|>(?:<PREf[^<]*</PREf>|<PREf[^<>]*/>)?"
-        rb"(?:(?:<PREv(?: xml:space=\"preserve\")?>|<PREis><PREt(?: xml:space=\"preserve\")?>)([^<]*)(?:</PREv>|</PREt></PREis>)|<PREv/>)?</PREc>))?"
+        rb"(?:<PREc r=\"%b\d++\"([^<>/]*+)(?:/>|>(?:<PREf[^<]*+</PREf>|<PREf[^<>/]*+/>)?"
+        rb"(?:(?:<PREv(?: xml:space=\"preserve\")?>|<PREis><PREt(?: xml:space=\"preserve\")?>)([^<]*+)(?:</PREv>|</PREt></PREis>)|<PREv/>)?</PREc>))?+"
     )
     cells = b"".join(cell % letters_of(place).encode() for place in places)
-    whole = rb"<PRErow r=\"(\d{1,7})\"[^<>]*?(?:/>|>" + cells + rb"</PRErow>)"
+    whole = rb"<PRErow r=\"(\d{1,7})\"[^<>/]*+(?:/>|>" + cells + rb"</PRErow>)"
     return re.compile(whole.replace(b"PRE", re.escape(prefix)))
 
 

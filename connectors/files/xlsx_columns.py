@@ -10,7 +10,7 @@ import polars as pl
 
 from connectors.files.xlsx_book import Book, Kind
 from connectors.files.xlsx_cells import Column
-from connectors.files.xlsx_strings import Strings, text_of
+from connectors.files.xlsx_strings import Strings, as_it_stands, text_of
 
 _ATTRIBUTE: Final = re.compile(rb"\b([st])\s*=\s*[\"']([^\"']*)[\"']")
 _DAY_MS: Final = 86_400_000
@@ -73,12 +73,17 @@ class Typist:
         """Return values that are all of one kind; None if one of them is none of that kind."""
         if code == "s":
             try:
-                known = {value: self._strings[int(value)] if value else None for value in set(values)}
+                distinct = set(values) - {b""}
+                known: dict[bytes, str | None] = dict(zip(distinct, self._strings.take(map(int, distinct)), strict=True))
+                known[b""] = None
             except (ValueError, IndexError):
                 return None
             return pl.Series(list(map(known.__getitem__, values)), dtype=pl.String)
         if code in _TEXTS:
-            return pl.Series([text_of(value) if value or code == "str" else None for value in values], dtype=pl.String)
+            if as_it_stands(b"\0".join(values)):
+                plain = pl.Series(values, dtype=pl.Binary).cast(pl.String, strict=False)
+                return pl.select(pl.when(plain != "").then(plain)).to_series()
+            return pl.Series([text_of(value) if value else None for value in values], dtype=pl.String)
         if code == "b":
             flags = {b"1": True, b"0": False, b"true": True, b"false": False, b"": None}
             return pl.Series([flags[value] for value in values], dtype=pl.Boolean) if flags.keys() >= set(values) else None
@@ -124,11 +129,11 @@ class Typist:
 
     def _value(self, code: str, raw: bytes) -> Any:
         if code in _TEXTS:
-            return text_of(raw) if raw or code == "str" else None
+            return text_of(raw) or None
         if not raw:
             return None
         if code == "s":
-            return self._strings[int(raw)]
+            return self._strings.take([int(raw)])[0]
         if code == "b":
             return {b"1": True, b"0": False, b"true": True, b"false": False}.get(raw, text_of(raw))
         if code == Kind.NUMBER:

@@ -5,7 +5,9 @@ import os
 import re
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import IO, Final
 from xml.parsers import expat
@@ -13,10 +15,13 @@ from xml.parsers import expat
 from connectors.files.limits import Limits, refusal
 from connectors.files.xlsx_book import parser
 
-_PLAIN: Final = re.compile(rb"<(?:\w+:)?si><(?:\w+:)?t(?: xml:space=\"preserve\")?(?:/>|>([^<]*)</(?:\w+:)?t>)</(?:\w+:)?si>")
-_OPEN: Final = re.compile(rb"<(?:\w+:)?si[\s/>]")
-_CLOSE: Final = re.compile(rb"</(?:\w+:)?si\s*>|<(?:\w+:)?si\s*/>")
+_ROOT: Final = re.compile(rb"<(\w+:)?sst[\s>/]")
 _ESCAPE: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
+
+
+def as_it_stands(raw: bytes) -> bool:
+    """Say whether what stands between tags is the text itself."""
+    return b"&" not in raw and b"_x" not in raw and b"\r" not in raw
 
 
 def text_of(raw: bytes) -> str:
@@ -50,10 +55,10 @@ class Strings:
         """Return how many there are."""
         return len(self._starts) - 1
 
-    def add(self, text: str) -> None:
-        """Add the next one."""
-        self._memory += text.encode("utf-8", "surrogatepass")
-        self._starts.append(self._spilled + len(self._memory))
+    def extend(self, texts: list[bytes]) -> None:
+        """Add the next ones, in UTF-8."""
+        self._starts.extend(islice(accumulate(map(len, texts), initial=self._starts[-1]), 1, None))
+        self._memory += b"".join(texts)
         if len(self._memory) > self._limits.string_bytes:
             self._file = self._file or tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115  it lives as long as the strings do
             self._file.write(self._memory)
@@ -61,15 +66,20 @@ class Strings:
             self._spilled += len(self._memory)
             self._memory.clear()
 
-    def __getitem__(self, number: int) -> str:
-        """Return one of them. Raises IndexError."""
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        start, end = self._starts[number], self._starts[number + 1]
-        if start >= self._spilled:
-            return self._memory[start - self._spilled : end - self._spilled].decode("utf-8", "replace")
-        assert self._file is not None  # noqa: S101  what was spilled lies in it
-        return os.pread(self._file.fileno(), end - start, start).decode("utf-8", "replace")
+    def take(self, numbers: Iterable[int]) -> list[str]:
+        """Return the strings of these numbers. Raises IndexError."""
+        starts, memory, spilled, most = self._starts, self._memory, self._spilled, len(self)
+        texts = []
+        for number in numbers:
+            if not 0 <= number < most:
+                raise IndexError(number)
+            start, end = starts[number], starts[number + 1]
+            raw = memory[start - spilled : end - spilled] if start >= spilled else self._spilled_text(start, end)
+            texts.append(raw.decode("utf-8", "replace"))
+        return texts
+
+    def _spilled_text(self, start: int, end: int) -> bytes:
+        return os.pread(self._file.fileno(), end - start, start) if self._file else b""
 
     def close(self) -> None:
         """Let the scratch file go."""
@@ -79,31 +89,42 @@ class Strings:
 
 def fill(strings: Strings, blocks: Iterable[bytes], limits: Limits) -> None:
     """Read the part that holds the strings. Raises `Unreadable`."""
-    held = b""
-    first = True
+    held, prefix = b"", None
     for block in blocks:
         held += block
-        if first and b"<!DOCTYPE" in held.upper():
-            raise refusal("forbidden_markup", where="The list of shared strings")
-        first = False
-        end = next((match.end() for match in [*_CLOSE.finditer(held)][-1:]), 0)
-        if end:
-            for text in _texts(held[:end]):
-                strings.add(text)
+        if prefix is None:
+            if b"<!DOCTYPE" in held.upper():
+                raise refusal("forbidden_markup", where="The list of shared strings")
+            root = _ROOT.search(held)
+            if root is None:
+                continue
+            prefix, held = root[1] or b"", held[root.end() :]
+        close = b"</%bsi>" % prefix
+        end = held.rfind(close) + len(close)
+        if end >= len(close):
+            strings.extend(_texts(held[:end], prefix))
             held = held[end:]
         elif len(held) > limits.row_bytes:
             raise refusal("row_too_large", where=f"The shared string {len(strings):,}", limit=limits.row_bytes)
+    if prefix is not None and b"<%bsi" % prefix in held:
+        strings.extend(_texts(held.partition(b"</%bsst" % prefix)[0], prefix))
 
 
-def _texts(block: bytes) -> Iterator[str]:
-    """Yield the strings of a block that ends behind one."""
-    plain = _PLAIN.findall(block)
-    if len(plain) == len(_OPEN.findall(block)):
-        yield from map(text_of, plain)
-        return
-    begin = _OPEN.search(block)
-    if begin is not None:
-        yield from _rich(block[begin.start() :])
+@lru_cache(maxsize=8)
+def _plain(prefix: bytes) -> re.Pattern[bytes]:
+    pattern = rb"<PREsi><PREt(?: xml:space=\"preserve\")?(?:/>|>([^<]*+)</PREt>)</PREsi>"
+    return re.compile(pattern.replace(b"PRE", re.escape(prefix)))
+
+
+def _texts(block: bytes, prefix: bytes) -> list[bytes]:
+    """Return the strings of a block that ends behind one."""
+    plain: list[bytes] = _plain(prefix).findall(block)
+    begin = block.find(b"<%bsi" % prefix)
+    if len(plain) == block.count(b"<%bsi" % prefix):
+        if as_it_stands(block):
+            return plain
+        return [text_of(raw).encode("utf-8", "replace") for raw in plain]
+    return [text.encode("utf-8", "replace") for text in _rich(block[begin:])]
 
 
 def _rich(block: bytes) -> list[str]:
