@@ -81,6 +81,8 @@ class Archive(NamedTuple):
 
     def _inflate(self, info: zipfile.ZipInfo, block_bytes: int) -> Iterator[tuple[int, bytes]]:
         where = f"in the member {info.filename[:100]!r}"
+        if info.header_offset < 0:
+            raise refusal("damaged", where=where, what="the archive's list says that it begins before the file")
         inflate = isal_zlib.decompressobj(wbits=-15) if info.compress_type == zipfile.ZIP_DEFLATED else None
         with self.path.open("rb") as file:
             file.seek(info.header_offset)

@@ -18,6 +18,7 @@ _LAST_DAY: Final = 2_958_465
 """31 December 9999."""
 _LEAP: Final = 60
 """29 February 1900, which a workbook of the older calendar has and the year had not."""
+_NUMBERS: Final = frozenset(Kind)
 _TEXTS: Final = frozenset({"str", "inlineStr", "e", "d"})
 
 
@@ -87,7 +88,7 @@ class Typist:
         if code == "b":
             flags = {b"1": True, b"0": False, b"true": True, b"false": False, b"": None}
             return pl.Series([flags[value] for value in values], dtype=pl.Boolean) if flags.keys() >= set(values) else None
-        return self._numbers(code, pl.Series(values, dtype=pl.Binary).cast(pl.String))
+        return None if code not in _NUMBERS else self._numbers(code, pl.Series(values, dtype=pl.Binary).cast(pl.String))
 
     def _numbers(self, code: str, texts: pl.Series) -> pl.Series | None:
         empty = int((texts == "").sum())
