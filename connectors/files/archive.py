@@ -43,7 +43,7 @@ class Archive(NamedTuple):
         try:
             with zipfile.ZipFile(path) as archive:
                 members = {info.filename: info for info in archive.infolist()}
-        except (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError) as error:
+        except (zipfile.BadZipFile, ValueError, OSError, struct.error, RuntimeError) as error:
             raise refusal("not_zip", what=str(error)) from None
         for name in members:
             if _OUTWARD.search(name):
