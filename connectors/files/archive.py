@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Self
 
 from isal import isal_zlib
 
-from connectors.files.limits import Limits, refusal
+from connectors.files.bounds import Limits, refusal
 
 ISAL_ERROR: Final[type[Exception]] = isal_zlib.error  # type: ignore[assignment]  # its stub takes the class for an instance
 _PACKED: Final = (".zip", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar", ".tgz", ".tar")

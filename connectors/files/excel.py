@@ -9,8 +9,8 @@ import orjson
 import polars as pl
 
 from connectors.files.archive import Archive
+from connectors.files.bounds import Limits, refusal
 from connectors.files.inflate import Gauge
-from connectors.files.limits import Limits, refusal
 from connectors.files.old_excel import old_tables
 from connectors.files.table import RAW_BYTES, VALUE_CHARS, Place, Table
 from connectors.files.whole import Portion, distinct

@@ -9,7 +9,7 @@ import zstandard
 from isal import isal_zlib
 
 from connectors.files.archive import ISAL_ERROR, Archive
-from connectors.files.limits import Limits, refusal
+from connectors.files.bounds import Limits, refusal
 
 BLOCK_BYTES: Final = 256 * 1024
 """Most of one block that comes out."""

@@ -10,8 +10,8 @@ import polars as pl
 from python_calamine import CalamineError, CalamineWorkbook
 
 from connectors.files.archive import Archive
+from connectors.files.bounds import Limits, refusal
 from connectors.files.inflate import Gauge
-from connectors.files.limits import Limits, refusal
 from connectors.files.table import RAW_BYTES, Place, Table
 from connectors.files.whole import Portion, distinct
 from connectors.files.xlsx_cells import letters_of

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from connectors.files.limits import Limits, refusal
+from connectors.files.bounds import Limits, refusal
 from connectors.files.table import RAW_BYTES, VALUE_CHARS, Place, Table
 from connectors.files.whole import Portion, distinct
 from flows.core.files.rejects import Reject
@@ -23,6 +23,7 @@ from flows.core.files.rejects import Reject
 _MAGIC: Final = b"PAR1"
 _ENCRYPTED: Final = b"PARE"
 _BUFFER_BYTES: Final = 1 << 20
+_PROBE_BYTES: Final = 64 << 10
 
 
 class _At(NamedTuple):
@@ -74,7 +75,7 @@ class Parquet:
         with _reading(where):
             folded = _folded(path, plain, begin.group, self._limits)
             rows = self._batch_rows(plain, begin.group)
-            opened = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES, read_dictionary=folded) if folded else None
+            opened = pq.ParquetFile(path, metadata=plain.metadata, pre_buffer=False, buffer_size=_BUFFER_BYTES, read_dictionary=folded) if folded else None
             try:
                 source = (opened or plain).iter_batches(batch_size=rows, row_groups=[begin.group], use_threads=False)
                 at = begin._replace(row=0)
@@ -191,7 +192,9 @@ def _folded(path: Path, file: pq.ParquetFile, group: int, limits: Limits) -> lis
     wide = [column.path_in_schema for column in texts if column.total_uncompressed_size > widest]
     if not wide:
         return []
-    with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES, read_dictionary=wide) as probe:  # one row gives the dictionaries whole
+    with pq.ParquetFile(
+        path, metadata=file.metadata, pre_buffer=False, buffer_size=_PROBE_BYTES, read_dictionary=wide
+    ) as probe:  # one row gives the dictionaries whole
         row = next(probe.iter_batches(batch_size=1, row_groups=[group], columns=wide, use_threads=False), None)
     return [] if row is None else [name for name in wide if _widest(row.column(name)) > widest]
 

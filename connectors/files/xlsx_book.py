@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from xml.parsers import expat
 
 from connectors.files.archive import Archive, listed
-from connectors.files.limits import Limits, refusal
+from connectors.files.bounds import Limits, refusal
 
 _BLOCK_BYTES: Final = 256 * 1024
 _QUOTED: Final = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from connectors.files.limits import refusal
+from connectors.files.bounds import refusal
 from connectors.files.xlsx_book import parser
 
 _PATTERN_COLUMNS: Final = 200

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Final
 from xml.parsers import expat
 
-from connectors.files.limits import Limits, refusal
+from connectors.files.bounds import Limits, refusal
 from connectors.files.xlsx_book import parser
 
 _ROOT: Final = re.compile(rb"<(\w+:)?sst[\s>/]")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from connectors.files.limits import Limits
+from connectors.files.bounds import Limits
 from connectors.files.reader import Unreadable
 
 LIMITS: Final = replace(Limits(), ratio_from=1 << 20, members=100, columns=1_000, rows=1_500_000, row_bytes=512 << 10)

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 import xlsxwriter
 
+from connectors.files.bounds import Limits
 from connectors.files.excel import Excel, Wish
-from connectors.files.limits import Limits
 from connectors.files.reader import Unreadable
 from connectors.files.whole import Portion
 from connectors.files.xlsx_book import Kind, kind_of

@@ -10,8 +10,8 @@ import pytest
 import zstandard
 
 from connectors.files.archive import Archive
+from connectors.files.bounds import Limits
 from connectors.files.inflate import BLOCK_BYTES, Compression, blocks, inflater
-from connectors.files.limits import Limits
 from connectors.files.reader import Unreadable
 from tests.kit.zoo_packed import zipped
 

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from connectors.files.limits import Limits
+from connectors.files.bounds import Limits
 from connectors.files.parquet import Parquet
 from connectors.files.whole import Portion
 from tests.kit.zoo_sheets import parquet

@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
+from connectors.files.bounds import REFUSALS
 from connectors.files.excel import Excel
 from connectors.files.inflate import Compression, blocks
-from connectors.files.limits import REFUSALS
 from connectors.files.parquet import Parquet
 from connectors.files.whole import WholeReader
 from tests.kit import zoo_packed, zoo_sheets, zoo_texts
