@@ -17,6 +17,7 @@ from connectors.files.excel import Excel, Wish
 from connectors.files.reader import Unreadable
 from connectors.files.whole import Portion
 from connectors.files.xlsx_book import Kind, kind_of
+from tests.kit.zoo_packed import zipped
 from tests.kit.zoo_sheets import book
 
 START: Final = datetime(2024, 2, 28)  # noqa: DTZ001  a sheet knows no zones
@@ -179,3 +180,30 @@ def test_cells_of_every_kind(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_a_format_says_of_a_number(code: str, kind: Kind) -> None:
     assert kind_of(code) is kind
+
+
+def test_an_ods_workbook_is_read_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "book.ods"
+    path.write_bytes(_ods(["a", "b", None], [1, "x", None], [None, None, None], [2.5, None, None]))
+    (portion,) = _portions(path)
+    assert _values([portion]) == [{"a": 1, "b": "x"}, {"a": 2.5, "b": None}]
+    assert (portion.table.place(1).line, portion.after) == (4, b"[2]")
+    assert _portions(path, at=portion.after) == []
+    with pytest.raises(Unreadable) as refused:
+        _portions(path, limits=replace(Limits(), whole_bytes=100))
+    assert refused.value.code == "file_too_large"
+
+
+def _ods(*rows: list[float | str | None]) -> bytes:
+    spaces = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text"))
+    body = ""
+    for row in rows:
+        cells = ""
+        for value in row:
+            kind = f'office:value-type="float" office:value="{value}"' if isinstance(value, int | float) else 'office:value-type="string"'
+            cells += "<table:table-cell/>" if value is None else f"<table:table-cell {kind}><text:p>{value}</text:p></table:table-cell>"
+        body += f"<table:table-row>{cells}</table:table-row>"
+    sheet = f'<office:spreadsheet><table:table table:name="One">{body}</table:table></office:spreadsheet>'
+    content = f"<office:document-content {spaces}><office:body>{sheet}</office:body></office:document-content>"
+    manifest = b'<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
+    return zipped(("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"), ("META-INF/manifest.xml", manifest), ("content.xml", content.encode()))
