@@ -16,17 +16,18 @@ from flows.steps.parse import Parser
 from flows.steps.shelve import shelve
 
 NAME: Final = "imports"
+READERS: Final = 2
+"""Portions that a worker reads at once, each of another job: as many as there are cores to a broker on a small machine."""
 
 
 def build(runtime: Runtime) -> Dataflow:
     """Put the steps behind one another."""
     settings = runtime.settings
-    parser = Parser(settings, runtime.clock)
-    runtime.handle(PARSE, parser)
+    runtime.handle(PARSE, Parser(settings))
     flow = Dataflow(NAME)
     batches = op.input("pieces", flow, runtime.source())
     batches = runtime.step("shelve", batches, shelve)
-    batches = runtime.step("jobs", batches, Jobs(settings.kafka_partitions, settings.import_readers))
+    batches = runtime.step("jobs", batches, Jobs(settings.kafka_partitions, READERS))
     op.output("checkpoint", batches, runtime.sink())
     return flow
 

@@ -1,109 +1,84 @@
-"""A process that reads one file for a worker: frames come in, frames go out, each is answered by one `done` or one `failed`.
+"""A process that reads one file for a worker: a frame comes in, a frame goes out.
 
-In: `open` (`format`, `options`, `state`, `output`), then `pieces` (one part each, places in the head), at last `end`.
-Out: for each table a `portion`: rows read, accepted and skipped, where to go on, rejects; parts: values, keys, ids and the raw bytes
-of the rejects, each as `frames.pack` makes them (two parts), and the reader's state.
+| in | out |
+|---|---|
+| `detect`: `name`; the first bytes | `detected`: what `detect` found |
+| `open`: `format`, `source`, `rules`, `output`, `at`, `line`, `ordinal`, `path` or none; state, the file's first bytes | `opened` |
+| `pieces`: `places`, `last`; their bytes | `portion`; `Portion.pack` |
+| `rows`: `most`, where `open` named a path | `portion`; `Portion.pack` |
+
+What is wrong with a job or its file is answered with `failed`: `code`, `detail`. Anything else that is raised is a bug, and ends the process.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from connectors.files.csv_reader import CsvReader
-from connectors.files.encode import Output, Shape, encode, expressible
+from connectors.files.bounds import Limits
+from connectors.files.detect import detect
+from connectors.files.encode import Output, Shape
+from connectors.files.gather import Gatherer
 from connectors.files.plan import AsRead, Plan
-from connectors.files.reader import Read, Reader, Unreadable
-from flows.core.errors import BadRequest
-from flows.core.files.csv_rows import Dialect
-from flows.core.files.frames import Frame, pack, read, write
+from connectors.files.reader import Unreadable
+from connectors.files.rules import compile_rules
+from connectors.files.sources import File, Pieces, State
+from flows.core.errors import BadRequest, InvalidFields
+from flows.core.files.frames import Frame, read, write
 from flows.core.files.pieces import Part, Piece
-
-Opener = Callable[[dict[str, Any], bytes], Reader]
-"""Makes a reader of a job's options and a state."""
-
-
-def open_csv(options: dict[str, Any], state: bytes) -> Reader:
-    """Return a reader of CSV; raise `BadRequest` for options that mean nothing."""
-    return CsvReader(Dialect(**options.get("dialect", {})), options.get("columns", ()), fill=options.get("ragged") == "fill", state=state)
-
-
-READERS: Final[Mapping[str, Opener]] = {"csv": open_csv}
+from flows.core.imports.rules import TransformationRules
 
 
 class Session:
-    """One file, from `open` to `end`."""
+    """One file, from `open` on."""
 
-    def __init__(self, readers: Mapping[str, Opener], compiled: Callable[[dict[str, Any]], Plan]) -> None:
-        """`compiled` makes a plan of a job's rules."""
-        self._readers = readers
-        self._compiled = compiled
-        self._reader: Reader | None = None
-        self._plan: Plan = AsRead()
-        self._output = Output("")
+    def __init__(self, limits: Limits) -> None:
+        """Take the bounds on files."""
+        self._limits = limits
+        self._source: Pieces | File | None = None
 
-    def answer(self, frame: Frame) -> Iterator[Frame]:
-        """Yield the answers to one message. What is wrong with the job or its file is said in a `failed`; anything else that is raised is a bug."""
+    def answer(self, frame: Frame) -> Frame:
+        """Answer one message."""
         try:
-            yield from self._answers(frame)
-        except BadRequest as exc:
-            yield Frame({"kind": "failed", "code": "bad_options", "detail": str(exc)})
-        except Unreadable as exc:
-            yield Frame({"kind": "failed", "code": exc.code, "detail": str(exc)})
-        else:
-            yield Frame({"kind": "done"})
+            return self._answered(frame)
+        except (BadRequest, InvalidFields) as error:
+            return Frame({"kind": "failed", "code": "bad_options", "detail": error.detail})
+        except Unreadable as error:
+            return Frame({"kind": "failed", "code": error.code, "detail": str(error)})
 
-    def _answers(self, frame: Frame) -> Iterator[Frame]:
-        """Yield the portions."""
-        kind = frame.head.get("kind")
-        if kind == "open":
-            self._open(frame)
-        elif self._reader is None or kind not in ("pieces", "end"):
-            raise BadRequest(f"A message {kind!r} was not expected here.")
-        elif kind == "end":
-            yield from (self._portion(one) for one in self._reader.finish())
-        else:
-            places = zip(frame.head["places"], frame.parts, strict=True)
-            pieces = [Piece(start, data, line, first, records, Part(part)) for (start, line, first, records, part), data in places]
-            yield from (self._portion(one) for one in self._reader.read(pieces))
-
-    def _open(self, frame: Frame) -> None:
-        """Take a job."""
+    def _answered(self, frame: Frame) -> Frame:
         head = frame.head
-        opener = self._readers.get(head["format"])
-        if opener is None:
-            raise BadRequest(f"There is no reader of {head['format']!r}; there are {', '.join(sorted(self._readers))}.")
-        self._reader = opener(head.get("options", {}), frame.parts[0] if frame.parts else b"")
-        self._plan = self._compiled(head.get("rules", {}))
-        out = head["output"]
-        self._output = Output(out["file"], Shape(out.get("shape", "row")), out.get("rows_per_record", 1), tuple(out.get("key_columns", ())))
+        match head.get("kind"), self._source:
+            case "detect", _:
+                return Frame({"kind": "detected", "found": detect(frame.parts[0], head["name"])})
+            case "open", _:
+                self._source = self._opened(head, *frame.parts)
+                return Frame({"kind": "opened"})
+            case "pieces", Pieces() as source:
+                places = zip(head["places"], frame.parts, strict=True)
+                pieces = [Piece(start, data, line, first, records, Part(part)) for (start, line, first, records, part), data in places]
+                return Frame({"kind": "portion"}, (source.portion(pieces, last=head["last"]).pack(),))
+            case "rows", File() as source:
+                return Frame({"kind": "portion"}, (source.portion(head["most"]).pack(),))
+            case kind, _:
+                raise BadRequest(f"A message {kind!r} was not expected here.")
 
-    def _portion(self, got: Read) -> Frame:
-        """Return what was made of one table."""
-        assert self._reader is not None  # noqa: S101 - `_answers` saw to it
-        sifted = expressible(got.table, self._plan.apply(got.table))
-        encoded = encode(sifted, got.table.ordinals, self._output)
-        rejects = [*got.rejects, *sifted.rejects]
-        head = {
-            "kind": "portion",
-            "rows_read": got.rows_read,
-            "rows_accepted": sifted.frame.height,
-            "rows_skipped": sifted.skipped,
-            "goes_on": self._reader.goes_on(),
-            "rejects": [reject[:-1] for reject in rejects],
-        }
-        ids = [one.encode() for one in encoded.ids]
-        parts = (*pack(encoded.values), *pack(encoded.keys), *pack(ids), *pack([reject.raw for reject in rejects]), self._reader.state())
-        return Frame(head, parts)
+    def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | File:
+        form, out = head["format"], head["output"]
+        output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
+        gatherer = Gatherer(plan_of(head["rules"]), output, head["ordinal"])
+        begun = State.of(form, head["source"], state, sample)
+        if head["path"] is None:
+            return Pieces(form, begun, head["at"], head["line"], gatherer)
+        return File(form, begun, head["at"], Path(head["path"]), self._limits, gatherer)
 
 
-def as_read(rules: dict[str, Any]) -> Plan:
-    """Return the plan of no rules; raise `BadRequest` for any."""
-    if rules:
-        raise BadRequest("Rules are not known to this reader.")
-    return AsRead()
+def plan_of(rules: dict[str, Any]) -> Plan:
+    """Return the plan of a job's rules; raise `InvalidFields` for rules that cannot be run."""
+    return compile_rules(TransformationRules.model_validate(rules)) if rules else AsRead()
 
 
-def serve(inward: BinaryIO, outward: BinaryIO, session: Session) -> None:
-    """Answer message by message until the other side ends. Blocks."""
+def serve(inward: BinaryIO, outward: BinaryIO, session: Session, before: Callable[[], None]) -> None:
+    """Answer message by message until the other side ends; `before` each, what it may use is set. Blocks."""
     while (frame := read(inward)) is not None:
-        for answer in session.answer(frame):
-            write(outward, answer)
+        before()
+        write(outward, session.answer(frame))

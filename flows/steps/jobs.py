@@ -162,7 +162,11 @@ class Jobs:
             self._end(batch, number, run.on(failures=failures), "fail", f"A portion could not be read {failures} times: {error}")
             return
         batch.timers(number).set(RUN + run.report.job_id.encode(), batch.now_ms + AGAIN_MS)
-        self._keep(batch, number, run.on(failures=failures, report=run.report.now(batch.now_ms, trouble=f"A portion could not be read, and is tried again: {error}"[:MOST_TEXT])))
+        self._keep(
+            batch,
+            number,
+            run.on(failures=failures, report=run.report.now(batch.now_ms, trouble=f"A portion could not be read, and is tried again: {error}"[:MOST_TEXT])),
+        )
 
     def _end(self, batch: Batch, number: int, run: Run, event: Event, trouble: str) -> None:
         self._keep(batch, number, run.on(report=run.report.after(event, batch.now_ms, trouble)))
@@ -182,6 +186,7 @@ def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int) -> bytes:
             "job": order.model_dump(mode="json", by_alias=True),
             "upload": run.upload,
             "partition": partition,
+            "first": shelf.first,
             "from": run.next if run.next >= 0 else shelf.first,
             "last": shelf.last,
             "sha256": shelf.sha256,

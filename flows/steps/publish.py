@@ -27,7 +27,9 @@ def fitting(portion: Portion, order: StoredJob, limit: int) -> Portion:
     if max(map(len, portion.values), default=0) <= limit:
         return portion
     if order.definition.rows_per_record > 1:
-        return portion._replace(unreadable=("block_too_large", f"A block of rows is larger than the {limit:,} bytes {target_of(order)} takes; give fewer rows_per_record."))
+        return portion._replace(
+            unreadable=("block_too_large", f"A block of rows is larger than the {limit:,} bytes {target_of(order)} takes; give fewer rows_per_record.")
+        )
     kept = [i for i, value in enumerate(portion.values) if len(value) <= limit]
     gone = [
         Reject(-1, 0, -1, "", "row_too_large", f"at most {limit} bytes", value[:256].decode("utf-8", "replace"), value[:65536])

@@ -1,7 +1,6 @@
 """What a worker and the process that reads a file for it say to each other: a JSON head, and binary parts behind it."""
 
 import struct
-from collections.abc import Iterable, Sequence
 from typing import IO, Any, Final, NamedTuple
 
 import orjson
@@ -9,7 +8,6 @@ import orjson
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Most of one frame; a reading process that sends more is out of its mind."""
 _SIZE: Final = struct.Struct("<II")
-_SIZES: Final = "<%di"
 
 
 class Frame(NamedTuple):
@@ -55,16 +53,3 @@ def read(stream: IO[bytes]) -> Frame | None:
         parts.append(body[at : at + one])
         at += one
     return Frame(head, tuple(parts))
-
-
-def pack(values: Sequence[bytes | None]) -> tuple[bytes, bytes]:
-    """Return many values as two parts: their sizes (-1 for None), and their bytes."""
-    sizes = struct.pack(_SIZES % len(values), *(-1 if value is None else len(value) for value in values))
-    return sizes, b"".join(filter(None, values))
-
-
-def unpack(sizes: bytes, data: bytes) -> Iterable[bytes | None]:
-    """Yield the values that `pack` was given."""
-    at = 0
-    for size in struct.unpack(_SIZES % (len(sizes) // 4), sizes):
-        yield None if size < 0 else data[at : (at := at + size)]

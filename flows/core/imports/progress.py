@@ -150,7 +150,15 @@ class Report:
 
     def anew(self, now_ms: int, phase: str) -> "Report":
         """Return it for a second reading of the same file, which counts from nothing."""
-        return Report(job_id=self.job_id, status=self.status, turn=self.turn, phase=phase, bytes_total=self.bytes_total, started_at_ms=self.started_at_ms, updated_at_ms=now_ms)
+        return Report(
+            job_id=self.job_id,
+            status=self.status,
+            turn=self.turn,
+            phase=phase,
+            bytes_total=self.bytes_total,
+            started_at_ms=self.started_at_ms,
+            updated_at_ms=now_ms,
+        )
 
     def next_run(self, now_ms: int) -> "Report":
         """Return the report of a schedule's next run, which counts from nothing; raises Conflict while the run before goes on."""

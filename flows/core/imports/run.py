@@ -39,7 +39,10 @@ class Run:
 
     def text(self) -> bytes:
         """Write it as it stands in state."""
-        told = asdict(self) | {"report": orjson.Fragment(self.report.text()), "place": [self.place.at, self.place.line, self.place.ordinal, b64encode(self.place.state).decode()]}
+        told = asdict(self) | {
+            "report": orjson.Fragment(self.report.text()),
+            "place": [self.place.at, self.place.line, self.place.ordinal, b64encode(self.place.state).decode()],
+        }
         return orjson.dumps(told)
 
     @classmethod
