@@ -65,7 +65,7 @@ class Session:
     def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | File:
         form, out = head["format"], head["output"]
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
-        gatherer = Gatherer(plan_of(head["rules"]), output, head["ordinal"])
+        gatherer = Gatherer(plan_of(head["rules"]), output, out["most_bytes"], head["ordinal"])
         begun = State.of(form, head["source"], state, sample)
         if head["path"] is None:
             return Pieces(form, begun, head["at"], head["line"], gatherer)

@@ -19,7 +19,7 @@ from flows.core.imports.shelf import Shelf
 from flows.core.murmur import partition_of
 from flows.core.record import Output
 from flows.engine import Batch, Finished
-from flows.steps.publish import fitting, gain_of, publish_rejects, publish_rows, target_of
+from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
 from flows.steps.shelve import arrived, shelf_of
 
 PARSE: Final = "parse"
@@ -110,7 +110,7 @@ class Jobs:
         first = CHECK if order.definition.all_or_nothing else READ
         phase = report.phase if report.phase in {CHECK, READ} else first
         report = report.now(batch.now_ms, phase=phase, bytes_total=shelf.length)
-        asked = ask(order, run, shelf, number)
+        asked = ask(order, run, shelf, number, batch.limit(target_of(order)))
         batch.work(number).submit(RUN + order.job_id.encode(), PARSE, asked, lane=LANE, slots=self._slots)
         self._keep(batch, number, run.on(report=report))
 
@@ -127,7 +127,10 @@ class Jobs:
         if not limit:
             self._end(batch, number, run, "fail", f"The topic {target_of(order)} cannot be made; choose another target_topic, or have it made.")
             return
-        portion = fitting(Portion.unpack(finished.result[OFFSET_BYTES:]), order, limit)
+        portion = Portion.unpack(finished.result[OFFSET_BYTES:])
+        if max(map(len, portion.values), default=0) > limit:
+            self._end(batch, number, run, "fail", f"{target_of(order)} takes records of {limit:,} bytes only since its settings were changed; retry the job.")
+            return
         checking = run.report.phase == CHECK
         if not checking:
             publish_rows(batch, order, portion)
@@ -179,13 +182,14 @@ class Jobs:
         batch.publish(Output(topics.STATUS.name, f"{JOB}/{run.report.job_id}".encode(), run.report.text()))
 
 
-def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int) -> bytes:
+def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int, most_bytes: int) -> bytes:
     """Return the request for a run's next portion."""
     return orjson.dumps(
         {
             "job": order.model_dump(mode="json", by_alias=True),
             "upload": run.upload,
             "partition": partition,
+            "most_bytes": most_bytes,
             "first": shelf.first,
             "from": run.next if run.next >= 0 else shelf.first,
             "last": shelf.last,

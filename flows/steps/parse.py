@@ -177,6 +177,7 @@ class Reading:
                     "shape": "row" if rows == 1 else job["block_format"],
                     "rows_per_record": rows,
                     "key_columns": job["key_columns"],
+                    "most_bytes": asked["most_bytes"],
                 },
                 "at": asked["at"],
                 "line": asked["line"],

@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from flows.core import topics
-from flows.core.files.rejects import Reject
 from flows.core.imports import rejects
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.portion import Portion
@@ -20,24 +19,6 @@ TYPES = {"ndjson": b"application/x-ndjson", "arrow": b"application/vnd.apache.ar
 def target_of(order: StoredJob) -> str:
     """Return the topic that a job's rows go to."""
     return order.definition.target_topic or topics.EVENTS.name
-
-
-def fitting(portion: Portion, order: StoredJob, limit: int) -> Portion:
-    """Return the portion with what its topic cannot take turned away: a row as a reject, a block with a sentence that ends the job."""
-    if max(map(len, portion.values), default=0) <= limit:
-        return portion
-    if order.definition.rows_per_record > 1:
-        return portion._replace(
-            unreadable=("block_too_large", f"A block of rows is larger than the {limit:,} bytes {target_of(order)} takes; give fewer rows_per_record.")
-        )
-    kept = [i for i, value in enumerate(portion.values) if len(value) <= limit]
-    gone = [
-        Reject(-1, 0, -1, "", "row_too_large", f"at most {limit} bytes", value[:256].decode("utf-8", "replace"), value[:65536])
-        for value in portion.values
-        if len(value) > limit
-    ]
-    values, keys, ids = ([part[i] for i in kept] for part in (portion.values, portion.keys, portion.ids))
-    return portion._replace(values=values, keys=keys, ids=ids, good=len(kept), rejects=[*portion.rejects, *gone])  # type: ignore[arg-type]  # each is what it was
 
 
 def gain_of(portion: Portion, bytes_read: int) -> Gain:

@@ -1,0 +1,156 @@
+"""Imports on a real Kafka: rows, rejects and reports, exactly once wherever the worker dies."""
+
+from collections import Counter
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pytest
+
+from flows.core.imports.progress import Report
+from tests.kit.engine import Crash, balanced
+from tests.kit.importer import Importer, importer
+
+ROWS = 30_000
+
+
+def people(rows: int, bad: int = 0) -> bytes:
+    """Write a CSV of so many rows, each `bad`-th of which has an age that is no number."""
+    lines = [b"%d,name %d,%s" % (n, n, b"old" if bad and n % bad == 0 else b"%d" % (n % 90)) for n in range(rows)]
+    return b"id,name,age\n" + b"\n".join(lines) + b"\n"
+
+
+def counts(report: Report) -> tuple[str, int, int, int, int]:
+    """Return a report's status and counts."""
+    return report.status, report.rows_read, report.rows_accepted, report.rows_rejected, report.rows_skipped
+
+
+def dies(step: int, times: int) -> Callable[[int], None]:
+    """Make a hook that ends the worker behind the nth time a numbered step is done."""
+    seen = Counter[int]()
+
+    def after(done: int) -> None:
+        seen[done] += 1
+        if done == step and seen[done] == times:
+            raise Crash
+
+    return after
+
+
+def test_a_csv_becomes_rows_with_ids_of_file_and_ordinal(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    data = people(ROWS, bad=1000)
+    job_id = made.job(data, transformation_rules={"data_types": {"id": "int64", "age": "int64"}, "column_mapping": {"name": "full_name"}}, key_columns=["id"])
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed_with_errors", ROWS, ROWS - 30, 30, 0)
+    assert (report.bytes_read, report.bytes_total) == (len(data), len(data))
+    rows = made.rows(job_id)
+    file = sha256(data).hexdigest()
+    expected = {sha256(f"{file}:{n}".encode()).hexdigest(): {"id": n, "full_name": f"name {n}", "age": n % 90} for n in range(ROWS) if n % 1000}
+    assert {row.header("ce_id"): orjson.loads(row.value or b"") for row in rows} == expected
+    assert len(rows) == len(expected)
+    assert {row.key for row in rows[:5]} <= {b"%d" % n for n in range(ROWS)}
+    turned = made.rejects(job_id)
+    assert sorted(one.ordinal for one in turned) == list(range(0, ROWS, 1000))
+    first = min(turned, key=lambda one: one.ordinal)
+    assert (first.line, first.offset, first.raw) == (2, 12, b"0,name 0,old\n")
+    assert [(column, value) for column, _, _, value in first.reasons] == [("age", "old")]
+    assert balanced(made.bench.tallies())
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_worker_that_dies_publishes_no_row_twice_and_loses_none(kafka: str, tmp_path: Path, step: int) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(people(ROWS), source={"chunk_size": 50})
+    for times in (2, 4):
+        with pytest.raises(Crash):
+            made.run(job_id, after=dies(step, times))
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", ROWS, ROWS, 0, 0)
+    ids = Counter(row.header("ce_id") for row in made.rows(job_id))
+    assert len(ids) == ROWS
+    assert set(ids.values()) == {1}
+
+
+@pytest.mark.parametrize("data_format", ["ndjson", "json", "parquet", "excel"])
+def test_other_formats_keep_their_types(kafka: str, tmp_path: Path, data_format: str) -> None:
+    made = importer(kafka, tmp_path)
+    frame = pl.DataFrame({"n": list(range(2000)), "text": [f"t{n}" for n in range(2000)], "half": [n / 2 for n in range(2000)]})
+    path = tmp_path / "file"
+    match data_format:
+        case "ndjson":
+            frame.write_ndjson(path)
+        case "json":
+            path.write_bytes(orjson.dumps(frame.to_dicts()))
+        case "parquet":
+            frame.write_parquet(path, row_group_size=300)
+        case "excel":
+            frame.write_excel(path)
+    job_id = made.job(path.read_bytes(), data_format, source={"chunk_size": 10})
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", 2000, 2000, 0, 0)
+    found = sorted((orjson.loads(row.value or b"") for row in made.rows(job_id)), key=lambda row: row["n"])
+    assert found == frame.to_dicts()
+
+
+def test_a_file_that_cannot_be_read_fails_its_job_with_a_sentence_and_no_other(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    wrong = made.job(b"PK\x03\x04 nothing of the kind", "excel")
+    good = made.job(people(10))
+    broken, whole = made.run(wrong, good)
+    assert broken.status == "failed"
+    assert broken.trouble
+    assert counts(whole) == ("completed", 10, 10, 0, 0)
+
+
+def test_all_or_nothing_publishes_nothing_of_a_file_with_a_bad_row(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    rules = {"data_types": {"age": "int64"}}
+    bad = made.job(people(3000, bad=1000), transformation_rules=rules, all_or_nothing=True)
+    good = made.job(people(3000), transformation_rules=rules, all_or_nothing=True)
+    refused, passed = made.run(bad, good)
+    assert refused.status == "failed"
+    assert (made.rows(bad), len(made.rejects(bad))) == ([], 3)
+    assert counts(passed) == ("completed", 3000, 3000, 0, 0)
+    assert len(made.rows(good)) == 3000
+
+
+def test_too_many_errors_stop_a_job(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(people(ROWS, bad=10), source={"chunk_size": 10}, transformation_rules={"data_types": {"age": "int64"}}, max_errors=50)
+    (report,) = made.run(job_id)
+    assert report.status == "failed"
+    assert "max_errors" in report.trouble
+    assert report.rows_read < ROWS
+    assert len(made.rows(job_id)) == report.rows_accepted
+
+
+def test_a_job_waits_for_an_upload_that_is_still_coming(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    upload = made.upload(people(100), whole=False)
+    made.order("waits", source={"upload_id": upload})
+
+    def waiting(engine: object) -> bool:
+        run = made.state(engine, "waits")  # type: ignore[arg-type]  # it is an engine
+        return run is not None and run.report.phase == "waiting for the upload"
+
+    made.run(until=waiting)
+    assert made.report("waits").status == "queued"
+
+
+def blocks(made: Importer, job_id: str) -> list[bytes]:
+    """Return what a job has published, in order of ids."""
+    return [row.value or b"" for row in made.rows(job_id)]
+
+
+@pytest.mark.parametrize("block_format", ["ndjson", "arrow"])
+def test_rows_go_out_in_blocks(kafka: str, tmp_path: Path, block_format: str) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(people(2500), rows_per_record=1000, block_format=block_format)
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", 2500, 2500, 0, 0)
+    found = blocks(made, job_id)
+    heights = [block.count(b"\n") if block_format == "ndjson" else pl.read_ipc_stream(block).height for block in found]
+    assert sorted(heights) == [500, 1000, 1000]
