@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from connectors.files.bounds import Limits
 from connectors.files.detect import detect
 from connectors.files.encode import Output, Shape
+from connectors.files.formats import FORMATS
 from connectors.files.gather import Gatherer
 from connectors.files.plan import AsRead, Plan
 from connectors.files.reader import Unreadable
@@ -64,6 +65,8 @@ class Session:
 
     def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | File:
         form, out = head["format"], head["output"]
+        if form not in FORMATS:
+            raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
         gatherer = Gatherer(plan_of(head["rules"]), output, out["most_bytes"], head["ordinal"])
         begun = State.of(form, head["source"], state, sample)

@@ -23,6 +23,7 @@ from flows.core.files.pieces import Cutter
 Source = Mapping[str, Any]
 """A job's `source_config`, with everything settled that it left open."""
 DIALECT: Final = ("delimiter", "quote", "escape", "comment", "header")
+FORMATS: Final = ("csv", "tsv", "ndjson", "json", "xml", "parquet", "excel")
 WHOLE: Final = frozenset({"parquet", "excel"})
 
 

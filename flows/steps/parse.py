@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from flows.core import topics
+from flows.core.files.frames import Frame
 from flows.core.files.pieces import Part, Piece
 from flows.core.imports.portion import Place, Portion
 from flows.core.imports.shelf import UPLOAD, NotAPiece, read
@@ -41,7 +42,12 @@ class Found(NamedTuple):
 
 
 class Gone(Exception):
-    """Pieces of the file are not on the topic any more, or are not what was written."""
+    """The file cannot be read from its pieces: they are not there any more, or not what was written, or its job cannot be run on it."""
+
+    def __init__(self, sentence: str, code: str = "pieces_gone") -> None:
+        """Make it of a stable code and a sentence."""
+        super().__init__(sentence)
+        self.code = code
 
 
 class Parser:
@@ -69,8 +75,7 @@ class Parser:
             found = reading.portion(asked)
         except Gone as error:
             reading.close()
-            place = Place(asked["at"], b64decode(asked["state"]), asked["line"], asked["ordinal"])
-            return asked["from"].to_bytes(OFFSET_BYTES, "big") + Portion(place, False, 0, 0, 0, [], [], [], [], ("pieces_gone", str(error))).pack()
+            return unreadable(asked, error.code, str(error))
         except BaseException:
             reading.close()
             raise
@@ -144,17 +149,15 @@ class Reading:
         self._strand.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _answered(self, asked: dict[str, Any], found: list[Found], answer: Any) -> bytes:
+    def _answered(self, asked: dict[str, Any], found: list[Found], answer: Frame) -> bytes:
         self.used_at = time.monotonic()
         if answer.head["kind"] == "failed":
-            place = Place(asked["at"], b64decode(asked["state"]), asked["line"], asked["ordinal"])
-            packed = Portion(place, False, 0, 0, 0, [], [], [], [], (answer.head["code"], answer.head["detail"])).pack()
             self.over = True
-            return asked["from"].to_bytes(OFFSET_BYTES, "big") + packed
+            return unreadable(asked, answer.head["code"], answer.head["detail"])
         packed = answer.parts[0]
         head = orjson.loads(packed[: packed.index(b"\n")])
         self._at, self.over = head["place"][0], head["over"]
-        offset = asked["from"]
+        offset: int = asked["from"]
         if found:
             self._next = found[-1].offset + 1
             offset = next((offset for offset, piece in found if piece.start == self._at), self._next if self._at >= self._fed else offset)
@@ -187,7 +190,7 @@ class Reading:
             (b64decode(asked["state"]), b"".join(piece.data for _, piece in found)[:SAMPLE]),
         )
         if answer.head["kind"] == "failed":
-            raise Gone(answer.head["detail"])
+            raise Gone(answer.head["detail"], answer.head["code"])
         self._opened = True
 
     def _assembled(self, asked: dict[str, Any]) -> Path:
@@ -226,6 +229,14 @@ class Reading:
             yield Found(record.offset, piece)
             if enough(piece):
                 return
+
+
+def unreadable(asked: dict[str, Any], code: str, sentence: str) -> bytes:
+    """Return the answer that nothing more of a file can be read."""
+    place = Place(asked["at"], b64decode(asked["state"]), asked["line"], asked["ordinal"])
+    packed = Portion(place, over=False, rows_read=0, skipped=0, good=0, values=[], keys=[], ids=[], rejects=[], unreadable=(code, sentence)).pack()
+    offset: int = asked["from"]
+    return offset.to_bytes(OFFSET_BYTES, "big") + packed
 
 
 def _piece(record: Record) -> Piece | None:

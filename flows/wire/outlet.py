@@ -115,7 +115,7 @@ class Outlet:
         if headers is not None:
             for key, value, told in zip(keys, values, headers, strict=True):
                 try:
-                    produce(topic, value, key, headers=told)
+                    produce(topic, value, key, headers=told)  # type: ignore[arg-type]  # a list of pairs is what it wants
                 except (BufferError, KafkaException):
                     self.send(topic, key, value, told)
             return

@@ -78,7 +78,7 @@ def test_a_worker_that_dies_publishes_no_row_twice_and_loses_none(kafka: str, tm
 def test_other_formats_keep_their_types(kafka: str, tmp_path: Path, data_format: str) -> None:
     made = importer(kafka, tmp_path)
     frame = pl.DataFrame({"n": list(range(2000)), "text": [f"t{n}" for n in range(2000)], "half": [n / 2 for n in range(2000)]})
-    path = tmp_path / "file"
+    path = tmp_path / "file.xlsx"
     match data_format:
         case "ndjson":
             frame.write_ndjson(path)

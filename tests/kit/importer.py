@@ -125,6 +125,6 @@ class Importer:
         return [one for one in found if one is not None]
 
 
-def importer(kafka: str, tmp_path: Path, **over: str) -> Importer:
-    """Make one; `over` are settings."""
-    return Importer(bench(kafka, tmp_path, batch_import_upload_dir=str(tmp_path / "scratch"), **over))
+def importer(kafka: str, tmp_path: Path) -> Importer:
+    """Make one."""
+    return Importer(bench(kafka, tmp_path, batch_import_upload_dir=str(tmp_path / "scratch")))

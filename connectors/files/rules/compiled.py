@@ -129,7 +129,7 @@ def compile_rules(rules: TransformationRules, seen: Seen | None = None) -> Compi
 
     """
     if errors := check_rules(rules):
-        raise InvalidFields("The rules of this import cannot be run: " + "; ".join(f"{e.pointer} {e.detail}" for e in errors), errors=errors)
+        raise InvalidFields("The rules of this import cannot be run: " + "; ".join(f"{e.pointer} {e.detail}" for e in errors) + ".", errors=errors)
     return Compiled(rules, seen or Nothing())
 
 

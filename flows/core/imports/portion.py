@@ -75,6 +75,7 @@ class Portion(NamedTuple):
         line = data.index(b"\n")
         head: Mapping[str, Any] = orjson.loads(data[:line])
         (values, ids), rejects = head["counts"], head["rejects"]
+        rows_read, skipped, good = head["rows"]
         lengths = array("I")
         behind = line + 1 + (2 * values + len(rejects)) * lengths.itemsize
         lengths.frombytes(data[line + 1 : behind])
@@ -87,11 +88,13 @@ class Portion(NamedTuple):
         return cls(
             place,
             head["over"],
-            *head["rows"],
+            rows_read,
+            skipped,
+            good,
             cut(lengths[:values]),
             [None if length == NONE else key for key, length in zip(keys, lengths[values : 2 * values], strict=True)],
             [text.decode() for text in texts],
-            [Reject(*told, raw) for told, raw in zip(rejects, raws, strict=True)],
+            [Reject._make((*told, raw)) for told, raw in zip(rejects, raws, strict=True)],
             tuple(head["unreadable"]) if head["unreadable"] is not None else None,
         )
 

@@ -74,7 +74,7 @@ def test_a_row_that_no_record_can_hold_is_a_reject() -> None:
 @pytest.mark.parametrize("form", ["csv", "ndjson", "json", "parquet", "excel"])
 def test_a_file_is_read_from_its_path_in_portions(tmp_path: Path, form: str) -> None:
     frame = pl.DataFrame({"id": [f"k{n}" for n in range(3000)], "n": list(range(3000))})
-    path = tmp_path / "file"
+    path = tmp_path / "file.xlsx"
     match form:
         case "csv":
             frame.write_csv(path)
