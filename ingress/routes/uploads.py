@@ -20,7 +20,7 @@ from ingress.body import Disconnected
 from ingress.door import Door
 from ingress.routes.upload_answers import Hints, UploadAnswer
 from ingress.routes.webhooks import TheDoor
-from ingress.uploads.bodies import chunks, linger
+from ingress.uploads.bodies import Body
 from ingress.uploads.desk import missing
 from ingress.uploads.forms import Form, file_name, plain_name
 from ingress.uploads.writer import Writer
@@ -113,10 +113,11 @@ async def send_file(request: Request, door: TheDoor, hints: Annotated[Hints, Que
 
     Answered once all of it is on the log. `Repr-Digest: sha-256=:BASE64:` is compared at the end. Files that come over bad lines are better sent by tus.
     """
+    body = Body(request.receive)
     try:
         incoming = Incoming(door, hints.told())
         with door.uploads.held(str(id(incoming))):
-            upload = await _received(request, incoming)
+            upload = await _received(request, body, incoming)
         shown = await door.uploads.detected(upload, bytes(incoming.sample))
         return UploadAnswer.of(shown, door.clock.now_ms())
     except Disconnected:
@@ -124,31 +125,31 @@ async def send_file(request: Request, door: TheDoor, hints: Annotated[Hints, Que
         return Response(status_code=400)  # nobody reads it
     except XyraError as error:
         door.uploads.count("refused")
-        await linger(request.receive)
+        await body.linger()
         found = problems.of_error(error, {"connection": "close"})
         kept = {name: value for name, value in found.headers if name not in {"content-type", "content-length"}}
         return Response(found.body, found.status, kept, problems.MEDIA_TYPE)
 
 
-async def _received(request: Request, incoming: Incoming) -> Upload:
+async def _received(request: Request, body: Body, incoming: Incoming) -> Upload:
     headers = request.headers
     kind = headers.get("content-type", "")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMedia("Bytes of a file are taken as they are; leave Content-Encoding out: a compressed file is read as such.")
     if kind.lower().startswith("multipart/"):
-        return await _form(request, incoming, kind)
+        return await _form(request, body, incoming, kind)
     name = file_name(headers.get("content-disposition", "")) or plain_name(unquote(headers.get("x-file-name", "")))
     incoming.begin(name, kind, headers.get("repr-digest", ""))
-    async for data in chunks(request.receive):
+    async for data in body.chunks():
         await incoming.take(data)
     return await incoming.end()
 
 
-async def _form(request: Request, incoming: Incoming, kind: str) -> Upload:
+async def _form(request: Request, body: Body, incoming: Incoming, kind: str) -> Upload:
     if "repr-digest" in request.headers:
         raise BadRequest("Repr-Digest of a form is about the form; put it among the headers of the file's part.")
     form, beside = Form(kind), 0
-    async for data in chunks(request.receive):
+    async for data in body.chunks():
         found = form.feed(data)
         beside += len(data) - len(found)
         if beside > FRAME:

@@ -42,14 +42,14 @@ class Form:
         """Of the file's part."""
         self.over = False
         self._data: list[bytes] = []
-        self._parts = self._size = 0
+        self._parts = 0
         self._field, self._value, self._name = b"", b"", ""
         self._headers: dict[str, str] = {}
         self._in_file = False
         self._text = bytearray()
         calls = {"on_part_begin": self._begin, "on_part_data": self._take, "on_part_end": self._end, "on_header_field": self._add_field}
         calls |= {"on_header_value": self._add_value, "on_header_end": self._header, "on_headers_finished": self._started, "on_end": self._finish}
-        self._parser = MultipartParser(boundary, calls)  # type: ignore[arg-type]  # the package's own type for these is a TypedDict
+        self._parser = MultipartParser(boundary, calls, max_header_count=MOST_PARTS, max_header_size=MOST_HEADERS)  # type: ignore[arg-type]  # its own type for these is a TypedDict
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of the body and return those of the file; raises BadRequest or TooLarge."""
@@ -63,21 +63,15 @@ class Form:
 
     def _begin(self) -> None:
         self._parts += 1
-        self._headers, self._size, self._text, self._in_file = {}, 0, bytearray(), False
+        self._headers, self._text, self._in_file = {}, bytearray(), False
         if self._parts > MOST_PARTS:
             raise TooLarge(f"The form has more than {MOST_PARTS} parts.")
 
     def _add_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += self._sized(data, start, end)
+        self._field += data[start:end]
 
     def _add_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += self._sized(data, start, end)
-
-    def _sized(self, data: bytes, start: int, end: int) -> bytes:
-        self._size += end - start
-        if self._size > MOST_HEADERS:
-            raise TooLarge(f"The headers of a part have more than {MOST_HEADERS:,} bytes.")
-        return data[start:end]
+        self._value += data[start:end]
 
     def _header(self) -> None:
         self._headers[self._field.decode("latin-1").lower()] = self._value.decode("utf-8", "replace")

@@ -51,8 +51,8 @@ class Writer:
         """How many bytes of the file have come, durable or not."""
         return self._came
 
-    async def take(self, data: bytes) -> bool:
-        """Take the next bytes; waits while enough is on its way. True: what has come was acknowledged meanwhile.
+    async def take(self, data: bytes) -> None:
+        """Take the next bytes; waits while enough is on its way, and `upload` is newer then.
 
         Raises:
             Uncuttable, BadRequest: the file cannot be cut any further, or not as its sender says.
@@ -61,13 +61,10 @@ class Writer:
         """
         self._held += data
         self._came += len(data)
-        settled = False
         while self._came >= (end := (self._fed // BLOCK + 1) * BLOCK):
             await self._feed(end, last=False)
             if self._on_way >= IN_FLIGHT:
                 await self.settle()
-                settled = True
-        return settled
 
     async def settle(self) -> Upload:
         """Wait for what is on its way, and return the upload as it is durable once its record stands; raises Unavailable."""
@@ -79,7 +76,7 @@ class Writer:
                 raise failed
         places = [place for place in found if isinstance(place, Delivery)]
         offsets = (places[0].partition, places[0].offset, places[-1].offset) if places else None
-        state = self._cutter.state() if self._cutter is not None and self._at else b""
+        state = self.upload.cutter if self._cutter is None else self._cutter.state() if self._at else b""
         tail = bytes(self._held[: uploads.MOST_TAIL])
         self.upload = replace(uploads.written(self.upload, pieces, tail, state, offsets), how=self._how.decode() or self.upload.how)
         return self.upload

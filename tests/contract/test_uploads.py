@@ -1,6 +1,7 @@
 """Files come in: what is on the log afterwards is what was sent, in whatever way it came."""
 
 import base64
+import contextlib
 import hashlib
 import random
 import signal
@@ -109,7 +110,7 @@ def test_a_form_by_curl(door: RunningDoor, tmp_path: Path) -> None:
         (b"a", {"content-type": "multipart/form-data"}, 400),
         (b"--x\r\n\r\n\r\n--x--\r\n", {"content-type": "multipart/form-data; boundary=x"}, 400),
         (b"--x\r\ncontent-disposition: form-data; name=file\r\n\r\nhalf", {"content-type": "multipart/form-data; boundary=x"}, 400),
-        (b"--x\r\nh: " + b"a" * 9000, {"content-type": "multipart/form-data; boundary=x"}, 413),
+        (b"--x\r\nh: " + b"a" * 9000, {"content-type": "multipart/form-data; boundary=x"}, 400),
         (b"a", {"content-encoding": "gzip"}, 415),
     ],
 )
@@ -117,7 +118,7 @@ def test_what_is_refused(door: RunningDoor, content: bytes, headers: dict[str, s
     answer = door.http.post(f"{ROUTE}/upload", content=iter([content]), headers=headers)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    assert status != 413 or "BATCH_IMPORT_MAX_FILE_SIZE" in answer.text or b"h: " in content
+    assert status != 413 or "BATCH_IMPORT_MAX_FILE_SIZE" in answer.text
 
 
 def begun(door: RunningDoor, length: int, **more: str) -> str:
@@ -154,26 +155,24 @@ def test_a_killed_ingress_neither_loses_nor_doubles_a_byte(door: RunningDoor) ->
     data = rows(300_000, 3)
     place = begun(door, len(data))
 
+    def slow() -> Iterator[bytes]:
+        yield from (data[at : at + 65536] for at in range(0, len(data) - 1_000_000, 65536))
+        gone.wait(60)
+
     def send() -> None:
-        with httpx2.Client(base_url=door.url, headers={"x-api-key": KEY}) as http, pytest.raises(httpx2.HTTPError):
-            parts = (data[at : at + 65536] for at in range(0, len(data) - 1_000_000, 65536))
-
-            def slow() -> Iterator[bytes]:
-                yield from parts
-                gone.wait(60)
-
+        with httpx2.Client(base_url=door.url, headers={"x-api-key": KEY}) as http, contextlib.suppress(httpx2.HTTPError):
             http.patch(place, content=slow(), headers=PATCH | {"upload-offset": "0"}, timeout=60)
 
     gone = threading.Event()
     thread = threading.Thread(target=send)
     thread.start()
-    until(lambda: int(door.http.get(f"{ROUTE}/uploads/{place.rpartition('/')[2]}").json()["size_bytes"]) >= 4 * MIB)
+    until(lambda: int(door.http.get(f"{ROUTE}/uploads/{place.rpartition('/')[2]}").json()["size_bytes"]) >= 16 * MIB)
     door.stop(signal.SIGKILL)
     gone.set()
     thread.join()
     door.start()
     at = offset(door, place)
-    assert 4 * MIB <= at < len(data)
+    assert 16 * MIB <= at < len(data)
     assert door.http.patch(place, content=data[at:], headers=PATCH | {"upload-offset": str(at)}).status_code == 204
     found, shelf, records = on_the_log(door, place.rpartition("/")[2])
     assert found == data
