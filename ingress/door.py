@@ -25,6 +25,7 @@ from ingress.orders import OrdersView
 from ingress.registrar import Registrar
 from ingress.status import INGRESS, StatusView
 from ingress.tallies import Tallies, Tally
+from ingress.uploads.desk import Uploads
 from ingress.view import Definitions, Followed, seal_context
 
 LOG: Final = logging.getLogger("xyra.ingress")
@@ -39,7 +40,7 @@ SEARCHES: Final = 2
 """Searches of the log at once: each reads up to 256 MiB."""
 READINGS: Final = 4
 """Readings of dead letters at once: each has a client of its own, and reads up to 64 MiB."""
-OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS, topics.DLQ)
+OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS, topics.DLQ, topics.UPLOADS)
 
 
 class Door:
@@ -71,6 +72,7 @@ class Door:
         self.status = StatusView(clock)
         acks = self.telemetry.child(signals.BROKER_ACK_SECONDS)
         self.producer = LoopProducer(settings, clock, acks.observe)
+        self.uploads = Uploads(settings, clock, self.producer, self.telemetry)
         self.spill = Spill(settings, clock, self.instance, self.producer)
         self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.spill, self.telemetry, self.reading_done)
         self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
@@ -159,7 +161,7 @@ class Door:
             except XyraError as error:
                 self._fail(error)
                 return
-        self.status_topic = Followed(CompactedTopic(self.settings, topics.STATUS.name, self.status.apply), self._fail)
+        self.status_topic = Followed(CompactedTopic(self.settings, topics.STATUS.name, self._told), self._fail)
         self.config_topic = Followed(CompactedTopic(self.settings, topics.CONFIG.name, self._configure), self._fail)
         self.letters_topic = Followed(CompactedTopic(self.settings, topics.LETTERS.name, self.letters.apply), self._fail)
         self._registrar = Registrar(self.settings, self.config_topic, self.definitions, self.orders)
@@ -168,11 +170,16 @@ class Door:
         self.definitions.apply(key, value, offset)
         self.orders.apply(key, value, offset)
 
+    def _told(self, key: str, value: bytes | None, offset: int) -> None:
+        self.status.apply(key, value, offset)
+        self.uploads.apply(key, value, offset)
+
     async def _tick(self) -> None:
         while True:
             self.last_tick = self.clock.monotonic()
             self.producer.serve()
             self.status.tick()
+            self.uploads.sweep()
             self.definitions.look(LOOKS)
             if self.status_topic is not None and self.status_topic.ready:
                 if not self._restored:

@@ -187,7 +187,7 @@ class Settings:
     )
     webhook_max_in_flight: int = _setting("2048", _whole(1, 100_000), "Webhooks handled at once; one more gets a 503.")
     batch_import_chunk_size: int = _setting("1000", _whole(1, 1_000_000), "Rows in a chunk of an import. Promised: nothing reads it yet.")
-    batch_import_max_file_size: int = _setting(str(100 * MIB), _bytes(1, 1 << 50), "Largest file an import takes. Promised: nothing reads it yet.")
+    batch_import_max_file_size: int = _setting(str(100 * MIB), _bytes(1, 1 << 50), "Largest file that is taken in.")
     batch_import_upload_dir: Path = _setting(
         "/tmp/xyra_imports",  # noqa: S108  the contract's default
         PATH,
@@ -202,7 +202,7 @@ class Settings:
     import_max_inflated_bytes: int = _setting(
         str(10 * 1024 * MIB), _bytes(MIB, 1 << 50), "Bytes a compressed file may come to; with more of them its job fails. Promised: nothing reads it yet."
     )
-    import_upload_expiry_seconds: int = _setting("604800", _whole(60, 31_536_000), "How long an upload is kept, whole or not. Promised: nothing reads it yet.")
+    import_upload_expiry_seconds: int = _setting("604800", _whole(60, 31_536_000), "How long an upload is kept, whole or not.")
     import_child_memory_bytes: int = _setting(
         str(1024 * MIB), _bytes(64 * MIB, 1 << 40), "Address space of the process that parses a file. Promised: nothing reads it yet."
     )

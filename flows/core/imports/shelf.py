@@ -15,6 +15,8 @@ UPLOAD: Final = "x-upload"
 """Which upload a record on `xyra.uploads` belongs to."""
 PIECE: Final = "x-piece"
 """JSON `{"start", "line", "first", "records", "part", "sha256"}` of the piece that the value is."""
+CUT: Final = "x-cut"
+"""JSON of how the file is cut (`flows.core.files.guess.Cut`); an upload's pieces have it."""
 END: Final = "x-end"
 """JSON `{"length", "sha256"}` of the file: there are no further pieces."""
 
@@ -31,8 +33,8 @@ class End:
     sha256: str
 
 
-def piece_output(key: bytes, upload_id: str, piece: Piece) -> Output:
-    """Return the record that a piece is written as; all pieces of an upload have one key, and so one partition."""
+def piece_output(key: bytes, upload_id: str, piece: Piece, cut: bytes = b"") -> Output:
+    """Return the record that a piece is written as; all pieces of an upload have one key, and so one partition. `cut` says how the file is cut."""
     told = {
         "start": piece.start,
         "line": piece.line,
@@ -41,7 +43,8 @@ def piece_output(key: bytes, upload_id: str, piece: Piece) -> Output:
         "part": piece.part,
         "sha256": hashlib.sha256(piece.data).hexdigest(),
     }
-    return Output(topics.UPLOADS.name, key, piece.data, ((UPLOAD, upload_id.encode()), (PIECE, orjson.dumps(told))))
+    headers = ((UPLOAD, upload_id.encode()), (PIECE, orjson.dumps(told)), *(((CUT, cut),) if cut else ()))
+    return Output(topics.UPLOADS.name, key, piece.data, headers)
 
 
 def end_output(key: bytes, upload_id: str, end: End) -> Output:

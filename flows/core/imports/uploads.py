@@ -11,7 +11,7 @@ file is kept in memory by the process that takes the bytes (`Digest`); another o
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -21,7 +21,8 @@ from flows.core.files.pieces import PIECE_BYTES, Piece
 
 UPLOAD: Final = "upload"
 """First part of the key under which its record stands."""
-MOST_TAIL: Final = PIECE_BYTES
+MOST_TAIL: Final = 4 * PIECE_BYTES
+"""What a cutter holds back, and a block that it was not given yet."""
 MOST_STATE: Final = 64 * 1024
 NO_PIECES: Final = hashlib.sha256(b"").hexdigest()
 """The chain before the first piece."""
@@ -38,6 +39,15 @@ class Upload:
     """All bytes of the file; None: the client has not said yet."""
     metadata: str = ""
     """As the client wrote it (`Upload-Metadata`)."""
+    name: str = ""
+    """The file's."""
+    content_type: str = ""
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    """What its sender says of how it is written (`guess.HINTS`)."""
+    how: str = ""
+    """How it is cut, as `Cut.text` has it; empty until enough of it has come."""
+    detected: Mapping[str, Any] | None = None
+    """What was found out about the whole file; None: nobody has asked."""
     offset: int = 0
     """Bytes that were acknowledged; the next ones begin here."""
     cut: int = 0
