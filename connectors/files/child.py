@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from connectors.files.bounds import Limits
 from connectors.files.detect import detect
 from connectors.files.encode import Output, Shape
-from connectors.files.formats import FORMATS
+from connectors.files.formats import FORMATS, first_of, packed
 from connectors.files.gather import Gatherer
 from connectors.files.plan import AsRead, Plan
 from connectors.files.reader import Unreadable
@@ -69,10 +69,11 @@ class Session:
             raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
         gatherer = Gatherer(plan_of(head["rules"]), output, out["most_bytes"], head["ordinal"])
-        begun = State.of(form, head["source"], state, sample)
         if head["path"] is None:
-            return Pieces(form, begun, head["at"], head["line"], gatherer)
-        return File(form, begun, head["at"], Path(head["path"]), self._limits, gatherer)
+            return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
+        path = Path(head["path"])
+        source = {**head["source"], "compression": head["source"].get("compression") or packed(form, sample)}
+        return File(form, State.of(form, source, state, first_of(form, source, path, sample, self._limits)), head["at"], path, self._limits, gatherer)
 
 
 def plan_of(rules: dict[str, Any]) -> Plan:

@@ -9,6 +9,7 @@ from connectors.files.bounds import Limits
 from connectors.files.csv_reader import CsvReader
 from connectors.files.detect import detect
 from connectors.files.excel import Excel, Wish
+from connectors.files.inflate import Compression, blocks
 from connectors.files.parquet import Parquet
 from connectors.files.reader import Reader, Unreadable
 from connectors.files.whole import WholeReader
@@ -40,6 +41,19 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if form == "tsv":
         settled["delimiter"] = "\t"
     return settled
+
+
+def packed(form: str, sample: bytes) -> str:
+    """Return how a file that begins with these bytes is compressed: a workbook is a zip itself."""
+    found = detect(sample)["compression"] or "none"
+    return "none" if form in WHOLE and found == "zip" else str(found)
+
+
+def first_of(form: str, source: Source, path: Path, sample: bytes, limits: Limits) -> bytes:
+    """Return the first bytes of what a file comes to, where it is told by them how it is read; raises `Unreadable`."""
+    if form in WHOLE or source["compression"] == "none":
+        return sample
+    return next(blocks(path, Compression(source["compression"]), limits, member=source.get("member")), b"")
 
 
 def dialect_of(source: Source) -> Dialect:

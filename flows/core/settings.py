@@ -186,12 +186,14 @@ class Settings:
         str(256 * MIB), _bytes(MIB, 64 * 1024 * MIB), "Bytes of webhook bodies held at once, over all requests; one that would exceed it gets a 503."
     )
     webhook_max_in_flight: int = _setting("2048", _whole(1, 100_000), "Webhooks handled at once; one more gets a 503.")
-    batch_import_chunk_size: int = _setting("1000", _whole(1, 1_000_000), "Rows in a chunk of an import. Promised: nothing reads it yet.")
+    batch_import_chunk_size: int = _setting(
+        "1000", _whole(1, 1_000_000), "Rows in a chunk of an import; what is read and written together is one chunk at least and 64 at most."
+    )
     batch_import_max_file_size: int = _setting(str(100 * MIB), _bytes(1, 1 << 50), "Largest file that is taken in.")
     batch_import_upload_dir: Path = _setting(
         "/tmp/xyra_imports",  # noqa: S108  the contract's default
         PATH,
-        "Where uploads are put together. Promised: nothing reads it yet.",
+        "Where a worker puts files together that are read as a whole; cleared away behind them.",
     )
     import_roots: tuple[Path, ...] = _setting(
         "",
@@ -200,13 +202,11 @@ class Settings:
         "Promised: nothing reads it yet.",
     )
     import_max_inflated_bytes: int = _setting(
-        str(10 * 1024 * MIB), _bytes(MIB, 1 << 50), "Bytes a compressed file may come to; with more of them its job fails. Promised: nothing reads it yet."
+        str(10 * 1024 * MIB), _bytes(MIB, 1 << 50), "Bytes a compressed file may come to; with more of them its job fails."
     )
     import_upload_expiry_seconds: int = _setting("604800", _whole(60, 31_536_000), "How long an upload is kept, whole or not.")
-    import_child_memory_bytes: int = _setting(
-        str(1024 * MIB), _bytes(64 * MIB, 1 << 40), "Address space of the process that parses a file. Promised: nothing reads it yet."
-    )
-    import_child_cpu_seconds: int = _setting("60", _whole(1, 86_400), "CPU time it may take for one portion of a file. Promised: nothing reads it yet.")
+    import_child_memory_bytes: int = _setting(str(1024 * MIB), _bytes(64 * MIB, 1 << 40), "Memory of the process that parses a file.")
+    import_child_cpu_seconds: int = _setting("60", _whole(1, 86_400), "CPU time it may take for one portion of a file.")
     kafka_bootstrap_servers: str = _setting(
         "localhost:9092", SERVERS, "The Kafka cluster. Set: that one is used. Not set: `xyra up` starts one on this machine."
     )

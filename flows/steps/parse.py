@@ -15,9 +15,10 @@ import orjson
 
 from flows.core import topics
 from flows.core.files.frames import Frame
+from flows.core.files.guess import Cut
 from flows.core.files.pieces import Part, Piece
 from flows.core.imports.portion import Place, Portion
-from flows.core.imports.shelf import UPLOAD, NotAPiece, read
+from flows.core.imports.shelf import CUT, UPLOAD, NotAPiece, read
 from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.engine import Task
@@ -30,15 +31,15 @@ CHUNKS: Final = 64
 KEPT: Final = 4
 KEPT_S: Final = 60.0
 OFFSET_BYTES: Final = 8
-WHOLE: Final = frozenset({"parquet", "excel"})
 SAMPLE: Final = 256 * 1024
 
 
 class Found(NamedTuple):
-    """A piece, and where it stands."""
+    """A piece, where it stands, and how its file is cut."""
 
     offset: int
     piece: Piece
+    cut: bytes | None
 
 
 class Gone(Exception):
@@ -139,8 +140,9 @@ class Reading:
             answer = self._child.ask({"kind": "rows", "most": most})
         else:
             last = not found or found[-1].offset + 1 >= asked["last"]
-            places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for _, piece in found]
-            answer = self._child.ask({"kind": "pieces", "places": places, "last": last}, [piece.data for _, piece in found])
+            pieces = [one.piece for one in found]
+            places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
+            answer = self._child.ask({"kind": "pieces", "places": places, "last": last}, [piece.data for piece in pieces])
         return self._answered(asked, found, answer)
 
     def close(self) -> None:
@@ -160,13 +162,17 @@ class Reading:
         offset: int = asked["from"]
         if found:
             self._next = found[-1].offset + 1
-            offset = next((offset for offset, piece in found if piece.start == self._at), self._next if self._at >= self._fed else offset)
+            offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._fed else offset)
         return offset.to_bytes(OFFSET_BYTES, "big") + packed
 
     def _open(self, asked: dict[str, Any], found: list[Found]) -> None:
         job = asked["job"]["definition"]
         source = job["source_config"]
-        self._file = job["data_format"] in WHOLE or any(piece.part is Part.RAW for _, piece in found) or (source.get("compression") or "none") != "none"
+        told = next((one.cut for one in found if one.cut), None)
+        cut = Cut.of(told) if told is not None else None
+        self._file = any(one.piece.part is Part.RAW for one in found) or (cut is not None and not cut.serves(job["data_format"], source))
+        if cut is not None and not self._file:
+            source = {**cut.options, **{name: value for name, value in source.items() if value is not None}}
         path = self._assembled(asked) if self._file else None
         rows = job["rows_per_record"]
         answer = self._child.ask(
@@ -187,7 +193,7 @@ class Reading:
                 "ordinal": asked["ordinal"],
                 "path": str(path) if path is not None else None,
             },
-            (b64decode(asked["state"]), b"".join(piece.data for _, piece in found)[:SAMPLE]),
+            (b64decode(asked["state"]), b"".join(one.piece.data for one in found)[:SAMPLE]),
         )
         if answer.head["kind"] == "failed":
             raise Gone(answer.head["detail"], answer.head["code"])
@@ -197,8 +203,8 @@ class Reading:
         """Put the file together in the scratch directory."""
         path, size, self._fed = self._scratch / "file", 0, 0
         with path.open("wb") as file:
-            for _, piece in self._pieces(asked["first"], asked, lambda _: False):
-                size += file.write(piece.data)
+            for one in self._pieces(asked["first"], asked, lambda _: False):
+                size += file.write(one.piece.data)
         if size != asked["length"]:
             raise Gone(f"Of the file's {asked['length']:,} bytes {size:,} are left on {topics.UPLOADS.name}. Upload it again.")
         return path
@@ -226,7 +232,7 @@ class Reading:
             if piece.start > self._fed:
                 raise Gone(f"The file's bytes {self._fed:,} to {piece.start - 1:,} are not on {topics.UPLOADS.name} any more. Upload it again.")
             self._fed = piece.start + len(piece.data)
-            yield Found(record.offset, piece)
+            yield Found(record.offset, piece, record.header(CUT))
             if enough(piece):
                 return
 

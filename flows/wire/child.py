@@ -49,14 +49,14 @@ class Child:
             self._says.close()
             raise Unavailable(f"No process can be started that reads files ({error.strerror}). See that the machine has memory and processes left.") from error
 
-    def ask(self, head: Mapping[str, Any], parts: Sequence[bytes] = ()) -> Frame:
-        """Ask, and return the answer; blocks for two minutes at most.
+    def ask(self, head: Mapping[str, Any], parts: Sequence[bytes] = (), patience_s: float = ANSWER_S) -> Frame:
+        """Ask, and return the answer; blocks for `patience_s` at most.
 
         Raises:
             ReaderDied: it ended, was ended by its limits, or did not answer.
 
         """
-        watch = Timer(ANSWER_S, self._process.kill)
+        watch = Timer(patience_s, self._process.kill)
         watch.daemon = True
         watch.start()
         try:

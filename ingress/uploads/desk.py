@@ -180,7 +180,7 @@ class Uploads:
         if sample is None and upload.pieces:
             found = await aside(lambda: list(self._pieces(upload, range(upload.first, upload.first + 1))))
             sample = found[0].data if found else b""
-        told = await aside(detect, sample or b"", upload.name, upload.how)
+        told = await aside(detect, self.settings, sample or b"", upload.name, upload.how)
         upload = replace(upload, detected=told)
         await self.save(upload)
         return upload

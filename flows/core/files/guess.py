@@ -54,6 +54,7 @@ _TYPES: Final = {
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _QUOTED: Final = re.compile(r'"[^"]*+"')
 _DELIMITERS: Final = (",", ";", "\t", "|")
+_DEFAULTS: Final[Mapping[str, Any]] = {"quote": '"', "header": True, "json_path": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,16 @@ class Cut:
                 return cutter(self.form, XmlOptions(_element(found["record_path"]), encoding), state)
             case _:
                 return cutter(Format.RAW, None, state)
+
+    def serves(self, data_format: str, source: Mapping[str, Any]) -> bool:
+        """Tell whether a job that reads a file so finds whole records in its pieces, and their ordinals right; `source` is its `source_config`."""
+        told = {name: value for name, value in source.items() if name in HINTS and value is not None}
+        if self.compression or told.pop("compression", "none") != "none":
+            return False
+        wanted = {"csv": Format.CSV, "tsv": Format.CSV, "ndjson": Format.LINES, "json": Format.JSON, "xml": Format.XML}
+        if data_format == "tsv":
+            told["delimiter"] = "\t"
+        return wanted.get(data_format) is self.form and all(self.options.get(name, _DEFAULTS.get(name)) == value for name, value in told.items())
 
     def text(self) -> bytes:
         """Write it as JSON."""
