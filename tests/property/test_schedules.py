@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.core.imports.schedule import Schedule, ScheduleConfig, faults
@@ -67,7 +67,7 @@ def ours(config: dict[str, Any], start: datetime, end: datetime) -> list[datetim
 @pytest.mark.parametrize(("name", "change"), CHANGES)
 def test_frequencies_and_cron_agree_with_a_walk_by_minutes(name: str, change: datetime) -> None:
     place, random_ = ZoneInfo(name), random.Random(f"{name} {change}")  # noqa: S311  no secret
-    for _ in range(9):
+    for _ in range(4):
         start = change - timedelta(minutes=random_.randrange(3000))
         end = change + timedelta(minutes=random_.randrange(3000))
         hour, minute = random_.choice([23, 0, 1, 2, 3]), random_.choice([0, 1, 15, 30, 59])
@@ -99,15 +99,16 @@ CRONS: list[tuple[str, Meant, bool]] = [
 @pytest.mark.parametrize(("name", "change"), CHANGES)
 def test_cron_expressions_agree_with_a_walk_by_minutes(name: str, change: datetime) -> None:
     for expression, meant, named in CRONS:
-        start, end = change - timedelta(hours=30), change + timedelta(hours=30)
+        start, end = change - timedelta(hours=20), change + timedelta(hours=20)
         assert ours({"cron": expression, "timezone": name}, start, end) == reference(ZoneInfo(name), start, end, meant, named=named), expression
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CHANGES), st.integers(-4000, 4000), st.sampled_from([row[0] for row in CRONS]))
 def test_the_run_after_a_moment_is_later_than_it_and_none_is_left_out(change: tuple[str, datetime], minutes: int, expression: str) -> None:
     schedule = Schedule.of(ScheduleConfig(cron=expression, timezone=change[0]))
     start = change[1] + minutes * MINUTE
-    runs = list(islice(schedule.runs(start), 5))
+    runs = list(islice(schedule.runs(start), 4))
     assert runs == sorted(set(runs))
     assert runs[0] > start
     for before, run in pairwise(runs):
@@ -115,6 +116,7 @@ def test_the_run_after_a_moment_is_later_than_it_and_none_is_left_out(change: tu
         assert next(schedule.runs(run - timedelta(microseconds=1))) == run
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789*/,-#LWMONFEB \u0663", min_size=9, max_size=40))
 def test_whatever_stands_there_is_a_schedule_or_refused(expression: str) -> None:
     try:
@@ -125,6 +127,7 @@ def test_whatever_stands_there_is_a_schedule_or_refused(expression: str) -> None
         assert next(Schedule.of(config).runs(datetime(2026, 1, 1, tzinfo=UTC))) > datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["skip", "once", "all"]), st.integers(1, 5), st.lists(st.tuples(st.integers(0, 30_000), st.booleans()), max_size=30))
 def test_a_run_begins_once_in_order_or_is_counted(policy: Any, most: int, wakes: list[tuple[int, bool]]) -> None:
     """Whoever asks, at whatever times: begun + skipped + not yet seen = the runs there were."""

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from flows.core.errors import Conflict
 from flows.core.imports.jobs import JobDefinition, StoredJob, check_job
 from flows.core.imports.progress import ENDED, MOST_CODES, MOVES, OTHER, Checkpoint, Gain, Report, move, outcome, too_wrong
+from ingress.fields import errors_of
 
 SEED: dict[str, Any] = {
     "name": "Customer Data Import",
@@ -111,6 +112,18 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 def test_what_no_source_has_is_refused(source: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         JobDefinition.model_validate(SEED | {"source_config": SEED["source_config"] | source})
+
+
+def test_a_misspelt_field_is_told_with_the_name_that_was_meant() -> None:
+    body = SEED | {"source_config": {"file_pth": "/a"}, "schedule_config": {"timezne": "UTC"}, "incrementl": {}}
+    with pytest.raises(ValidationError) as caught:
+        JobDefinition.model_validate(body)
+    found = errors_of([{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()], body, JobDefinition)
+    assert [(error.pointer, error.detail.partition("did you mean ")[2]) for error in found] == [
+        ("/source_config/file_pth", "file_path?"),
+        ("/schedule_config/timezne", "timezone?"),
+        ("/incrementl", "incremental?"),
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "UTF-16", "cp1252", "windows-1252", "latin1", "shift_jis", "gb18030", "utf_8_sig"])

@@ -2,16 +2,17 @@
 
 from collections import deque
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Final, Literal, NamedTuple
 
 from flows.core.imports.schedule import Schedule, next_run
 
 GRACE: Final = timedelta(minutes=1)
 """A run that is no later than this was not missed: a worker was started again, or a clock was set."""
-MOST_COUNTED: Final = 10_000
-"""Missed runs that are gone through one by one; a schedule that has missed more of them runs every few minutes."""
-LOOKED_BACK: Final = timedelta(days=7)
-"""Of such a schedule only the runs of these days are gone through: a thousand runs every ten minutes."""
+ENOUGH: Final = 1000
+"""Missed runs that are gone through at least, where there are so many, and most that are made up for; of more, only the latest are looked at."""
+LOOKED_BACK: Final = timedelta(days=1)
+"""How far they are looked for at first; four times as far while that finds too few."""
 
 CatchUp = Literal["skip", "once", "all"]
 
@@ -55,16 +56,11 @@ def take_turn(schedule: Schedule, seen: datetime, now: datetime, catch_up: Catch
 
 
 def _due(schedule: Schedule, seen: datetime, now: datetime, kept: int) -> tuple[deque[datetime], datetime | None, int]:
-    """Return the latest runs that are due, the very latest, and how many older ones there are."""
-    due: deque[datetime] = deque(maxlen=kept)
-    count = 0
-    for run in schedule.runs(seen):
-        if run > now:
-            break
-        due.append(run)
-        count += 1
-        if count == MOST_COUNTED and now - run > LOOKED_BACK:
-            due, _, further = _due(schedule, now - LOOKED_BACK, now, kept)
-            count += further + len(due)
-            break
-    return due, due[-1] if due else None, count - len(due)
+    """Return the latest runs that are due, the very latest, and how many older ones there are, at least."""
+    back = LOOKED_BACK
+    while True:
+        begin = max(seen, now - back)
+        runs = list(takewhile(lambda run: run <= now, schedule.runs(begin)))
+        if begin == seen or len(runs) >= max(kept, ENOUGH):
+            return deque(runs[-kept:]), runs[-1] if runs else None, max(len(runs) - kept, 0)
+        back *= 4
