@@ -30,7 +30,11 @@ class Reader(Protocol):
         ...
 
     def state(self) -> bytes:
-        """Return what a reader of the same kind goes on from behind the last piece it read, 64 KiB at most: names of columns, a record that has begun."""
+        """Return what a reader of the same kind goes on from: names of columns, how far a whole was read. Rarely more than some KiB."""
+        ...
+
+    def goes_on(self) -> int:
+        """Return the byte of the file from which a reader with this state has to be fed: behind what was read, or where something begins that is not over."""
         ...
 
 

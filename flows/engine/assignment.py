@@ -121,17 +121,21 @@ class Assignment:
     def _open(self, number: int, inlet: Inlet, moved: Callable[[], None]) -> Share:
         position = inlet.committed(number)  # first: it waits for open transactions, so that the changelog is final as well
         start = inlet.start(number)
-        if 0 <= position < start:
-            LOG.error("Offsets %d to %d of %s/%d were deleted before they were read: they are lost.", position, start - 1, inlet.topic, number)
         begun = self._clock.monotonic()
         state = PartitionState.open(self._directory, number, self._stores, self._clock, self._rebuilt)
         try:
             if max(0, position) < state.source:  # -1: nothing was committed yet
                 state.rebuild("commit_lost", _lost(inlet.topic, number, state.source, position))
             count = restore(self._settings, state, self._flow.changelog.name, number, lambda _done, _left: moved())
+            if position < 0 < state.source:
+                position = state.source
+                inlet.seek(number, position)
+                LOG.error(_forgotten(self._flow, number, position))
         except BaseException:
             state.close()
             raise
+        if 0 <= position < start:
+            LOG.error("Offsets %d to %d of %s/%d were deleted before they were read: they are lost.", position, start - 1, inlet.topic, number)
         self._telemetry.count(signals.STATE_RESTORED, count, flow=self._flow.name)
         LOG.info("Partition %d is ready at offset %d: %d entries restored in %.2f s.", number, position, count, self._clock.monotonic() - begun)
         self._holdings += 1
@@ -187,4 +191,12 @@ def _lost(topic: str, number: int, applied: int, committed: int) -> str:
     """Say that a store has seen a batch that counts for nothing: a broker that is killed between a commit's answer and its end may forget it."""
     return (
         f"The state of {topic}/{number} has seen offsets up to {applied:,}, and {max(0, committed):,} are committed: Kafka has lost a commit it had answered."
+    )
+
+
+def _forgotten(flow: Flow, number: int, position: int) -> str:
+    """Say that the group has no offset, and the changelog has: a group's offsets expire, and a coordinator that has just started may know none."""
+    return (
+        f"Kafka knows no committed offset of the group {flow.group} on {flow.topic.name}/{number}, and the state on {flow.changelog.name} is the one "
+        f"behind offset {position:,}: going on there. To begin anew, delete {flow.changelog.name} and the flow's stores as well."
     )

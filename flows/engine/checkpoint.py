@@ -17,7 +17,7 @@ meanwhile. `settle` waits for it and does 4 and 5; whoever touches state, or beg
 from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Thread
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from flows.core import topics
 from flows.core.clock import Clock
@@ -78,10 +78,11 @@ class Checkpoint:
             for key, text in [*share.tell_pause(), *(share.tallies.tell() if tell else ())]:
                 outlet.send(topics.STATUS.name, key, text)
         self._after(1)
+        offsets = {number: max(0, share.position) for number, share in touched.items()}
         for number, share in touched.items():
+            share.state.passed(offsets[number])
             outlet.log(self._flow.changelog.name, number, share.state.pending())
         self._after(2)
-        offsets = {number: max(0, share.position) for number, share in touched.items()}
         commit = _Commit(self._clock, outlet, self._flow.topic.name, offsets, self._membership())
         self._open = _Open(batch, ledger, touched, commit, begun)
         commit.start()
@@ -105,7 +106,7 @@ class Checkpoint:
         for number, share in touched.items():
             position = self._outlet.position(number)
             if position is not None:
-                share.state.apply(position, commit.offsets[number])
+                share.state.apply(position)
         self._after(4)
         for acknowledge in batch.acknowledge:
             acknowledge()
@@ -137,7 +138,7 @@ class _Commit(Thread):
     def __init__(self, clock: Clock, outlet: Outlet, topic: str, offsets: Mapping[int, int], membership: Any) -> None:
         super().__init__(name="commit", daemon=True)
         self._clock = clock
-        self.offsets: Final = offsets
+        self._offsets = offsets
         self._outlet = outlet
         self._topic = topic
         self._membership = membership
@@ -147,7 +148,7 @@ class _Commit(Thread):
     def run(self) -> None:
         """Commit."""
         try:
-            self._outlet.commit(self._topic, self.offsets, self._membership)
+            self._outlet.commit(self._topic, self._offsets, self._membership)
         except BaseException as error:  # noqa: BLE001  whatever it is, `wait` raises it where it is seen
             self._error = error
         self._ended = self._clock.monotonic()

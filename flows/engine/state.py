@@ -21,10 +21,9 @@ RECENT_BYTES: Final = 1 << 20
 
 _FORMAT: Final = codec.META + b"format"
 _HEAD: Final = codec.META + b"head"
-_SOURCE: Final = codec.META + b"source"
 _format = struct.Struct(">H")
 _head = struct.Struct(">QQQ")
-_source = struct.Struct(">Q")
+_SOURCE: Final = b"source"
 Changes = dict[bytes, bytes | None]
 """Logical entries by key; None deletes."""
 
@@ -99,9 +98,6 @@ class PartitionState:
         self.position = head.position
         """The next offset of the changelog that this store has not seen."""
         self._written_ms = head.written_ms
-        source = db.get(_SOURCE)
-        self.source = _source.unpack(source)[0] if source is not None and len(source) == _source.size else 0
-        """The offset of the source behind the last batch applied here: the group has committed as much, unless Kafka has lost it."""
         self.timers: Final = Timers(db, head.timers)
         self.user: Final = Entries(self._overlay, codec.USER)
         self.internal: Final = Entries(self._overlay, codec.ENGINE)
@@ -168,6 +164,19 @@ class PartitionState:
         yield from self._overlay.pending.items()
         yield from self.timers.pending.items()
 
+    @property
+    def source(self) -> int:
+        """The offset of the source behind the last batch that is in here; 0 before the first one.
+
+        An entry like any other, so that it is as true as they are: what the changelog says of it was committed together with the group's own offset.
+        """
+        return int(self.internal.get(_SOURCE) or 0)
+
+    def passed(self, offset: int) -> None:
+        """Note the offset of the source behind the batch in hand, as part of it."""
+        if offset > self.source:
+            self.internal.put(_SOURCE, b"%d" % offset)
+
     def sweep(self, now_ms: int, limit: int) -> int:
         """Delete at most `limit` entries that have expired by `now_ms`, as part of the batch in hand; return how many."""
         pending, swept = self._overlay.pending, 0
@@ -180,13 +189,13 @@ class PartitionState:
                 swept += 1
         return swept
 
-    def apply(self, changelog_position: int, source: int = 0) -> None:
-        """Write what is pending, `changelog_position` and the source's offset behind it to the store in one piece (checkpoint step 4).
+    def apply(self, changelog_position: int) -> None:
+        """Write what is pending and `changelog_position` to the store in one piece (checkpoint step 4).
 
         Afterwards nothing is pending. After a crash here the store has all of the batch or nothing of it, and its position
         says which.
         """
-        self.replay(dict(self.pending()), changelog_position, source)
+        self.replay(dict(self.pending()), changelog_position)
         self.discard()
 
     def discard(self) -> None:
@@ -194,7 +203,7 @@ class PartitionState:
         self._overlay.pending.clear()
         self.timers.discard()
 
-    def replay(self, changes: Changes, position: int, source: int = 0) -> None:
+    def replay(self, changes: Changes, position: int) -> None:
         """Write logical entries, the rows derived from them, and the changelog position behind them, in one piece."""
         batch = self._db.batch()
         put, delete = batch.put, batch.delete
@@ -214,9 +223,6 @@ class PartitionState:
         now_ms = self._clock.now_ms()
         put(_FORMAT, _format.pack(codec.FORMAT))
         put(_HEAD, _head.pack(position, count, now_ms))
-        if source > self.source:
-            put(_SOURCE, _source.pack(source))
-            self.source = source
         size = batch.size_in_bytes()
         self._db.write(batch)
         self.position, self._written_ms = position, now_ms
@@ -240,7 +246,6 @@ class PartitionState:
         """Throw the store away and start from an empty one at position 0; `reason` is for the metric, `detail` for the log."""
         LOG.warning("%s Rebuilding it from the changelog now.", detail)
         self._db.reset()
-        self.source = 0
         self._overlay.forget()
         self._expiries.emptied()
         self.timers.emptied()

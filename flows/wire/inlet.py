@@ -162,6 +162,11 @@ class Inlet:
         """
         return extent_of(self._settings, self.topic, partition).start
 
+    def seek(self, partition: int, offset: int) -> None:
+        """Read a partition from this offset on; where the client is not ready for that, it reads more, from where it would have."""
+        with suppress(KafkaException):
+            self._consumer.seek(TopicPartition(self.topic, partition, offset))
+
     def pause(self, partition: int) -> None:
         """Let a partition stand; what was read of it and not handed out yet comes again after `resume`."""
         self._consumer.pause([TopicPartition(self.topic, partition)])

@@ -3,6 +3,7 @@
 import argparse
 import os
 import random
+import shutil
 import tempfile
 import time
 import traceback
@@ -81,15 +82,18 @@ STORMS: Final[dict[str, Storm]] = {
 
 def held(name: str, asked: Asked) -> bool:
     """Run a storm and print what came of it; tell whether every promise held. An error is printed, so that the others have their turn."""
-    begin = time.monotonic()
+    begin, scratch = time.monotonic(), Path(tempfile.mkdtemp(prefix="xyra-storm-"))
     print(f"{name}: seed {asked.seed}, {asked.kills} kills", flush=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="xyra-storm-") as scratch:
-            found = STORMS[name](asked, Path(scratch))
+        found = STORMS[name](asked, scratch)
     except Exception:  # noqa: BLE001  whatever it is, the other storms are to be run
         traceback.print_exc()
+        print(f"{name}: broke off; logs and data are in {scratch}\n", flush=True)
         return False
-    print(f"{found.text()}\n{name}: {'WRONG' if found.wrong else 'held'}, {time.monotonic() - begin:.0f} s\n", flush=True)
+    seconds = time.monotonic() - begin
+    print(f"{found.text()}\n{name}: {f'WRONG; logs and data are in {scratch}' if found.wrong else 'held'}, {seconds:.0f} s\n", flush=True)
+    if not found.wrong:
+        shutil.rmtree(scratch)
     return not found.wrong
 
 

@@ -2,11 +2,13 @@
 
 import ctypes
 from pathlib import Path
+from threading import Event
 
 import confluent_kafka
 import orjson
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from flows.core import topics
 from flows.core.deadletters.letters import fingerprint
@@ -233,9 +235,39 @@ def test_a_commit_that_kafka_has_lost_is_found_and_its_records_worked_on_again(k
     assert "has lost a commit" not in caplog.text  # not of partitions of which nothing was ever committed either
     state = PartitionState.open(made.settings.data_dir / "state" / made.name / "slot-0", 0)
     state.put(b"a", b"3")
-    state.apply(state.position, state.source + 1)  # as after a commit that was answered, and of which nothing came
+    state.passed(state.source + 1)
+    state.apply(state.position)  # as after a commit that was answered, and of which nothing came
     state.close()
     made.send((b"a", b""), partition=0)
     made.run(flow)
     assert caplog.text.count("has lost a commit") == 1
     assert not faults(made.read(), {"a": 3})
+
+
+def test_a_group_that_kafka_has_forgotten_goes_on_where_its_state_is(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Offsets of a group that stood still for a week expire, and the state does not: beginning anew would count everything twice."""
+    made = bench(kafka, tmp_path)
+    flow = made.flow(counting(made.target))
+    made.send((b"a", b""), (b"a", b""), partition=0)
+    made.run(flow)
+    forget(kafka, flow.group)
+    made.send((b"a", b""), partition=0)
+    made.run(flow)
+    assert caplog.text.count("knows no committed offset") == 1
+    assert not faults(made.read(), {"a": 3})
+    assert sum(tally["in"] for tally in made.tallies().values()) == 3
+
+
+def forget(kafka: str, group: str) -> None:
+    """Have Kafka forget what a group has committed; a member with a fixed id counts as one until its session is over."""
+    admin, tried = AdminClient({"bootstrap.servers": kafka}), Event()
+    for _ in range(600):
+        try:
+            admin.delete_consumer_groups([group])[group].result(20)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+                raise
+            tried.wait(0.1)
+        else:
+            return
+    raise AssertionError(f"{group} is not empty")

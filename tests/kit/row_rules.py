@@ -4,15 +4,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import orjson
 
-from flows.core.imports import check, formats, literals
+from flows.core.imports import check, literals
 from flows.core.imports.rules import DataType, TransformationRules
+from tests.kit.row_times import Bad, moment
 
 BLANKS = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
@@ -21,10 +20,6 @@ class Json(NamedTuple):
     """A value as it stands in a JSON file."""
 
     text: str
-
-
-class Bad(Exception):
-    """A value is none of its type; the text is the code."""
 
 
 @dataclass
@@ -83,7 +78,7 @@ def read(rules: TransformationRules, name: str, value: Any) -> Any:
     return found
 
 
-def _read(rules: TransformationRules, name: str, kind: DataType | None, value: Any) -> Any:
+def _read(rules: TransformationRules, name: str, kind: DataType | None, value: Any) -> Any:  # noqa: PLR0911  one return a kind of value
     if value is None or value == Json("null"):
         return None
     if isinstance(value, str):
@@ -186,7 +181,7 @@ def decimal(kind: DataType, text: str) -> Any:
     return Decimal(sign + (before or "0") + "." + (behind.rstrip("0") or "0"))
 
 
-def plain(rules: TransformationRules, kind: DataType, value: Any) -> Any:
+def plain(rules: TransformationRules, kind: DataType, value: Any) -> Any:  # noqa: C901, PLR0911  one return a type
     """Read what had a type in the file."""
     if isinstance(value, Json):
         if kind.type == "json":
@@ -213,77 +208,7 @@ def plain(rules: TransformationRules, kind: DataType, value: Any) -> Any:
     return plain(rules, kind, Json(orjson.dumps(value).decode()))
 
 
-DIRECTIVES = {
-    "%Y": r"(?P<Y>[0-9]{4})", "%y": r"(?P<y>[0-9]{2})", "%m": r"(?P<m>[0-9]{2})", "%-m": r"(?P<m>[0-9]{1,2})",
-    "%b": r"(?P<b>[A-Za-z]{3})", "%B": r"(?P<B>[A-Za-z]+)", "%d": r"(?P<d>[0-9]{2})", "%-d": r"(?P<d>[0-9]{1,2})",
-    "%H": r"(?P<H>[0-9]{2})", "%-H": r"(?P<H>[0-9]{1,2})", "%I": r"(?P<I>[0-9]{2})", "%-I": r"(?P<I>[0-9]{1,2})",
-    "%p": r"(?P<p>[AaPp][Mm])", "%M": r"(?P<M>[0-9]{2})", "%S": r"(?P<S>[0-9]{2})", ".%f": r"\.(?P<f>[0-9]{1,9})",
-    "%z": r"(?P<z>Z|[+-][0-9]{2}:?[0-9]{2})", "%%": "%",
-}  # fmt: skip
-ISO = [f"%Y-%m-%d{t}%H:%M{s}{z}" for t in "T " for s in ("", ":%S", ":%S.%f") for z in ("", "%z")] + ["%Y-%m-%d"]
-
-
-def moment(kind: DataType, text: str) -> Any:
-    doubts: list[str] = []
-    for form in kind.formats or (ISO if kind.type == "datetime" else ["%Y-%m-%d"]):
-        pattern = "".join(DIRECTIVES.get(token) or re.escape(token) for token in re.findall(r"\.%f|%-?.|[^%.]+|\.", form))
-        found = re.fullmatch(pattern, text)
-        shown = None if found is None else clock(found.groupdict())
-        if found is None or shown is None:
-            continue
-        zone = found.groupdict().get("z")
-        if kind.type == "date":
-            return shown.date()
-        try:
-            made = shown - offset(zone) if zone else local(shown, kind)
-            return made.replace(tzinfo=UTC) if zone else made
-        except Bad as bad:
-            doubts.append(str(bad))
-        except (OverflowError, ValueError):
-            continue
-    raise Bad((sorted(doubts) or [f"not_{kind.type}"])[0])
-
-
-def offset(zone: str) -> timedelta:
-    if zone == "Z":
-        return timedelta(0)
-    hours, minutes = int(zone[1:3]), int(zone[-2:])
-    if hours > 23 or minutes > 59:
-        raise ValueError(zone)
-    return (1 if zone[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes)
-
-
-def clock(got: Mapping[str, str]) -> datetime | None:
-    year = int(got["Y"]) if "Y" in got else (lambda y: 1900 + y if y >= 70 else 2000 + y)(int(got["y"]))
-    names = [month.lower() for month in formats.MONTHS]
-    if "b" in got:
-        names = [name[:3] for name in names]
-    word = (got.get("b") or got.get("B") or "").lower()
-    hour = int(got.get("H") or 0)
-    if "I" in got:
-        if not 1 <= int(got["I"]) <= 12:
-            return None
-        hour = int(got["I"]) % 12 + (12 if got["p"].lower() == "pm" else 0)
-    try:
-        month = names.index(word) + 1 if word else int(got["m"])
-        micros = int(got.get("f", "0").ljust(9, "0")[:6])
-        return datetime(year, month, int(got["d"]), hour, int(got.get("M") or 0), int(got.get("S") or 0), micros)  # noqa: DTZ001
-    except ValueError:
-        return None
-
-
-def local(shown: datetime, kind: DataType) -> datetime:
-    zone = ZoneInfo(kind.timezone or "UTC")
-    both = [shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
-    fits = [one for one in both if one.astimezone(zone).replace(tzinfo=None) == shown]
-    if not fits:
-        raise Bad("nonexistent_time")
-    if fits[0] != fits[-1] and kind.ambiguous_time == "reject":
-        raise Bad("ambiguous_time")
-    return max(fits) if kind.ambiguous_time == "latest" else min(fits)
-
-
-def ask(rules: TransformationRules, name: str, value: Any) -> Iterator[str]:
+def ask(rules: TransformationRules, name: str, value: Any) -> Iterator[str]:  # noqa: C901  one branch a rule
     """Yield the codes of the rules that a value breaks."""
     kind = rules.data_types.get(name)
     if value is None:

@@ -46,11 +46,18 @@ def cast(way: Way, kind: DataType, text: pl.Expr) -> pl.Expr:
     """Return the values of texts, or of plain texts when `way` has no words and signs of its own."""
     if kind.type == "string":
         return text
-    if kind.type == "bool":
-        return text.map_batches(partial(truths, way=way), return_dtype=pl.Boolean, is_elementwise=True)
-    if kind.type in {"date", "datetime", "json"}:
-        read: Callable[[pl.Series], pl.Series] = json if kind.type == "json" else partial(times.dates if kind.type == "date" else times.instants, kind=kind)
-        return text.map_batches(read, return_dtype=dtype_of(kind), is_elementwise=True)
+    readers: dict[str, Callable[[pl.Series], pl.Series]] = {
+        "bool": partial(truths, way=way),
+        "date": partial(times.dates, kind=kind),
+        "datetime": partial(times.instants, kind=kind),
+        "json": json,
+    }
+    if kind.type in readers:
+        return text.map_batches(readers[kind.type], return_dtype=dtype_of(kind), is_elementwise=True)
+    return _cast_number(way, kind, text)
+
+
+def _cast_number(way: Way, kind: DataType, text: pl.Expr) -> pl.Expr:
     number = _number(way, text)
     if kind.type == "int64":
         return number.cast(pl.Int64, strict=False)
@@ -82,10 +89,7 @@ def fixed(kind: DataType, value: Any) -> pl.Expr:
 def why(way: Way, kind: DataType, text: pl.Expr) -> Finer:
     """Return what else may be wrong with a text than that it is none of its type: the first that holds."""
     if kind.type == "datetime":
-        shown = text.map_batches(partial(times.clock, kind=kind), return_dtype=pl.Datetime("us"), is_elementwise=True)
-        earliest = kind.model_copy(update={"ambiguous_time": "earliest"})
-        once = text.map_batches(partial(times.instants, kind=earliest), return_dtype=times.INSTANT, is_elementwise=True)
-        return ((codes.AMBIGUOUS_TIME, shown.is_not_null() & once.is_not_null()), (codes.NONEXISTENT_TIME, shown.is_between(*times.CLOCKS)))
+        return _why_time(kind, text)
     number = _number(way, text)
     if kind.type == "int64":
         return ((codes.OUT_OF_RANGE, number.str.contains(INTEGER)),)
@@ -97,6 +101,15 @@ def why(way: Way, kind: DataType, text: pl.Expr) -> Finer:
     if kind.scale is None:
         return (too_long,)
     return ((codes.TOO_PRECISE, number.str.contains(DECIMAL) & ~number.str.contains(_scaled(kind.scale))), too_long)
+
+
+def _why_time(kind: DataType, text: pl.Expr) -> Finer:
+    if kind.timezone in {None, "UTC"}:  # its clocks are never put forward or back
+        return ()
+    shown = text.map_batches(partial(times.clock, kind=kind), return_dtype=pl.Datetime("us"), is_elementwise=True)
+    earliest = kind.model_copy(update={"ambiguous_time": "earliest"})
+    once = text.map_batches(partial(times.instants, kind=earliest), return_dtype=times.INSTANT, is_elementwise=True)
+    return ((codes.AMBIGUOUS_TIME, shown.is_not_null() & once.is_not_null()), (codes.NONEXISTENT_TIME, shown.is_between(*times.CLOCKS)))
 
 
 def _scaled(scale: int) -> str:

@@ -19,14 +19,14 @@ class Cells(NamedTuple):
 
     value: pl.Expr
     """What goes out where no type is wanted."""
+    given: pl.Expr
+    """Whether there is a value."""
     text: pl.Expr | None
     """What a person wrote, after trim, null values and case."""
     plain: pl.Expr | None = None
     """What had another type than text in the file, as text."""
     direct: pl.Expr | None = None
     """Values that are of the type already."""
-    given: pl.Expr | None = None
-    """Whether there is a value. None: wherever there was one in the file."""
     fragment: bool = False
     """Whether `value` is JSON text."""
 
@@ -37,14 +37,14 @@ def cells_of(way: Way, source: pl.Expr, dtype: pl.DataType, *, fragment: bool) -
         return _fragments(way, source)
     if isinstance(dtype, _TEXTS):
         text = written(way, source if dtype == pl.String else source.cast(pl.String))
-        return Cells(text, text, given=text.is_not_null())
+        return Cells(text, text.is_not_null(), text)
     if dtype == pl.Null:
         text = source.cast(pl.String)
-        return Cells(source, text, given=pl.lit(False))
+        return Cells(source, pl.lit(False), text)
     if way.kind is None:
-        return Cells(source, pl.lit(None, pl.String), given=source.is_not_null())
+        return Cells(source, source.is_not_null(), pl.lit(None, pl.String))
     direct = _direct(way.kind, source, dtype)
-    return Cells(source, None, None if direct is not None else _plain(way.kind, source, dtype), direct, source.is_not_null())
+    return Cells(source, source.is_not_null(), None, None if direct is not None else _plain(way.kind, source, dtype), direct)
 
 
 def written(way: Way, text: pl.Expr) -> pl.Expr:
@@ -67,7 +67,7 @@ def _fragments(way: Way, source: pl.Expr) -> Cells:
     if way.rewrites:
         value = pl.when(text.is_not_null()).then(text.map_batches(quoted, return_dtype=pl.String, is_elementwise=True)).when(~lost).then(source)
     plain = pl.when(~source.str.starts_with('"') & (source != "null")).then(source)
-    return Cells(value, text, plain, given=given, fragment=True)
+    return Cells(value, given, text, plain, fragment=True)
 
 
 def unquoted(fragments: pl.Series) -> pl.Series:
@@ -135,7 +135,7 @@ def _plain(kind: DataType, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.List | pl.Array | pl.Struct):
         if kind.type != "json":
             return pl.lit(None, pl.String)
-        return pl.struct(source.alias("v")).struct.json_encode().str.slice(5).str.strip_suffix("}")
+        return pl.when(source.is_not_null()).then(pl.struct(source.alias("v")).struct.json_encode().str.slice(5).str.strip_suffix("}"))
     if isinstance(dtype, pl.Datetime):
         zoned = source if dtype.time_zone is None else source.dt.convert_time_zone("UTC")
         text = zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%.f" + ("" if dtype.time_zone is None else "Z"))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from connectors.files.plan import Sifted
+from connectors.files.plan import Keys, Sifted
 from connectors.files.rules.computed import Computing
 from connectors.files.rules.program import Program, Source, build
 from connectors.files.rules.tests import Test
@@ -67,11 +67,9 @@ class Compiled:
             kept = self._programs[part] = sources, build(rules, sources)
         return kept[1]
 
-    def _compute(
-        self, out: pl.DataFrame, fragments: frozenset[str], hard: pl.DataFrame, faults: list[Fault]
-    ) -> tuple[pl.DataFrame, frozenset[str], set[int]]:
+    def _compute(self, out: pl.DataFrame, fragments: frozenset[str], hard: pl.DataFrame, faults: list[Fault]) -> tuple[pl.DataFrame, frozenset[str], set[int]]:
         """Run the expressions over rows of right types, and add what they say to `faults`; the frame keeps its rows."""
-        alive = range(out.height)
+        alive: Sequence[int] = range(out.height)
         if hard.width:
             wrong = hard.select(pl.any_horizontal(pl.all().fill_null(False))).to_series()
             alive = (~wrong).arg_true().to_list()
@@ -86,8 +84,8 @@ class Compiled:
         work = program.run(values)
         answers = program.ask(work)
         for at in _failing(answers):
-            for fault in _faults(at, program.tests[at], answers, work, _shown(program, values)):
-                faults.append(fault._replace(row=alive[fault.row], order=2 * order + at))
+            found = _faults(at, program.tests[at], answers, work, _shown(program, values))
+            faults.extend(fault._replace(row=alive[fault.row], order=2 * order + at) for fault in found)
         typed = work.select(list(program.out.values()))
         if len(alive) < out.height:
             places = pl.Series([None] * out.height, dtype=pl.UInt32).scatter(list(alive), pl.Series(range(len(alive)), dtype=pl.UInt32))
@@ -99,7 +97,7 @@ class Compiled:
         if gone:
             rows = _others(height, gone)
             out = out[rows] if out.width else out
-        keys = ()
+        keys: tuple[Keys, ...] = ()
         if self._rules.unique and out.height:
             judged = judge(out, self._rules.unique, self._seen)
             keys = judged.keys

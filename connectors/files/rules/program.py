@@ -87,10 +87,10 @@ class Builder:
         assert kind is not None  # noqa: S101  the caller's
         parts = [] if cells.direct is None else [cells.direct]
         finer: casts.Finer = ()
-        if cells.text is not None:
-            text = self._keep(made.texts, cells.text)
-            parts.append(casts.cast(way, kind, text))
-            finer = casts.why(way, kind, text)
+        written = None if cells.text is None else self._keep(made.texts, cells.text)
+        if written is not None:
+            parts.append(casts.cast(way, kind, written))
+            finer = casts.why(way, kind, written)
         if cells.plain is not None:
             text = self._keep(made.texts, cells.plain)
             parts.append(casts.cast_plain(way, kind, text))
@@ -98,11 +98,9 @@ class Builder:
         if source.dtype.is_integer() and kind.type == "int64":
             finer = ((codes.OUT_OF_RANGE, pl.col(source.name).is_not_null()),)
         value = self._keep(made.values, (parts[0] if len(parts) == 1 else pl.coalesce(parts)).cast(casts.dtype_of(kind)))
-        given = pl.col(name) if cells.given is None else cells.given
         fault = _NEVER
-        if kind.type != "string" or cells.plain is not None or cells.fragment:
-            if cells.text is not None and not cells.fragment:
-                given = text.is_not_null()
+        if kind.type != "string" or cells.plain is not None:
+            given = cells.given if cells.fragment or written is None else written.is_not_null()
             fault = self._keep(made.faults, value.is_null() & given)
             made.tests.append(Test(name, casts.FAULTS[kind.type], spelt("data_types", kind.model_dump(exclude_unset=True)), fault, True, finer))
         if name in self._rules.defaults:
@@ -126,11 +124,10 @@ class Builder:
         if not asks or (not cells.fragment and source.dtype == pl.String):
             return value, value, fault
         text = self._keep(made.values, cells.text if cells.text is not None else pl.lit(None, pl.String))
-        given = cells.given if cells.given is not None else _NEVER
-        fault = self._keep(made.faults, text.is_null() & given)
+        fault = self._keep(made.faults, text.is_null() & cells.given)
         made.tests.append(Test(name, codes.NOT_TEXT, _asking(rules, name), fault, True))
         if name in rules.defaults:
-            text = self._keep(made.filled, pl.when(~given).then(pl.lit(rules.defaults[name])).otherwise(text))
+            text = self._keep(made.filled, pl.when(~cells.given).then(pl.lit(rules.defaults[name])).otherwise(text))
         return value, text, fault
 
     def absent(self, name: str) -> None:
@@ -156,7 +153,8 @@ class Builder:
         if kind is not None and value is not None:
             lit = casts.fixed(kind, value)
         else:
-            lit = pl.lit(plain_json(value) if fragment and value is not None else value, None if value is not None else pl.String)
+            dtype = pl.Int64 if type(value) is int else pl.String if value is None else None
+            lit = pl.lit(plain_json(value) if fragment and value is not None else value, dtype)
         self._go_out(name, self._keep(self.made.texts, lit), fragment=fragment)
 
     def _go_out(self, name: str, value: pl.Expr, *, fragment: bool) -> None:

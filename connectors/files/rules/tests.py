@@ -76,10 +76,10 @@ def _beyond(name: str, kind: DataType, limit: Any, value: pl.Expr) -> pl.Expr:
         whole = math.ceil(limit) if name == "min" else math.floor(limit)
         if not INT64[0] <= whole <= INT64[1]:
             return value.is_not_null() & pl.lit((whole > INT64[1]) == (name == "min"))
-        return value < whole if name == "min" else value > whole
+        return _outside(name, value, pl.lit(whole))
     if kind.type == "decimal":
         return _decimal(name, kind, limit, value)
-    return value < pl.lit(limit) if name == "min" else value > pl.lit(limit)
+    return _outside(name, value, pl.lit(limit))
 
 
 def _decimal(name: str, kind: DataType, limit: Decimal, value: pl.Expr) -> pl.Expr:
@@ -91,5 +91,11 @@ def _decimal(name: str, kind: DataType, limit: Decimal, value: pl.Expr) -> pl.Ex
 
         return value.map_batches(beyond, return_dtype=pl.Boolean, is_elementwise=True)
     near = limit.quantize(Decimal(1).scaleb(-kind.scale), ROUND_CEILING if name == "min" else ROUND_FLOOR, _EXACT)
+    if abs(near) >= Decimal(10) ** (DIGITS - kind.scale):  # no value of this scale reaches it
+        return value.is_not_null() & pl.lit((near > 0) == (name == "min"))
     edge = pl.lit(near, dtype=pl.Decimal(DIGITS, kind.scale))
-    return value < edge if name == "min" else value > edge
+    return _outside(name, value, edge)
+
+
+def _outside(name: str, value: pl.Expr, limit: pl.Expr) -> pl.Expr:
+    return value.lt(limit) if name == "min" else value.gt(limit)

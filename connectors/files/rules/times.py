@@ -15,6 +15,8 @@ _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, 999999, UTC)
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 CLOCKS: Final = (datetime(1, 1, 2), datetime(9999, 12, 30, 23, 59, 59))  # noqa: DTZ001  what clocks show is in no zone
 """What clocks show at times that are within the years 1 to 9999 in whatever zone."""
+_FEW: Final = 2000
+"""So many texts are asked of all forms at once, and read with those only that fit some of them: each call into Polars takes as long as some thousand texts."""
 Ambiguous = Literal["earliest", "latest", "null"]
 
 
@@ -77,14 +79,27 @@ def _in_years(found: pl.Series, first: date, last: date) -> pl.Series:
     return found if fine.all() else found.set(~fine, None)
 
 
+def _fitting(texts: pl.Series, forms: Sequence[Form]) -> list[bool]:
+    """Tell of each form whether some text is of it."""
+    asked = [pl.col("text").str.contains(form.pattern).any().alias(str(at)) for at, form in enumerate(forms)]
+    return [bool(some) for some in texts.to_frame("text").select(asked).row(0)]
+
+
 def _first(texts: pl.Series, forms: Sequence[Form], dtype: pl.DataType | type[pl.DataType], read: Callable[[pl.Series, Form], pl.Series]) -> pl.Series:
     """Read with one form after the other what those before it did not."""
     found = pl.Series(texts.name, [], dtype=dtype).extend_constant(None, texts.len())
     left = texts.is_not_null().arg_true() if texts.null_count() else pl.int_range(texts.len(), dtype=pl.UInt32, eager=True)
-    for form in forms:
+    wanted: list[bool] | None = None
+    for at, form in enumerate(forms):
         if not left.len():
             break
         part = texts if left.len() == texts.len() else texts.gather(left)
+        if wanted is None and at and left.len() <= _FEW:
+            if set(forms) <= set(formats.ISO_DATETIME) and not part.str.contains(formats.ISO_HULL).any():
+                break
+            wanted = _fitting(part, forms)
+        if wanted is not None and not wanted[at]:
+            continue
         got = read(part, form).cast(dtype)
         fits = part.str.contains(form.pattern)
         got = got if fits.all() else got.set(~fits, None)

@@ -35,8 +35,22 @@ class Piece(NamedTuple):
     part: Part = Part.RECORDS
 
 
+class Refusal(NamedTuple):
+    """Why a file is not cut any further."""
+
+    code: str
+    """Stable, such as `doctype` or `path_not_found`."""
+    detail: str
+    """A sentence for a person: what, where, what to do."""
+
+
 class Cutter(Protocol):
     """Cuts one file, block by block; what it holds back is the beginning of a record whose end has not come."""
+
+    @property
+    def refused(self) -> Refusal | None:
+        """Why nothing more comes of this file, whatever is fed; None: all is well."""
+        ...
 
     def feed(self, block: bytes) -> list[Piece]:
         """Take the next bytes, and return the pieces that are whole now. Never raises for what the bytes are."""

@@ -94,7 +94,7 @@ def _judge(parts: list[str], *, times: bool) -> None:
         raise ValueError("says a time of the day, which a date has none of; take the type datetime")
     if clock and not ({"hour", "minute"} <= clock or {"hour12", "half", "minute"} <= clock):
         raise ValueError("says a part of the time, so it has to say hour and minute: %H:%M, or %I:%M %p")
-    if ("hour" in clock) == ("hour12" in clock) and clock or ("half" in clock) != ("hour12" in clock):
+    if {"hour", "hour12"} <= clock or ("half" in clock) != ("hour12" in clock):
         raise ValueError("says the hour in two ways; take %H, or %I with %p")
     if "fraction" in clock and "second" not in clock:
         raise ValueError("says a fraction of seconds that it does not say")
@@ -121,3 +121,5 @@ def _of_length(form: Form) -> list[Form]:
 
 ISO_DATETIME: Final = _iso()
 """What a date and time is where no form is given; a text that is of two of these means the same in both."""
+ISO_HULL: Final = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?\z"
+"""Matches every text of one of these, and others: what it does not match need not be tried with each."""

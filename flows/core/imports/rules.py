@@ -99,7 +99,10 @@ class Unique(Model):
 
 
 class Expressions(Model):
-    """CEL over `row`, an object with a field for each column: numbers, texts (dates, times and decimals too), true, false, null. Rows whose types are wrong reach none."""
+    """CEL over `row`, an object with a field for each column: numbers, texts (dates, times and decimals too), true, false, null.
+
+    Rows whose types are wrong reach no expression.
+    """
 
     columns: Mapping[Column, Expression] = Field(default_factory=dict, max_length=100)
     """Columns that are computed, in this order; each sees those before it. One that reads a field that is not there has no value."""
@@ -127,7 +130,8 @@ class TransformationRules(Reading):
     data_types: Mapping[Column, Annotated[DataType, BeforeValidator(_type, json_schema_input_type=Kind | DataType)]] = Field(
         default_factory=dict, max_length=MOST
     )
-    """A column's type: int64, float64, decimal, string, bool, date, datetime, json; or an object with `type` and how it is read. Others stay as they are in the file."""
+    """A column's type: int64, float64, decimal, string, bool, date, datetime, json; or an object with `type` and how it is read. Others stay
+    as they are in the file."""
     trim: bool | Columns = False
     """Take white space off both ends of texts: in all columns, or in these."""
     case: Mapping[Column, Literal["lower", "upper"]] = Field(default_factory=dict, max_length=MOST)
@@ -138,7 +142,7 @@ class TransformationRules(Reading):
     """Columns that have the same value in each row, whatever the file says."""
     required: Columns = ()
     """Columns that must have a value."""
-    regex: Mapping[Column, Pattern] = Field(default_factory=dict, max_length=MOST)
+    regex: Mapping[Column, Pattern] = Field(default_factory=dict, max_length=100)
     """What a text has to match as a whole, in Rust's syntax: linear time, so no look-around and no back-references."""
     min: Mapping[Column, Bound] = Field(default_factory=dict, max_length=MOST)
     """The least value of a column of numbers, dates or datetimes; the last two as ISO 8601."""
