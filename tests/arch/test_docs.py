@@ -17,7 +17,7 @@ CODE = "\n".join(path.read_text(encoding="utf-8") for path in python("flows", "i
 NAMES = set(re.findall(r"\w+", CODE))
 READ = set(re.findall(r"\.(\w+)", CODE))
 FOR_LATER = {
-    *("rate_limit_default", "batch_import_chunk_size", "batch_import_max_file_size", "batch_import_upload_dir", "import_roots"),
+    *("rate_limit_default", "batch_import_chunk_size", "batch_import_max_file_size", "batch_import_upload_dir"),
     *("import_max_inflated_bytes", "import_upload_expiry_seconds", "import_child_memory_bytes", "import_child_cpu_seconds"),
 }
 """Settings whose names and defaults are promised already, and which nothing reads yet; their rows say so."""
