@@ -110,9 +110,10 @@ def head_of(settings: Settings, order: StoredJob, upload: Upload | None) -> byte
         return bool(data)
 
     key = (order.definition.source_config.upload_id or order.job_id).encode()
+    since_ms = upload.created_at_ms if upload is not None else order.created_at_ms
     window = Window(settings)
     try:
-        window.look([Span(topics.UPLOADS.name, order.created_at_ms, None, frozenset((key,)))], take, HEAD)
+        window.look([Span(topics.UPLOADS.name, since_ms, None, frozenset((key,)))], take, HEAD)
     finally:
         window.close()
     return found[0] if found else b""
