@@ -24,6 +24,7 @@ from ingress.letters import LettersView
 from ingress.orders import OrdersView
 from ingress.registrar import Registrar
 from ingress.status import INGRESS, StatusView
+from ingress.streams import Seats
 from ingress.tallies import Tallies, Tally
 from ingress.uploads.desk import Uploads
 from ingress.view import Definitions, Followed, seal_context
@@ -40,6 +41,10 @@ SEARCHES: Final = 2
 """Searches of the log at once: each reads up to 256 MiB."""
 READINGS: Final = 4
 """Readings of dead letters at once: each has a client of its own, and reads up to 64 MiB."""
+EXPORTS: Final = 4
+"""Streams of rejected rows at once."""
+LISTENERS: Final = 100
+"""Streams of reports at once; each costs a look four times a second."""
 OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS, topics.DLQ, topics.UPLOADS)
 
 
@@ -77,6 +82,9 @@ class Door:
         self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.spill, self.telemetry, self.reading_done)
         self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
         self.readings: Final = Room(READINGS, "Readings of dead letters", 1)
+        self.rejections: Final = Room(READINGS, "Readings of rejected rows", 1)
+        self.exports: Final = Seats(EXPORTS, "exports of rejected rows", 5)
+        self.listeners: Final = Seats(LISTENERS, "listeners to imports", 5)
         self.config_topic: Followed | None = None
         self.status_topic: Followed | None = None
         self.letters_topic: Followed | None = None
@@ -121,6 +129,17 @@ class Door:
         if not self.reading_done():
             raise Unavailable("The definitions are still being read; try again.", retry_after_s=1)
 
+    def require_status(self) -> None:
+        """Go on only when all definitions, and what became of things, have been read.
+
+        Raises:
+            Unavailable: they have not.
+
+        """
+        self.require_reading()
+        if self.status_topic is None or not self.status_topic.ready:
+            raise Unavailable("What became of things is still being read; try again.", retry_after_s=1)
+
     def require_letters(self) -> None:
         """Go on only when the index of the dead letters and what became of orders have been read.
 
@@ -128,8 +147,8 @@ class Door:
             Unavailable: they have not.
 
         """
-        self.require_reading()
-        if not all(followed is not None and followed.ready for followed in (self.letters_topic, self.status_topic)):
+        self.require_status()
+        if self.letters_topic is None or not self.letters_topic.ready:
             raise Unavailable("The index of the dead letters is still being read; try again.", retry_after_s=1)
 
     @property

@@ -198,8 +198,7 @@ class Settings:
     import_roots: tuple[Path, ...] = _setting(
         "",
         PATHS,
-        "Folders that a job's `file_path` may lie under; no link is followed below them, and whoever may define jobs can read what lies there. Empty: none. "
-        "Promised: nothing reads it yet.",
+        "Folders that a job's `file_path` may lie under; no link is followed below them, and whoever may define jobs can read what lies there. Empty: none.",
     )
     import_max_inflated_bytes: int = _setting(
         str(10 * 1024 * MIB), _bytes(MIB, 1 << 50), "Bytes a compressed file may come to; with more of them its job fails."

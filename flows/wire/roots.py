@@ -102,6 +102,15 @@ class Roots:
                     raise TooLarge(f"{pattern} finds more than {most:,} files; write it so that it finds fewer, or move away what was imported.")
         return sorted(found)
 
+    def check(self, path: str) -> None:
+        """Do nothing where a path, or a pattern, lies under one of the folders; looks at no disk.
+
+        Raises:
+            Refused: it does not.
+
+        """
+        self._place(path)
+
     def _place(self, path: str) -> tuple[Path, list[str]]:
         """Return the root that a path lies under, and the names from there on; nothing is looked at, so that nothing is told of what lies elsewhere."""
         parts = path.split("/")[1:]

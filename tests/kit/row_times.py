@@ -69,7 +69,7 @@ def clock(got: Mapping[str, str]) -> datetime | None:
     try:
         month = names.index(word) + 1 if word else int(got["m"])
         micros = int(got.get("f", "0").ljust(9, "0")[:6])
-        return datetime(year, month, int(got["d"]), hour, int(got.get("M") or 0), int(got.get("S") or 0), micros)  # noqa: DTZ001
+        return datetime(year, month, int(got["d"]), hour, int(got.get("M") or 0), int(got.get("S") or 0), micros)  # noqa: DTZ001  a text without a zone has none
     except ValueError:
         return None
 

@@ -78,6 +78,8 @@ class StoredJob(Model):
     """Grows with each retry, so that the flow sees that it was asked for another one."""
     only: Literal["rest", "rejected"] = "rest"
     """What the last retry is about: what had not been read, or the rows that were rejected."""
+    standing: int = Field(default=1, ge=1)
+    """Rows rejected in this turn and later ones are those that are wrong still; the ones before were run again."""
     cancelled: bool = False
     """Nothing more is done, by a schedule neither."""
     by: str
