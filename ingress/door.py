@@ -69,12 +69,10 @@ class Door:
         self.admin_key = admin_key(settings).text
         self._instance = Instance(settings.data_dir, INGRESS)
         self.instance = self._instance.name
-        self.telemetry = Telemetry()
-        self.tallies = Tallies()
+        self.telemetry, self.tallies = Telemetry(), Tallies()
         self.definitions = Definitions(self.vault, self.tallies)
-        self.orders = OrdersView()
+        self.orders, self.status = OrdersView(), StatusView(clock)
         self.letters = LettersView(settings.dlq_index_letters)
-        self.status = StatusView(clock)
         acks = self.telemetry.child(signals.BROKER_ACK_SECONDS)
         self.producer = LoopProducer(settings, clock, acks.observe)
         self.uploads = Uploads(settings, clock, self.producer, self.telemetry)
