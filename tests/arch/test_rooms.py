@@ -83,7 +83,7 @@ def test_the_core_loads_nothing_but_pydantic_and_orjson() -> None:
 def test_the_ingress_loads_no_engine_and_no_data_frames() -> None:
     """Closed: what is not here is a decision to be made. The command line that `cel` loads with itself is the last line."""
     assert _loaded_by("import ingress.app") <= PYDANTIC | {
-        *("ingress", "flows", "cel", "jsonschema_rs", "orjson", "confluent_kafka", "prometheus_client", "psutil", "zstandard"),
+        *("ingress", "flows", "cel", "jsonschema_rs", "orjson", "confluent_kafka", "prometheus_client", "psutil", "zstandard", "cronsim"),
         *("fastapi", "starlette", "anyio", "idna", "sniffio", "annotated_doc", "opentelemetry", "cryptography", "_cffi_backend", "_openssl"),
         *("typer", "rich", "markdown_it", "mdurl", "prompt_toolkit", "pygments", "shellingham", "wcwidth"),
     }
