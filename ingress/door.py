@@ -24,7 +24,7 @@ from ingress.letters import LettersView
 from ingress.orders import OrdersView
 from ingress.registrar import Registrar
 from ingress.status import INGRESS, StatusView
-from ingress.streams import Seats
+from ingress.streams import Streams
 from ingress.tallies import Tallies, Tally
 from ingress.uploads.desk import Uploads
 from ingress.view import Definitions, Followed, seal_context
@@ -41,10 +41,6 @@ SEARCHES: Final = 2
 """Searches of the log at once: each reads up to 256 MiB."""
 READINGS: Final = 4
 """Readings of dead letters at once: each has a client of its own, and reads up to 64 MiB."""
-EXPORTS: Final = 4
-"""Streams of rejected rows at once."""
-LISTENERS: Final = 100
-"""Streams of reports at once; each costs a look four times a second."""
 OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS, topics.DLQ, topics.UPLOADS)
 
 
@@ -80,9 +76,7 @@ class Door:
         self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.spill, self.telemetry, self.reading_done)
         self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
         self.readings: Final = Room(READINGS, "Readings of dead letters", 1)
-        self.rejections: Final = Room(READINGS, "Readings of rejected rows", 1)
-        self.exports: Final = Seats(EXPORTS, "exports of rejected rows", 5)
-        self.listeners: Final = Seats(LISTENERS, "listeners to imports", 5)
+        self.streams: Final = Streams()
         self.config_topic: Followed | None = None
         self.status_topic: Followed | None = None
         self.letters_topic: Followed | None = None

@@ -43,9 +43,27 @@ def checked(wanted: JobDefinition, view: StatusView, settings: Settings, now_ms:
         InvalidFields: it cannot; every reason at once.
 
     """
-    wrong = (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, view, settings, now_ms))
+    wrong = (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, view, settings, now_ms), *_for_later(wanted))
     if wrong:
         raise InvalidFields("The job has fields that are not valid.", errors=wrong)
+
+
+def _for_later(wanted: JobDefinition) -> Iterator[FieldError]:
+    """Yield what can be said of a job and no flow carries out yet: better refused than queued for ever."""
+    told = "is not carried out by this version"
+    if wanted.source_config.file_path is not None:
+        yield FieldError("/source_config/file_path", "for_later", f"a file_path {told}; send the file to /integration/import/upload and give its upload_id")
+    if wanted.source_config.url is not None:
+        yield FieldError("/source_config/url", "for_later", f"a url {told}; send the file to /integration/import/upload and give its upload_id")
+    if wanted.job_type == "scheduled":
+        yield FieldError("/job_type", "for_later", f"a scheduled job {told}; give one_time")
+    if wanted.incremental is not None:
+        yield FieldError("/incremental", "for_later", f"incremental {told}; leave it out")
+    if wanted.transformation_rules.get("unique"):
+        yield FieldError(f"{RULES}/unique", "for_later", f"unique {told}; leave it out")
+    for name in ("max_errors", "max_error_ratio", "all_or_nothing"):
+        if wanted.transformation_rules.get(name) is not None:
+            yield FieldError(f"{RULES}/{name}", "not_here", f"give {name} beside transformation_rules, and not within")
 
 
 def rule_faults(rules: Mapping[str, Any]) -> tuple[FieldError, ...]:

@@ -2,11 +2,21 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from flows.core.errors import Unavailable
+from ingress.aside import Room
+
+READINGS: Final = 4
+"""Readings of rejected rows at once: each has a client of its own, and reads up to 8 MiB."""
+EXPORTS: Final = 4
+"""Files of rejected rows at once."""
+LISTENERS: Final = 100
+"""Streams of reports at once; each costs a look four times a second."""
 
 
 class Seats:
@@ -46,3 +56,12 @@ class Streamed(StreamingResponse):
         """Send it; raises Unavailable when all seats are taken."""
         with self._seats.taken():
             await super().__call__(scope, receive, send)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Where those sit who follow an import or fetch its rejected rows."""
+
+    readings: Room = field(default_factory=lambda: Room(READINGS, "Readings of rejected rows", 1))
+    exports: Seats = field(default_factory=lambda: Seats(EXPORTS, "exports of rejected rows", 5))
+    listeners: Seats = field(default_factory=lambda: Seats(LISTENERS, "listeners to imports", 5))

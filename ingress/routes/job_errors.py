@@ -58,7 +58,7 @@ async def list_all(
     began = report.started_at_ms if report is not None else None
     wanted = Wanted(job_id, began or order.created_at_ms, turn or order.standing, turn)
     if format == "json":
-        found = await door.rejections.aside(rejected.read, door.settings, wanted, int(cursor) if cursor else None, None, limit)
+        found = await door.streams.readings.aside(rejected.read, door.settings, wanted, int(cursor) if cursor else None, None, limit)
         items = tuple(RejectAnswer.of(row, order.definition) for row in found.rows)
         return Rejects(items=items, next_cursor=None if found.over else str(found.at))
     if format == "original":
@@ -75,7 +75,7 @@ async def _original(door: Door, order: StoredJob, wanted: Wanted) -> Response:
         raise InvalidFields("The rows cannot be had in this format.", errors=(FieldError("/query/format", "not_here", detail),))
     upload_id = order.definition.source_config.upload_id
     upload = known_upload(door.status, upload_id) if upload_id is not None else None
-    head = await door.rejections.aside(rejected.head_of, door.settings, order, upload)
+    head = await door.streams.readings.aside(rejected.head_of, door.settings, order, upload)
     return _file(door, wanted, originals.form_of(order.definition, head), kind, f"{order.job_id}-rejected.{ending}")
 
 
@@ -92,7 +92,7 @@ def _ndjson(order: StoredJob) -> Form:
 
 def _file(door: Door, wanted: Wanted, form: Form, kind: str, name: str) -> Response:
     read = partial(rejected.read, door.settings, wanted, most=AT_ONCE)
-    return Streamed(_parts(door, read, form), door.exports, kind, {"content-disposition": f'attachment; filename="{name}"'})
+    return Streamed(_parts(door, read, form), door.streams.exports, kind, {"content-disposition": f'attachment; filename="{name}"'})
 
 
 async def _parts(door: Door, read: Callable[..., rejected.Found], form: Form) -> AsyncIterator[bytes]:
@@ -103,7 +103,7 @@ async def _parts(door: Door, read: Callable[..., rejected.Found], form: Form) ->
 
     """
     until = door.clock.monotonic() + LONGEST_S
-    found = await door.rejections.aside(read, at=None, end=None)
+    found = await door.streams.readings.aside(read, at=None, end=None)
     yield form.front
     between = b""
     while True:
@@ -114,5 +114,5 @@ async def _parts(door: Door, read: Callable[..., rejected.Found], form: Form) ->
             break
         if door.clock.monotonic() > until:
             raise Unavailable(f"The rejected rows were not fetched within {LONGEST_S:g} s.")
-        found = await door.rejections.aside(read, at=found.at, end=found.end)
+        found = await door.streams.readings.aside(read, at=found.at, end=found.end)
     yield form.back

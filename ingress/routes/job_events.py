@@ -50,7 +50,7 @@ async def follow(
     report = door.status.jobs.get(job_id)
     if is_through(order, report) and last_event_id == _name(order, report):
         return Response(status_code=204)
-    return Streamed(_reports(door, job_id, last_event_id), door.listeners, SSE, HEADERS)
+    return Streamed(_reports(door, job_id, last_event_id), door.streams.listeners, SSE, HEADERS)
 
 
 async def _reports(door: Door, job_id: str, last: str) -> AsyncIterator[bytes]:
