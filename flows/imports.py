@@ -11,9 +11,10 @@ from bytewax.dataflow import Dataflow
 from flows.core import topics
 from flows.core.imports.jobs import JOB
 from flows.engine import Flow, Runtime
-from flows.steps.jobs import PARSE, Jobs, read_job
+from flows.steps.jobs import PARSE, STAGE_WORK, Jobs, read_job
 from flows.steps.parse import Parser
 from flows.steps.shelve import shelve
+from flows.steps.stage import Stager
 
 NAME: Final = "imports"
 READERS: Final = 2
@@ -24,6 +25,7 @@ def build(runtime: Runtime) -> Dataflow:
     """Put the steps behind one another."""
     settings = runtime.settings
     runtime.handle(PARSE, Parser(settings))
+    runtime.handle(STAGE_WORK, Stager(settings))
     flow = Dataflow(NAME)
     batches = op.input("pieces", flow, runtime.source())
     batches = runtime.step("shelve", batches, shelve)
@@ -36,7 +38,7 @@ FLOW: Final = Flow(
     name=NAME,
     topic=topics.UPLOADS,
     build=build,
-    writes=(topics.EVENTS, topics.REJECTS),
+    writes=(topics.EVENTS, topics.REJECTS, topics.UPLOADS),
     definitions={JOB: read_job},
     orders=frozenset((JOB,)),
 )

@@ -51,8 +51,6 @@ def checked(wanted: JobDefinition, view: StatusView, settings: Settings, now_ms:
 def _for_later(wanted: JobDefinition) -> Iterator[FieldError]:
     """Yield what can be said of a job and no flow carries out yet: better refused than queued for ever."""
     told = "is not carried out by this version"
-    if wanted.source_config.file_path is not None:
-        yield FieldError("/source_config/file_path", "for_later", f"a file_path {told}; send the file to /integration/import/upload and give its upload_id")
     if wanted.source_config.url is not None:
         yield FieldError("/source_config/url", "for_later", f"a url {told}; send the file to /integration/import/upload and give its upload_id")
     if wanted.job_type == "scheduled":

@@ -14,14 +14,17 @@ from flows.core import topics
 from flows.core.imports.jobs import JOB, StoredJob
 from flows.core.imports.portion import BEGINNING, Portion
 from flows.core.imports.progress import MOST_TEXT, Checkpoint, Event, Report, outcome, too_wrong
-from flows.core.imports.run import CHECK, READ, WAIT, Run
-from flows.core.imports.shelf import Shelf
+from flows.core.imports.run import CHECK, READ, STAGE, WAIT, Run
+from flows.core.imports.shelf import End, Shelf, end_output, piece_output
 from flows.core.murmur import partition_of
 from flows.core.record import Output
 from flows.engine import Batch, Finished
+from flows.steps import stage
 from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
 from flows.steps.shelve import arrived, shelf_of
 
+STAGE_WORK: Final = "stage"
+"""The slow work that brings a file in: a request in (`stage.ask`), `stage.Brought` out."""
 PARSE: Final = "parse"
 """The slow work that reads a portion: a request in (`ask`), the offset of the next piece and a `Portion` out."""
 OFFSET_BYTES: Final = 8
@@ -69,6 +72,8 @@ class Jobs:
         for finished in batch.finished:
             if finished.kind == PARSE:
                 self._came(batch, finished)
+            elif finished.kind == STAGE_WORK:
+                self._brought(batch, finished)
         for number, upload in arrived(batch):
             for key, _ in list(batch.state(number).scan(WAKE + upload.encode() + b"\0")):
                 self._go_on(batch, number, key.rpartition(b"\0")[2].decode())
@@ -99,6 +104,10 @@ class Jobs:
 
     def _advance(self, batch: Batch, number: int, order: StoredJob, run: Run) -> None:
         """Have the next portion read, or wait until there is one."""
+        staged = stage.Staged.of(run.staged) if run.staged is not None else stage.Staged()
+        if order.definition.source_config.file_path is not None and not staged.over:
+            self._fetch(batch, number, order, run, staged)
+            return
         wake = WAKE + run.upload.encode() + b"\0" + order.job_id.encode()
         shelf = shelf_of(batch, number, run.upload)
         if not shelf.whole:
@@ -113,6 +122,34 @@ class Jobs:
         asked = ask(order, run, shelf, number, batch.limit(target_of(order)))
         batch.work(number).submit(RUN + order.job_id.encode(), PARSE, asked, lane=LANE, slots=self._slots)
         self._keep(batch, number, run.on(report=report))
+
+    def _fetch(self, batch: Batch, number: int, order: StoredJob, run: Run, staged: stage.Staged) -> None:
+        """Have the next portion of the file brought in."""
+        definition = order.definition
+        asked = stage.ask(definition.source_config.model_dump(mode="json"), definition.data_format, staged)
+        batch.work(number).submit(RUN + order.job_id.encode(), STAGE_WORK, asked, lane=LANE, slots=self._slots)
+        report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
+        self._keep(batch, number, run.on(report=report.now(batch.now_ms, phase=STAGE), staged=staged.told()))
+
+    def _brought(self, batch: Batch, finished: Finished) -> None:
+        """Publish the pieces of a file that were brought in; they come back as those of an upload do."""
+        number, job_id = finished.partition, finished.id[len(RUN) :].decode()
+        text, order = batch.state(number).get(RUN + job_id.encode()), batch.config.get(JOB, job_id)
+        if text is None or order is None or (run := Run.of(text)).report.over:
+            return
+        if finished.result is None:
+            self._failed(batch, number, run, finished.error or "")
+            return
+        brought = stage.Brought.unpack(finished.result)
+        if brought.failed is not None:
+            self._end(batch, number, run, "fail", brought.failed)
+            return
+        staged, key = brought.staged, home(order).encode()
+        for piece in brought.pieces:
+            batch.publish(piece_output(key, run.upload, piece, staged.cut.encode()))
+        if staged.over:
+            batch.publish(end_output(key, run.upload, End(staged.at, staged.sha256)))
+        self._advance(batch, number, order, run.on(staged=staged.told(), failures=0))
 
     def _came(self, batch: Batch, finished: Finished) -> None:
         """Publish the portion that was read, or have it read again after a while."""

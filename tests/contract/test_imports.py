@@ -154,3 +154,31 @@ def test_rows_go_out_in_blocks(kafka: str, tmp_path: Path, block_format: str) ->
     found = blocks(made, job_id)
     heights = [block.count(b"\n") if block_format == "ndjson" else pl.read_ipc_stream(block).height for block in found]
     assert sorted(heights) == [500, 1000, 1000]
+
+
+@pytest.mark.parametrize("step", [0, 2, 3])
+def test_a_file_of_the_workers_machine_is_brought_in_and_read(kafka: str, tmp_path: Path, step: int) -> None:
+    made = importer(kafka, tmp_path)
+    data = people(20_000)
+    (tmp_path / "in" / "people.csv").write_bytes(data)
+    job_id = f"path-{tmp_path.name}"
+    made.order(job_id, source={"file_path": str(tmp_path / "in" / "people.csv"), "chunk_size": 50})
+    for times in (1, 3) if step else ():
+        with pytest.raises(Crash):
+            made.run(job_id, after=dies(step, times))
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", 20_000, 20_000, 0, 0)
+    file = sha256(data).hexdigest()
+    assert Counter(row.header("ce_id") for row in made.rows(job_id)) == Counter(sha256(f"{file}:{n}".encode()).hexdigest() for n in range(20_000))
+
+
+@pytest.mark.parametrize(("name", "told"), [("nothing.csv", "There is no file"), ("../secret.csv", "plain absolute path"), ("link.csv", "is no regular file")])
+def test_a_file_that_may_not_be_read_fails_its_job(kafka: str, tmp_path: Path, name: str, told: str) -> None:
+    made = importer(kafka, tmp_path)
+    (tmp_path / "secret.csv").write_bytes(b"a\n1\n")
+    (tmp_path / "in" / "link.csv").symlink_to(tmp_path / "secret.csv")
+    job_id = f"refused-{tmp_path.name}"
+    made.order(job_id, source={"file_path": f"{tmp_path}/in/{name}"})
+    (report,) = made.run(job_id)
+    assert report.status == "failed"
+    assert told in report.trouble

@@ -126,5 +126,6 @@ class Importer:
 
 
 def importer(kafka: str, tmp_path: Path) -> Importer:
-    """Make one."""
-    return Importer(bench(kafka, tmp_path, batch_import_upload_dir=str(tmp_path / "scratch")))
+    """Make one, whose jobs may read files in `tmp_path / "in"`."""
+    (tmp_path / "in").mkdir()
+    return Importer(bench(kafka, tmp_path, batch_import_upload_dir=str(tmp_path / "scratch"), import_roots=str(tmp_path / "in")))

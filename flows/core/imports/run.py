@@ -29,9 +29,8 @@ class Run:
     place: Place = BEGINNING
     failures: int = 0
     """Attempts in a row at the same portion that came to nothing."""
-    watermark: str = ""
-    """The highest value of the cursor column, of all runs before; what this one finds is in `seen`."""
-    seen: str = ""
+    staged: Mapping[str, Any] | None = None
+    """How far a file that the job fetches itself was brought in; None: it has not begun, or it was sent."""
 
     def on(self, **changes: Any) -> "Run":
         """Return it with some things changed; those of the report are told as such."""
