@@ -35,6 +35,8 @@ class Importer:
 
     bench: Bench
     producer: Producer = field(init=False)
+    orders: dict[str, StoredJob] = field(default_factory=dict)
+    """What was ordered, by job."""
 
     def __post_init__(self) -> None:
         """Make the client."""
@@ -80,6 +82,7 @@ class Importer:
         )
         self.write(Output(topics.CONFIG.name, f"{JOB}/{job_id}".encode(), stored.model_dump_json(by_alias=True).encode()))
         assert self.producer.flush(30) == 0
+        self.orders[job_id] = stored
         return stored
 
     def job(self, data: bytes, data_format: str = "csv", form: Format | None = None, **fields: Any) -> str:
@@ -127,5 +130,5 @@ class Importer:
 
 def importer(kafka: str, tmp_path: Path) -> Importer:
     """Make one, whose jobs may read files in `tmp_path / "in"`."""
-    (tmp_path / "in").mkdir()
+    (tmp_path / "in").mkdir(parents=True)
     return Importer(bench(kafka, tmp_path, batch_import_upload_dir=str(tmp_path / "scratch"), import_roots=str(tmp_path / "in")))
