@@ -65,6 +65,8 @@ def fixed(kind: DataType, value: Any) -> Any:
 
 def default(rules: TransformationRules, name: str) -> Any:
     kind = rules.data_types.get(name)
+    if kind is not None and kind.type == "json":
+        return Json(fixed(kind, rules.defaults[name]))
     return rules.defaults[name] if kind is None else fixed(kind, rules.defaults[name])
 
 
