@@ -60,13 +60,13 @@ def decide(rules: TransformationRules, row: Mapping[str, Any]) -> Decision:
 
 def fixed(kind: DataType, value: Any) -> Any:
     found = literals.literal(kind, value)
+    if kind.type == "json":
+        return Json(found)
     return format(found, "f") if kind.type == "decimal" and kind.scale is None else found
 
 
 def default(rules: TransformationRules, name: str) -> Any:
     kind = rules.data_types.get(name)
-    if kind is not None and kind.type == "json":
-        return Json(fixed(kind, rules.defaults[name]))
     return rules.defaults[name] if kind is None else fixed(kind, rules.defaults[name])
 
 
