@@ -1,10 +1,11 @@
 """Calls of the ingress's control routes by a command, and what its refusals become."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import httpx2
 
-from flows.core.errors import Conflict, FieldError, Refused, Unavailable
+from flows.core.errors import Conflict, FieldError, NotFound, Refused, Unavailable
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 60.0
@@ -13,7 +14,7 @@ PASSING: Final = frozenset({408, 423, 429})
 MOST_TRIES: Final = 8
 """So many calls in a row that bring nothing new, about 45 s, and the ingress is taken for away."""
 _SERVER: Final = 500
-_CONFLICT: Final = 409
+_KINDS: Final[Mapping[int, type[Refused]]] = {404: NotFound, 409: Conflict}
 _MOST_TEXT: Final = 500
 
 
@@ -41,7 +42,8 @@ def call(http: httpx2.Client, method: str, path: str, **more: Any) -> httpx2.Res
 
     Raises:
         Unavailable: nobody answers, or the answer says that the same call may go well later.
-        Conflict: it is answered with 409.
+        NotFound: it is answered with 404.
+        Conflict: with 409.
         Refused: any other answer; the text and the fields are its own.
 
     """
@@ -64,7 +66,7 @@ def judged(answer: httpx2.Response) -> httpx2.Response:
     text = "\n  ".join([f"{answer.request.method} {answer.request.url.path} was answered with {answer.status_code}{detail}", *_lines(errors)])
     if answer.status_code >= _SERVER or answer.status_code in PASSING:
         raise Unavailable(text)
-    raise (Conflict if answer.status_code == _CONFLICT else Refused)(text, errors=errors)
+    raise _KINDS.get(answer.status_code, Refused)(text, errors=errors)
 
 
 def _problem(answer: httpx2.Response) -> tuple[str, tuple[FieldError, ...]]:

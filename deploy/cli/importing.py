@@ -12,9 +12,9 @@ import typer
 
 from deploy.cli import output, screen, sending
 from deploy.cli.calls import MOST_TRIES, Ingress, call, wait_s
-from deploy.cli.following import JOBS, Report, Shown, follow, shown, told_rows
+from deploy.cli.following import JOBS, Report, follow, shown, told_rows
 from deploy.local.place import running, told
-from flows.core.errors import Refused, Unavailable, WrongSetting
+from flows.core.errors import Refused, WrongSetting
 from flows.wire.vault import admin_key
 
 WITH_ERRORS: Final = 5
@@ -118,7 +118,7 @@ def _ordered(http: httpx2.Client, order: Order, resume: str) -> tuple[str, Repor
     try:
         with shown() as display:
             sending.send(http, order.file, upload_id, display.sent, time.sleep)
-        found = sending.received(http, order.file, upload_id)
+        found = sending.received(http, order.file, upload_id, time.sleep)
     except KeyboardInterrupt:
         raise Interrupted(f"\nNo job was ordered. Go on with: {again}") from None
     job = make_job(http, order.body(upload_id, found["detected"]), time.sleep)
@@ -128,33 +128,27 @@ def _ordered(http: httpx2.Client, order: Order, resume: str) -> tuple[str, Repor
 
 def make_job(http: httpx2.Client, body: Mapping[str, Any], pause: Callable[[float], None]) -> Report:
     """Order a job and return it; waits for an ingress that has not heard of the upload yet, 45 s at most. Raises as `call` does."""
-    for tries in range(1, MOST_TRIES + 1):
+    tries = 0
+    while True:
         try:
-            return _created(http, body)
+            found: Report = call(http, "POST", JOBS, json=body).json()
         except Refused as error:
-            if all(one.code != _UNKNOWN for one in error.errors) or tries == MOST_TRIES:
+            if tries >= MOST_TRIES or all(one.code != _UNKNOWN for one in error.errors):
                 raise
+        else:
+            return found
+        tries += 1
         pause(wait_s(tries))
-    raise Unavailable("The ingress has not heard of the upload.")
-
-
-def _created(http: httpx2.Client, body: Mapping[str, Any]) -> Report:
-    found: Report = call(http, "POST", JOBS, json=body).json()
-    return found
 
 
 def _watched(http: httpx2.Client, where: Ingress, job: Report) -> Report:
     job_id = job["job_id"]
     try:
         with shown() as display:
-            return _follow(http, job_id, display)
+            return follow(http, job_id, display.report, time.sleep)
     except KeyboardInterrupt:
         look, cancel = where.curl(f"{JOBS}/{job_id}"), where.curl(f"{JOBS}/{job_id}", "-X", "DELETE")
         raise Interrupted(f"\nThe job {job_id} goes on.\n  Look at it: {look}\n  Cancel it:  {cancel}") from None
-
-
-def _follow(http: httpx2.Client, job_id: str, display: Shown) -> Report:
-    return follow(http, job_id, display.report, time.sleep)
 
 
 def _show(where: Ingress, job: Report) -> None:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 import httpx2
 
 from deploy.cli.calls import MOST_TRIES, call, wait_s
-from flows.core.errors import Conflict, Refused, Unavailable, WrongSetting
+from flows.core.errors import Conflict, NotFound, Refused, Unavailable, WrongSetting
 
 ROUTE: Final = "/integration/import/tus"
 TUS: Final = {"tus-resumable": "1.0.0"}
@@ -78,11 +78,32 @@ def _blocks(source: BinaryIO, at: int, size: int, told: Told) -> Iterator[bytes]
         told(at, size)
 
 
-def received(http: httpx2.Client, file: Path, upload_id: str) -> dict[str, Any]:
-    """Return what the ingress says of an upload that has come; raises as `call` does, and Refused when its bytes are not the file's."""
-    found: dict[str, Any] = call(http, "GET", f"/integration/import/uploads/{upload_id}").json()
+def received(http: httpx2.Client, file: Path, upload_id: str, pause: Callable[[float], None]) -> dict[str, Any]:
+    """Return what the ingress says of an upload that has come; waits for one that has not heard of that yet, 45 s at most.
+
+    Raises:
+        Refused: as `call` does, and when the bytes that came are not the file's.
+        Unavailable: as `call` does.
+
+    """
+    found, tries = _looked(http, upload_id), 0
+    while found is None and tries < MOST_TRIES:
+        tries += 1
+        pause(wait_s(tries))
+        found = _looked(http, upload_id)
+    if found is None:
+        raise Unavailable(f"The ingress at {http.base_url} has not heard yet that the upload {upload_id} has come. Go on with --resume {upload_id}.")
     with file.open("rb") as source:
         own = hashlib.file_digest(source, "sha256").hexdigest()
     if found["sha256"] not in {None, own}:
         raise Refused(f"The upload {upload_id} does not hold the bytes of {file}: another file, or changed since. Send it as a new one, without --resume.")
     return found
+
+
+def _looked(http: httpx2.Client, upload_id: str) -> dict[str, Any] | None:
+    """Return an upload that has come; None: this ingress has not heard of that."""
+    try:
+        found: dict[str, Any] = call(http, "GET", f"/integration/import/uploads/{upload_id}").json()
+    except NotFound:
+        return None
+    return found if found["status"] == "received" else None

@@ -1,5 +1,6 @@
 """What `xyra import` makes of answers: taken up, followed, shown, ended; over a transport of the client's own that answers by a table."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_an_upload_that_another_connection_has_moved_on(tmp_path: Path) -> None:
     assert len(waited) == 2
 
 
+def test_an_ingress_that_has_not_heard_of_the_end_is_asked_again(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    whole = {"status": "received", "sha256": hashlib.sha256(b"abc").hexdigest()}
+    answers = iter([httpx2.Response(404), httpx2.Response(200, json={"status": "receiving"}), httpx2.Response(200, json=whole)])
+    waited: list[float] = []
+    assert sending.received(client(lambda _: next(answers)), tmp_path / "a", "u", waited.append) == whole
+    assert waited == [0.5, 1.0]
+    with pytest.raises(Unavailable, match="Go on with --resume u"):
+        sending.received(client(lambda _: httpx2.Response(404)), tmp_path / "a", "u", waited.append)
+
+
 def test_an_answer_that_is_no_problem_document_is_shown_as_it_is() -> None:
     for status, kind in ((302, Refused), (401, Refused), (409, Conflict), (429, Unavailable), (502, Unavailable)):
         with pytest.raises(kind, match=f"GET /x was answered with {status}: <p>no</p>"):
@@ -103,7 +115,7 @@ def test_an_ingress_that_has_not_heard_of_the_upload_is_asked_again() -> None:
     assert waited == [0.5]
     with pytest.raises(Refused, match="/source_config/upload_id: there is no upload u"):
         make_job(client(lambda _: httpx2.Response(422, json=wrong)), {}, waited.append)
-    assert len(waited) == MOST_TRIES
+    assert len(waited) == 1 + MOST_TRIES
 
 
 def test_the_order_says_what_was_asked_for_and_no_more(tmp_path: Path) -> None:
