@@ -81,15 +81,23 @@ class Jobs:
                 continue
             text = batch.state(number).get(RUN + job_id.encode())
             run = Run.of(text) if text is not None else None
-            if run is None and not order.cancelled and batch.now_ms < order.updated_at_ms + KEPT_MS:
-                begun = Report(job_id=job_id, turn=order.turn, updated_at_ms=batch.now_ms)
-                self._advance(batch, number, order, Run(begun, order.definition.source_config.upload_id or f"{job_id}.{order.turn}"))
+            if run is None and batch.now_ms < order.updated_at_ms + KEPT_MS:
+                self._begin(batch, number, order)
             elif run is not None and order.cancelled and not run.report.over:
                 batch.work(number).cancel(RUN + job_id.encode())
                 batch.timers(number).cancel(RUN + job_id.encode())
                 self._keep(batch, number, run.on(report=run.report.after("cancel", batch.now_ms)))
             elif run is not None and order.turn > run.report.turn and run.report.over:
                 self._advance(batch, number, order, run.on(report=run.report.after("retry", batch.now_ms), failures=0))
+
+    def _begin(self, batch: Batch, number: int, order: StoredJob) -> None:
+        """Begin a job; one that was cancelled before that is over."""
+        report = Report(job_id=order.job_id, turn=order.turn, updated_at_ms=batch.now_ms)
+        run = Run(report, order.definition.source_config.upload_id or f"{order.job_id}.{order.turn}")
+        if order.cancelled:
+            self._end(batch, number, run, "cancel", "")
+        else:
+            self._advance(batch, number, order, run)
 
     def _go_on(self, batch: Batch, number: int, job_id: str) -> None:
         """Go on with a job whose time has come, or for which something has arrived."""

@@ -140,6 +140,18 @@ def test_a_job_waits_for_an_upload_that_is_still_coming(kafka: str, tmp_path: Pa
     assert made.report("waits").status == "queued"
 
 
+def test_a_job_that_is_cancelled_before_it_began_is_told_as_cancelled_and_can_be_retried(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    source = {"upload_id": made.upload(people(10))}
+    made.order("stopped", source=source, cancelled=True)
+    (report,) = made.run("stopped")
+    assert counts(report) == ("cancelled", 0, 0, 0, 0)
+    assert report.ended_at_ms is not None
+    made.order("stopped", source=source, turn=2)
+    (report,) = made.run("stopped", turn=2)
+    assert counts(report) == ("completed", 10, 10, 0, 0)
+
+
 def blocks(made: Importer, job_id: str) -> list[bytes]:
     """Return what a job has published, in order of ids."""
     return [row.value or b"" for row in made.rows(job_id)]
