@@ -65,7 +65,17 @@ class Importer:
         self.producer.produce(output.topic, output.value, output.key, headers=list(output.headers))
         self.producer.poll(0)
 
-    def order(self, job_id: str, data_format: str = "csv", *, turn: int = 1, only: Literal["rest", "rejected"] = "rest", cancelled: bool = False, source: dict[str, Any], **fields: Any) -> StoredJob:
+    def order(
+        self,
+        job_id: str,
+        data_format: str = "csv",
+        *,
+        turn: int = 1,
+        only: Literal["rest", "rejected"] = "rest",
+        cancelled: bool = False,
+        source: dict[str, Any],
+        **fields: Any,
+    ) -> StoredJob:
         """Put a job on the log of definitions."""
         told = {"name": job_id, "job_type": "one_time", "data_format": data_format, "source_config": source} | fields
         now_ms = self.bench.clock.now_ms()

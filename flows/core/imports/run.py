@@ -14,7 +14,8 @@ CHECK: Final = "checking"
 READ: Final = "reading"
 STAGE: Final = "fetching"
 WAIT: Final = "waiting for the upload"
-"""Phases of a report, while it runs: all rows are looked at and none goes out; rows go out; the file is brought in; more of it has to come."""
+AGAIN: Final = "running rejected rows again"
+"""Phases of a report, while it runs: all rows are looked at and none goes out; rows go out; the file is brought in; more of it has to come; a retry of some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class Run:
     place: Place = BEGINNING
     failures: int = 0
     """Attempts in a row at the same portion that came to nothing."""
+    read: bool = False
+    """Whether the file has been read to its end."""
+    mended: int = 0
+    """The offset on `xyra.rejects` up to which this job's rejects have been run again."""
+    until: int = -1
+    """The offset up to which the retry under way does so; -1: it has not been asked yet, or there is none under way."""
     watermark: str = ""
     """The highest value of the cursor column, of all runs before; what this one finds is in `seen`."""
     seen: str = ""
