@@ -1,6 +1,6 @@
 """Imports: files that came piece by piece are read, checked, transformed and published, row by row.
 
-xyra.uploads -> shelve -> jobs (what operators have ordered) -> parse (slow work) -> jobs -> xyra.events or a topic of the job's, xyra.rejects
+xyra.uploads -> shelve -> jobs (what operators have ordered) -> parse or again (slow work) -> jobs -> xyra.events or a topic of the job's, xyra.rejects
 """
 
 from typing import Final
@@ -11,7 +11,8 @@ from bytewax.dataflow import Dataflow
 from flows.core import topics
 from flows.core.imports.jobs import JOB
 from flows.engine import Flow, Runtime
-from flows.steps.jobs import PARSE, STAGE_WORK, Jobs, read_job
+from flows.steps.again import Anew
+from flows.steps.jobs import ANEW, PARSE, STAGE_WORK, Jobs, read_job
 from flows.steps.parse import Parser
 from flows.steps.shelve import shelve
 from flows.steps.stage import Stager
@@ -26,6 +27,7 @@ def build(runtime: Runtime) -> Dataflow:
     settings = runtime.settings
     runtime.handle(PARSE, Parser(settings))
     runtime.handle(STAGE_WORK, Stager(settings))
+    runtime.handle(ANEW, Anew(settings, settings.kafka_partitions))
     flow = Dataflow(NAME)
     batches = op.input("pieces", flow, runtime.source())
     batches = runtime.step("shelve", batches, shelve)

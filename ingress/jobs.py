@@ -129,6 +129,8 @@ def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callabl
         move(now.status, "retry")
         if wanted.only == "rejected" and not now.rows_rejected:
             raise Conflict("No row of the job is rejected, so that there is none to run again.")
+        if wanted.only == "rejected" and (sentence := _not_again(order.definition, now)):
+            raise Conflict(sentence)
         if wanted.only == "rest" and now.status == "completed_with_errors":
             raise Conflict('The job has read its file to the end; give {"only": "rejected"} to run the rejected rows again.')
         rules = order.definition.transformation_rules if wanted.transformation_rules is None else wanted.transformation_rules
@@ -145,6 +147,15 @@ def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callabl
         return order.model_copy(update=changed)
 
     return decide
+
+
+def _not_again(job: JobDefinition, now: Report) -> str:
+    """Say why a job's rejected rows cannot be run again; nothing where they can."""
+    if job.data_format in {"parquet", "excel"}:
+        return f"Rows of {job.data_format} do not stand in their file as bytes that could be read alone; order a new job on the file."
+    if job.all_or_nothing and now.status != "completed_with_errors":
+        return "Nothing of the file was published, because the job is all_or_nothing; order a new job on the file with the rules that are right."
+    return ""
 
 
 def cancelled(now_ms: int) -> Callable[[StoredJob], StoredJob]:

@@ -5,6 +5,7 @@
 | `detect`: `name`; the first bytes | `detected`: what `detect` found |
 | `open`: `format`, `source`, `rules`, `output`, `at`, `line`, `ordinal`, `path` or none; state, the file's first bytes | `opened` |
 | `pieces`: `places`, `last`; their bytes | `portion`; `Portion.pack` |
+| `again`: `places`; the bytes of rows that were turned away, each a piece | `portion`; `Portion.pack` |
 | `rows`: `most`, where `open` named a path | `portion`; `Portion.pack` |
 
 What is wrong with a job or its file is answered with `failed`: `code`, `detail`. Anything else that is raised is a bug, and ends the process.
@@ -55,9 +56,9 @@ class Session:
                 self._source = self._opened(head, *frame.parts)
                 return Frame({"kind": "opened"})
             case "pieces", Pieces() as source:
-                places = zip(head["places"], frame.parts, strict=True)
-                pieces = [Piece(start, data, line, first, records, Part(part)) for (start, line, first, records, part), data in places]
-                return Frame({"kind": "portion"}, (source.portion(pieces, last=head["last"]).pack(),))
+                return Frame({"kind": "portion"}, (source.portion(_pieces(frame), last=head["last"]).pack(),))
+            case "again", Pieces() as source:
+                return Frame({"kind": "portion"}, (source.again(_pieces(frame)).pack(),))
             case "rows", File() as source:
                 return Frame({"kind": "portion"}, (source.portion(head["most"]).pack(),))
             case kind, _:
@@ -74,6 +75,11 @@ class Session:
         path = Path(head["path"])
         source = {**head["source"], "compression": head["source"].get("compression") or packed(form, sample)}
         return File(form, State.of(form, source, state, first_of(form, source, path, sample, self._limits)), head["at"], path, self._limits, gatherer)
+
+
+def _pieces(frame: Frame) -> list[Piece]:
+    places = zip(frame.head["places"], frame.parts, strict=True)
+    return [Piece(start, data, line, first, records, Part(part)) for (start, line, first, records, part), data in places]
 
 
 def plan_of(rules: dict[str, Any]) -> Plan:

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from connectors.files.bounds import Limits
+from connectors.files.bypiece import nothing
+from connectors.files.codes import Code
 from connectors.files.formats import WHOLE, Source, cutter_of, reader_of, settle, whole_reader_of
 from connectors.files.gather import Gatherer
 from connectors.files.inflate import Compression, blocks
+from connectors.files.places import Fault, Span
 from connectors.files.reader import Read, Unreadable
 from flows.core.files.pieces import Cutter, Piece
 from flows.core.imports.portion import Portion
@@ -56,6 +59,21 @@ class Pieces:
             self._line = pieces[-1].line + pieces[-1].data.count(b"\n")
         state = self._begun._replace(reader=self._reader.state())
         return self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, over=last)
+
+    def again(self, rows: Sequence[Piece]) -> Portion:
+        """Return what these rows are now, each a piece of its own that was turned away before; they need not follow one another."""
+        reads = [*self._reader.read(rows), *self._reader.finish()]
+        if sum(read.rows_read for read in reads) != len(rows):
+            reads = [read for row in rows for read in self._alone(row)]
+        self._gatherer.add(reads)
+        return self._gatherer.portion(self._reader.goes_on(), self._begun.text(), self._line, over=True)
+
+    def _alone(self, row: Piece) -> list[Read]:
+        """Read one row; what is not one row where nothing stands around it, stays turned away."""
+        reads = [*self._reader.read([row]), *self._reader.finish()]
+        if sum(read.rows_read for read in reads) == 1:
+            return reads
+        return [nothing(row, [Span(0, len(row.data))], Fault(Code.MISCOUNTED))]
 
 
 class File:

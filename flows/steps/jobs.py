@@ -6,15 +6,16 @@ partition that an upload's pieces stand on owns the jobs that read it; where it 
 """
 
 from base64 import b64encode
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from flows.core import topics
+from flows.core.imports.again import Again
 from flows.core.imports.jobs import JOB, StoredJob
 from flows.core.imports.portion import BEGINNING, Portion
 from flows.core.imports.progress import MOST_TEXT, Checkpoint, Event, Report, outcome, too_wrong
-from flows.core.imports.run import CHECK, READ, STAGE, WAIT, Run
+from flows.core.imports.run import AGAIN, CHECK, READ, STAGE, WAIT, Run
 from flows.core.imports.shelf import End, Shelf, end_output, piece_output
 from flows.core.murmur import partition_of
 from flows.core.record import Output
@@ -27,6 +28,8 @@ STAGE_WORK: Final = "stage"
 """The slow work that brings a file in: a request in (`stage.ask`), `stage.Brought` out."""
 PARSE: Final = "parse"
 """The slow work that reads a portion: a request in (`ask`), the offset of the next piece and a `Portion` out."""
+ANEW: Final = "anew"
+"""The slow work that runs rejected rows again: a request in (`ask_again`), an `Again` out."""
 OFFSET_BYTES: Final = 8
 DIED: Final = "ReaderDied"
 """What an error begins with when the process that read has died."""
@@ -36,6 +39,8 @@ WAKE: Final = b"wake/"
 AGAIN_MS: Final = 2_000
 MOST_FAILURES: Final = 60
 """Attempts to read one portion: two minutes of a broker that does not answer, or a reader that dies."""
+FORGOTTEN: Final = "It is not known any more which rows of the job were rejected, because it was over too long ago. Order a new job."
+UNREAD: Final = 'The rejected rows were run again, but the file was not read to its end; retry the job with {"only": "rest"} for what is left of it.'
 KEPT_MS: Final = 30 * topics.DAY_MS
 """How long it is remembered that a job is over."""
 LANE: Final = "parse"
@@ -70,7 +75,7 @@ class Jobs:
             if timer.id.startswith(RUN):
                 self._go_on(batch, timer.partition, timer.id[len(RUN) :].decode())
         for finished in batch.finished:
-            if finished.kind == PARSE:
+            if finished.kind in {PARSE, ANEW}:
                 self._came(batch, finished)
             elif finished.kind == STAGE_WORK:
                 self._brought(batch, finished)
@@ -86,15 +91,25 @@ class Jobs:
                 continue
             text = batch.state(number).get(RUN + job_id.encode())
             run = Run.of(text) if text is not None else None
-            if run is None and not order.cancelled and batch.now_ms < order.updated_at_ms + KEPT_MS:
-                begun = Report(job_id=job_id, turn=order.turn, updated_at_ms=batch.now_ms)
-                self._advance(batch, number, order, Run(begun, order.definition.source_config.upload_id or f"{job_id}.{order.turn}"))
+            if run is None and batch.now_ms < order.updated_at_ms + KEPT_MS:
+                self._begin(batch, number, order)
             elif run is not None and order.cancelled and not run.report.over:
                 batch.work(number).cancel(RUN + job_id.encode())
                 batch.timers(number).cancel(RUN + job_id.encode())
                 self._keep(batch, number, run.on(report=run.report.after("cancel", batch.now_ms)))
             elif run is not None and order.turn > run.report.turn and run.report.over:
-                self._advance(batch, number, order, run.on(report=run.report.after("retry", batch.now_ms), failures=0))
+                self._advance(batch, number, order, run.on(report=run.report.after("retry", batch.now_ms), failures=0, until=-1))
+
+    def _begin(self, batch: Batch, number: int, order: StoredJob) -> None:
+        """Begin a job; one that was cancelled before that is over."""
+        report = Report(job_id=order.job_id, turn=order.turn, updated_at_ms=batch.now_ms)
+        run = Run(report, order.definition.source_config.upload_id or f"{order.job_id}.{order.turn}")
+        if order.cancelled:
+            self._end(batch, number, run, "cancel", "")
+        elif order.only == "rejected":
+            self._end(batch, number, run, "fail", FORGOTTEN)
+        else:
+            self._advance(batch, number, order, run)
 
     def _go_on(self, batch: Batch, number: int, job_id: str) -> None:
         """Go on with a job whose time has come, or for which something has arrived."""
@@ -104,6 +119,15 @@ class Jobs:
 
     def _advance(self, batch: Batch, number: int, order: StoredJob, run: Run) -> None:
         """Have the next portion read, or wait until there is one."""
+        if order.only == "rejected":
+            report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
+            asked = ask_again(order, run, batch.limit(target_of(order)))
+            batch.work(number).submit(RUN + order.job_id.encode(), ANEW, asked, lane=LANE, slots=self._slots)
+            self._keep(batch, number, run.on(report=report.now(batch.now_ms, phase=AGAIN)))
+            return
+        if run.read:
+            self._finish(batch, number, order, run.on(report=run.report.after("start", batch.now_ms)))
+            return
         staged = stage.Staged.of(run.staged) if run.staged is not None else stage.Staged()
         if order.definition.source_config.file_path is not None and not staged.over:
             self._fetch(batch, number, order, run, staged)
@@ -164,23 +188,44 @@ class Jobs:
         if not limit:
             self._end(batch, number, run, "fail", f"The topic {target_of(order)} cannot be made; choose another target_topic, or have it made.")
             return
-        portion = Portion.unpack(finished.result[OFFSET_BYTES:])
+        again = Again.unpack(finished.result) if finished.kind == ANEW else None
+        portion = again.portion if again is not None else Portion.unpack(finished.result[OFFSET_BYTES:])
         if max(map(len, portion.values), default=0) > limit:
             self._end(batch, number, run, "fail", f"{target_of(order)} takes records of {limit:,} bytes only since its settings were changed; retry the job.")
+            return
+        if portion.unreadable is not None and again is not None:
+            self._end(batch, number, run, "fail", portion.unreadable[1])
             return
         checking = run.report.phase == CHECK
         if not checking:
             publish_rows(batch, order, portion)
-        if checking or not order.definition.all_or_nothing:
+        if checking or again is not None or not order.definition.all_or_nothing:
             publish_rejects(batch, order, portion)
+        if again is not None:
+            self._mended(batch, number, order, run, again)
+            return
         self._after(batch, number, order, self._counted(batch, number, run, portion, int.from_bytes(finished.result[:OFFSET_BYTES], "big")), portion)
+
+    def _mended(self, batch: Batch, number: int, order: StoredJob, run: Run, again: Again) -> None:
+        """Count rows that were run again, and go on with the next of them."""
+        report = run.report.plus(again.gain(run.report.rows_rejected), run.report.checkpoint, batch.now_ms)
+        after = run.on(report=report, mended=again.next, until=again.end, failures=0)
+        if not again.portion.over:
+            self._advance(batch, number, order, after)
+        else:
+            self._finish(batch, number, order, after)
+
+    def _finish(self, batch: Batch, number: int, order: StoredJob, run: Run) -> None:
+        """End a job that has nothing left to do in this turn."""
+        trouble = (too_wrong(order.definition, run.report, over=True) if run.read else UNREAD) or ""
+        self._end(batch, number, run, "fail" if trouble else outcome(run.report), trouble)
 
     def _counted(self, batch: Batch, number: int, run: Run, portion: Portion, offset: int) -> Run:
         """Return a run behind a portion."""
         place, sha256 = portion.place, shelf_of(batch, number, run.upload).sha256
         at = Checkpoint(sha256, place.at, place.line, place.ordinal)
         report = run.report.plus(gain_of(portion, max(0, place.at - run.report.bytes_read)), at, batch.now_ms)
-        return run.on(report=report, place=place, next=offset, failures=0)
+        return run.on(report=report, place=place, next=offset, failures=0, read=portion.over and report.phase != CHECK)
 
     def _after(self, batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion) -> None:
         """Decide what follows a portion."""
@@ -222,19 +267,31 @@ class Jobs:
 def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int, most_bytes: int) -> bytes:
     """Return the request for a run's next portion."""
     return orjson.dumps(
-        {
-            "job": order.model_dump(mode="json", by_alias=True),
+        basis(order, run, shelf.sha256, most_bytes)
+        | {
             "upload": run.upload,
             "partition": partition,
-            "most_bytes": most_bytes,
             "first": shelf.first,
             "from": run.next if run.next >= 0 else shelf.first,
             "last": shelf.last,
-            "sha256": shelf.sha256,
             "length": shelf.length,
-            "at": run.place.at,
-            "line": run.place.line,
-            "ordinal": run.place.ordinal,
-            "state": b64encode(run.place.state).decode(),
         }
     )
+
+
+def ask_again(order: StoredJob, run: Run, most_bytes: int) -> bytes:
+    """Return the request to run the next of a job's rejected rows again."""
+    return orjson.dumps(basis(order, run, run.report.checkpoint.file, most_bytes) | {"from": run.mended, "end": run.until})
+
+
+def basis(order: StoredJob, run: Run, sha256: str, most_bytes: int) -> dict[str, Any]:
+    """Return what both requests have: how the job's rows are read, and where that stands."""
+    return {
+        "job": order.model_dump(mode="json", by_alias=True),
+        "most_bytes": most_bytes,
+        "sha256": sha256,
+        "at": run.place.at,
+        "line": run.place.line,
+        "ordinal": run.place.ordinal,
+        "state": b64encode(run.place.state).decode(),
+    }

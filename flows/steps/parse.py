@@ -174,27 +174,7 @@ class Reading:
         if cut is not None and not self._file:
             source = {**cut.options, **{name: value for name, value in source.items() if value is not None}}
         path = self._assembled(asked) if self._file else None
-        rows = job["rows_per_record"]
-        answer = self._child.ask(
-            {
-                "kind": "open",
-                "format": job["data_format"],
-                "source": source,
-                "rules": job["transformation_rules"],
-                "output": {
-                    "file": asked["sha256"],
-                    "shape": "row" if rows == 1 else job["block_format"],
-                    "rows_per_record": rows,
-                    "key_columns": job["key_columns"],
-                    "most_bytes": asked["most_bytes"],
-                },
-                "at": asked["at"],
-                "line": asked["line"],
-                "ordinal": asked["ordinal"],
-                "path": str(path) if path is not None else None,
-            },
-            (b64decode(asked["state"]), b"".join(one.piece.data for one in found)[:SAMPLE]),
-        )
+        answer = self._child.ask(opening(asked, source, path), (b64decode(asked["state"]), b"".join(one.piece.data for one in found)[:SAMPLE]))
         if answer.head["kind"] == "failed":
             raise Gone(answer.head["detail"], answer.head["code"])
         self._opened = True
@@ -235,6 +215,29 @@ class Reading:
             yield Found(record.offset, piece, record.header(CUT))
             if enough(piece):
                 return
+
+
+def opening(asked: dict[str, Any], source: dict[str, Any], path: Path | None) -> dict[str, Any]:
+    """Return what a reading process is told of a job."""
+    job = asked["job"]["definition"]
+    rows = job["rows_per_record"]
+    return {
+        "kind": "open",
+        "format": job["data_format"],
+        "source": source,
+        "rules": job["transformation_rules"],
+        "output": {
+            "file": asked["sha256"],
+            "shape": "row" if rows == 1 else job["block_format"],
+            "rows_per_record": rows,
+            "key_columns": job["key_columns"],
+            "most_bytes": asked["most_bytes"],
+        },
+        "at": asked["at"],
+        "line": asked["line"],
+        "ordinal": asked["ordinal"],
+        "path": str(path) if path is not None else None,
+    }
 
 
 def unreadable(asked: dict[str, Any], code: str, sentence: str) -> bytes:

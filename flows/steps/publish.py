@@ -1,10 +1,10 @@
 """Publishes what came of a portion of a file: its rows as events, its rejects as what they are."""
 
-from collections import Counter
 from datetime import UTC, datetime
 
 from flows.core import topics
 from flows.core.imports import rejects
+from flows.core.imports.again import codes_of
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.portion import Portion
 from flows.core.imports.progress import Gain
@@ -23,7 +23,7 @@ def target_of(order: StoredJob) -> str:
 
 def gain_of(portion: Portion, bytes_read: int) -> Gain:
     """Return what a portion adds to its job's report."""
-    return Gain(portion.good, portion.rejected, portion.skipped, bytes_read, Counter(reject.code for reject in portion.rejects))
+    return Gain(portion.good, portion.rejected, portion.skipped, bytes_read, codes_of(portion.rejects))
 
 
 def publish_rows(batch: Batch, order: StoredJob, portion: Portion) -> None:

@@ -28,12 +28,14 @@ class Strand:
         self._topic = topic
         self._partition = partition
         self._next = -1
+        self._end = -1
         self._waiting: list[Record] = []
         self._consumer = Consumer(
             client_config(
                 settings,
                 group_id="xyra-strand",  # the client wants one; none is joined, nothing is committed
                 enable_auto_commit=False,
+                enable_partition_eof=True,
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",
                 fetch_wait_max_ms=50,
@@ -58,7 +60,9 @@ class Strand:
         while self._next <= last:
             if not self._waiting:
                 self._waiting = self._more()
-                if not self._waiting and monotonic() > until:
+                if not self._waiting:
+                    self._next = max(self._next, self._end)  # what is left has no records: marks of transactions
+                if not self._waiting and self._next <= last and monotonic() > until:
                     raise Unavailable(f"{self._topic}/{self._partition} was not read up to offset {last:,} in time. See that Kafka runs (`xyra status`).")
                 continue
             record = self._waiting.pop(0)
@@ -76,7 +80,7 @@ class Strand:
             self._consumer.assign([TopicPartition(self._topic, self._partition, start)])
         except KafkaException as error:
             raise Unavailable(f"{self._topic}/{self._partition} cannot be read: {error.args[0].str()}.") from error
-        self._next = start
+        self._next, self._end = start, -1
 
     def _more(self) -> list[Record]:
         found = []
@@ -84,6 +88,8 @@ class Strand:
             error = message.error()
             if error is None:
                 found.append(cast("Message", message))
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name for it
+                self._end = message.offset() or 0
             elif error.fatal() or error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 raise Unavailable(f"Reading {self._topic}/{self._partition} failed: {error.str()}.")
         return [*map(record_of, readable(found))]

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import orjson
@@ -67,7 +67,17 @@ class Importer:
         self.producer.produce(output.topic, output.value, output.key, headers=list(output.headers))
         self.producer.poll(0)
 
-    def order(self, job_id: str, data_format: str = "csv", *, turn: int = 1, cancelled: bool = False, source: dict[str, Any], **fields: Any) -> StoredJob:
+    def order(
+        self,
+        job_id: str,
+        data_format: str = "csv",
+        *,
+        turn: int = 1,
+        only: Literal["rest", "rejected"] = "rest",
+        cancelled: bool = False,
+        source: dict[str, Any],
+        **fields: Any,
+    ) -> StoredJob:
         """Put a job on the log of definitions."""
         told = {"name": job_id, "job_type": "one_time", "data_format": data_format, "source_config": source} | fields
         now_ms = self.bench.clock.now_ms()
@@ -75,6 +85,8 @@ class Importer:
             job_id=job_id,
             definition=JobDefinition.model_validate(told),
             turn=turn,
+            only=only,
+            standing=turn if only == "rejected" else 1,
             cancelled=cancelled,
             by="test",
             created_at_ms=now_ms,
@@ -93,9 +105,9 @@ class Importer:
         self.order(job_id, data_format, source=source, **fields)
         return job_id
 
-    def run(self, *job_ids: str, after: Callable[[int], None] = nothing, until: Callable[[Engine], bool] | None = None) -> list[Report]:
-        """Run a worker until these jobs are over, and return their reports."""
-        engine = self.bench.run(self.flow, after=after, until=until or (lambda engine: all(self.over(engine, job_id) for job_id in job_ids)))
+    def run(self, *job_ids: str, turn: int = 1, after: Callable[[int], None] = nothing, until: Callable[[Engine], bool] | None = None) -> list[Report]:
+        """Run a worker until these jobs are over, with this turn of theirs, and return their reports."""
+        engine = self.bench.run(self.flow, after=after, until=until or (lambda engine: all(self.over(engine, job_id, turn) for job_id in job_ids)))
         assert engine is not None
         return [self.report(job_id) for job_id in job_ids]
 
@@ -107,10 +119,10 @@ class Importer:
                 return Run.of(text)
         return None
 
-    def over(self, engine: Engine, job_id: str) -> bool:
-        """Tell whether nothing more comes of a job."""
+    def over(self, engine: Engine, job_id: str, turn: int = 1) -> bool:
+        """Tell whether nothing more comes of a job, in this turn of it or a later one."""
         run = self.state(engine, job_id)
-        return run is not None and run.report.over
+        return run is not None and run.report.over and run.report.turn >= turn
 
     def report(self, job_id: str) -> Report:
         """Return a job's report as last told."""

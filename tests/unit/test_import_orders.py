@@ -110,6 +110,21 @@ def test_what_cannot_be_retried(report: Report | None, only: Any, sentence: str)
     assert caught.value.detail.startswith(sentence)
 
 
+@pytest.mark.parametrize(
+    ("over", "sentence"),
+    [
+        ({"data_format": "parquet"}, "Rows of parquet do not stand"),
+        ({"data_format": "excel"}, "Rows of excel do not"),
+        ({"all_or_nothing": True}, "Nothing of the file"),
+    ],
+)
+def test_rejected_rows_that_cannot_be_run_again(over: dict[str, Any], sentence: str) -> None:
+    job = order(definition=definition().model_copy(update=over))
+    with pytest.raises(Conflict) as caught:
+        jobs.retried(RetryRequest(only="rejected"), running(1).after("fail", NOW), NOW)(job)
+    assert caught.value.detail.startswith(sentence)
+
+
 def test_a_scheduled_job_is_through_when_it_is_cancelled() -> None:
     daily = definition({"url": "https://example.com/a.csv"}, job_type="scheduled", schedule_config={"frequency": "daily"})
     scheduled, done = jobs.ordered("j-1", daily, NOW), running().after("complete", NOW)

@@ -14,7 +14,8 @@ CHECK: Final = "checking"
 READ: Final = "reading"
 STAGE: Final = "fetching"
 WAIT: Final = "waiting for the upload"
-"""Phases of a report, while it runs: all rows are looked at and none goes out; rows go out; the file is brought in; more of it has to come."""
+AGAIN: Final = "running rejected rows again"
+"""Phases of a report, while it runs: all rows are looked at and none goes out; rows go out; the file is brought in; more of it has to come; a retry of some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,12 @@ class Run:
     """Attempts in a row at the same portion that came to nothing."""
     staged: Mapping[str, Any] | None = None
     """How far a file that the job fetches itself was brought in; None: it has not begun, or it was sent."""
+    read: bool = False
+    """Whether the file has been read to its end."""
+    mended: int = 0
+    """The offset on `xyra.rejects` up to which this job's rejects have been run again."""
+    until: int = -1
+    """The offset up to which the retry under way does so; -1: it has not been asked yet, or there is none under way."""
 
     def on(self, **changes: Any) -> "Run":
         """Return it with some things changed; those of the report are told as such."""

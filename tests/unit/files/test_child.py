@@ -57,6 +57,16 @@ def test_another_process_goes_on_behind_a_portion() -> None:
     assert portion(session.answer(more)).values == [b'{"id":"4","name":"d"}']
 
 
+def test_rows_are_run_again_alone_under_their_own_ordinals() -> None:
+    state = portion(opened().answer(PIECES)).place.state
+    places = [[8, 2, 0, 1, "records"], [12, 3, 1, 1, "records"], [14, 4, 2, 1, "records"], [18, 5, 7, 1, "records"]]
+    found = portion(opened(state=state).answer(Frame({"kind": "again", "places": places}, (b"1,a\n", b"2\n", b"3,b\n4,c\n", b'5,"e"'))))
+    assert found.values == [b'{"id":"1","name":"a"}', b'{"id":"5","name":"e"}']
+    assert found.ids == ids_of(FILE, [0, 7])
+    assert [(reject.ordinal, reject.line, reject.offset, reject.code) for reject in found.rejects] == [(1, 3, 12, "too_few_columns"), (2, 4, 14, "miscounted")]
+    assert (found.rows_read, found.good) == (4, 2)
+
+
 def test_rules_turn_rows_away() -> None:
     rules = {"data_types": {"id": "int64"}, "max": {"id": 2}}
     found = portion(opened(rules=rules).answer(PIECES))
