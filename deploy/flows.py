@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from flows.core.topics import DELIVERIES, DLQ, WEBHOOKS, Topic
+from flows.core.topics import DELIVERIES, DLQ, UPLOADS, WEBHOOKS, Topic
 
 FLOWS: Final = {
     "webhooks": "flows.webhooks",
     "deliveries": "flows.deliveries",
     "replay": "flows.replay",
+    "imports": "flows.imports",
 }
 """Name -> the module whose `FLOW` it is; imported when it is run, so that `xyra` itself stays quick."""
 
@@ -15,6 +16,7 @@ SOURCES: Final[dict[str, Topic]] = {
     "webhooks": WEBHOOKS,
     "deliveries": DELIVERIES,
     "replay": DLQ,
+    "imports": UPLOADS,
 }
 """Name -> the topic it reads."""
 

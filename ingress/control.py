@@ -12,7 +12,23 @@ from flows.core.errors import InvalidFields, MethodNotAllowed, XyraError
 from ingress import fields, methods, problems
 from ingress.door import Door
 from ingress.openapi import describe
-from ingress.routes import deliveries, events, flows, letter_progress, letters, operations, probe, replays, secrets, webhooks
+from ingress.routes import (
+    deliveries,
+    events,
+    flows,
+    job_errors,
+    job_events,
+    jobs,
+    letter_progress,
+    letters,
+    operations,
+    probe,
+    replays,
+    secrets,
+    tus,
+    uploads,
+    webhooks,
+)
 
 LOG: Final = logging.getLogger("xyra.ingress")
 PREFIXES: Final = ("", "/v1")
@@ -29,7 +45,8 @@ def routes() -> FastAPI:
     """Return the routes alone: enough for the OpenAPI document, and nothing can be asked of them."""
     app = FastAPI(title="Xyra Integration", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, strict_content_type=False)
     for prefix in PREFIXES:
-        groups = (webhooks, secrets, deliveries, letters, letter_progress, flows, probe, events, replays, operations)
+        imports = (uploads, tus, jobs, job_errors, job_events)
+        groups = (webhooks, secrets, deliveries, letters, letter_progress, flows, probe, events, replays, *imports, operations)
         for router in (group.router for group in groups):
             app.include_router(router, prefix=prefix)
     app.add_exception_handler(XyraError, _ours)

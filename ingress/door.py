@@ -24,7 +24,9 @@ from ingress.letters import LettersView
 from ingress.orders import OrdersView
 from ingress.registrar import Registrar
 from ingress.status import INGRESS, StatusView
+from ingress.streams import Streams
 from ingress.tallies import Tallies, Tally
+from ingress.uploads.desk import Uploads
 from ingress.view import Definitions, Followed, seal_context
 
 LOG: Final = logging.getLogger("xyra.ingress")
@@ -39,7 +41,7 @@ SEARCHES: Final = 2
 """Searches of the log at once: each reads up to 256 MiB."""
 READINGS: Final = 4
 """Readings of dead letters at once: each has a client of its own, and reads up to 64 MiB."""
-OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS, topics.DLQ)
+OWN_TOPICS: Final = (topics.WEBHOOKS, topics.CONFIG, topics.STATUS, topics.LETTERS, topics.DLQ, topics.UPLOADS)
 
 
 class Door:
@@ -63,18 +65,18 @@ class Door:
         self.admin_key = admin_key(settings).text
         self._instance = Instance(settings.data_dir, INGRESS)
         self.instance = self._instance.name
-        self.telemetry = Telemetry()
-        self.tallies = Tallies()
+        self.telemetry, self.tallies = Telemetry(), Tallies()
         self.definitions = Definitions(self.vault, self.tallies)
-        self.orders = OrdersView()
+        self.orders, self.status = OrdersView(), StatusView(clock)
         self.letters = LettersView(settings.dlq_index_letters)
-        self.status = StatusView(clock)
         acks = self.telemetry.child(signals.BROKER_ACK_SECONDS)
         self.producer = LoopProducer(settings, clock, acks.observe)
+        self.uploads = Uploads(settings, clock, self.producer, self.telemetry)
         self.spill = Spill(settings, clock, self.instance, self.producer)
         self.intake = Intake(settings, clock, self.definitions, self.tallies, self.producer, self.spill, self.telemetry, self.reading_done)
         self.searches: Final = Room(SEARCHES, "Searches of the log", 3)
         self.readings: Final = Room(READINGS, "Readings of dead letters", 1)
+        self.streams: Final = Streams()
         self.config_topic: Followed | None = None
         self.status_topic: Followed | None = None
         self.letters_topic: Followed | None = None
@@ -119,6 +121,17 @@ class Door:
         if not self.reading_done():
             raise Unavailable("The definitions are still being read; try again.", retry_after_s=1)
 
+    def require_status(self) -> None:
+        """Go on only when all definitions, and what became of things, have been read.
+
+        Raises:
+            Unavailable: they have not.
+
+        """
+        self.require_reading()
+        if self.status_topic is None or not self.status_topic.ready:
+            raise Unavailable("What became of things is still being read; try again.", retry_after_s=1)
+
     def require_letters(self) -> None:
         """Go on only when the index of the dead letters and what became of orders have been read.
 
@@ -126,8 +139,8 @@ class Door:
             Unavailable: they have not.
 
         """
-        self.require_reading()
-        if not all(followed is not None and followed.ready for followed in (self.letters_topic, self.status_topic)):
+        self.require_status()
+        if self.letters_topic is None or not self.letters_topic.ready:
             raise Unavailable("The index of the dead letters is still being read; try again.", retry_after_s=1)
 
     @property
@@ -159,7 +172,7 @@ class Door:
             except XyraError as error:
                 self._fail(error)
                 return
-        self.status_topic = Followed(CompactedTopic(self.settings, topics.STATUS.name, self.status.apply), self._fail)
+        self.status_topic = Followed(CompactedTopic(self.settings, topics.STATUS.name, self._told), self._fail)
         self.config_topic = Followed(CompactedTopic(self.settings, topics.CONFIG.name, self._configure), self._fail)
         self.letters_topic = Followed(CompactedTopic(self.settings, topics.LETTERS.name, self.letters.apply), self._fail)
         self._registrar = Registrar(self.settings, self.config_topic, self.definitions, self.orders)
@@ -168,11 +181,16 @@ class Door:
         self.definitions.apply(key, value, offset)
         self.orders.apply(key, value, offset)
 
+    def _told(self, key: str, value: bytes | None, offset: int) -> None:
+        self.status.apply(key, value, offset)
+        self.uploads.apply(key, value, offset)
+
     async def _tick(self) -> None:
         while True:
             self.last_tick = self.clock.monotonic()
             self.producer.serve()
             self.status.tick()
+            self.uploads.sweep()
             self.definitions.look(LOOKS)
             if self.status_topic is not None and self.status_topic.ready:
                 if not self._restored:

@@ -1,4 +1,4 @@
-"""Dead letters as CSV and as NDJSON, for spreadsheets and for programs."""
+"""Dead letters, and whatever else has columns, as CSV and as NDJSON, for spreadsheets and for programs."""
 
 import csv
 import io
@@ -31,18 +31,18 @@ def unguarded(cell: str) -> str:
     return cell.removeprefix(GUARD)
 
 
-def csv_head() -> str:
+def csv_head(columns: Iterable[str] = COLUMNS) -> str:
     """Return the line that names the columns."""
-    return _line(COLUMNS)
+    return _line(columns)
 
 
-def csv_line(item: Mapping[str, Any]) -> str:
-    """Return one letter as a line; lists are JSON inside their cell, and what is absent is empty."""
-    return _line([guarded(_cell(item.get(name))) for name in COLUMNS])
+def csv_line(item: Mapping[str, Any], columns: Iterable[str] = COLUMNS) -> str:
+    """Return one letter, or whatever else has these columns, as a line; lists are JSON inside their cell, and what is absent is empty."""
+    return _line([guarded(_cell(item.get(name))) for name in columns])
 
 
 def ndjson_line(item: Mapping[str, Any]) -> bytes:
-    """Return one letter as a line of JSON."""
+    """Return one of them as a line of JSON."""
     return orjson.dumps(dict(item)) + b"\n"
 
 

@@ -84,10 +84,17 @@ def _unknown(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:
 
 def _siblings(location: Sequence[str | int], wanted: Any) -> Mapping[str, FieldInfo]:
     """Return the fields there are where a location leads to; none where that is not known."""
-    fields = _fields(wanted)
+    kind = wanted
     for part in location[:-1]:
-        fields = _fields(fields[str(part)].annotation) if str(part) in fields else {}
-    return fields
+        fields = _fields(kind)
+        kind = fields[str(part)].annotation if str(part) in fields else _inside(kind)
+    return _fields(kind)
+
+
+def _inside(kind: Any) -> Any:
+    """Return what the values of an object or a list are, by its type; None where that is not known."""
+    parts = [part for part in get_args(kind) if part is not ...]
+    return parts[-1] if parts else None
 
 
 def _fields(kind: Any) -> Mapping[str, FieldInfo]:

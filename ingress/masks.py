@@ -64,6 +64,17 @@ def request(raw: bytes | None, proof: Signature | None = None) -> Request | None
         return None
 
 
+def address(url: str) -> str:
+    """Return a URL as it may be shown: a user and password before the host are masked, and parameters whose names say that they hold a secret."""
+    front, mark, query = url.partition("?")
+    scheme, parted, rest = front.partition("://")
+    host, slash, path = rest.partition("/")
+    if "@" in host:
+        front = f"{scheme}{parted}{MASK}@{host.rpartition('@')[2]}{slash}{path}"
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return front + mark + "&".join(name + equals + (MASK if equals and masked(unquote_plus(name)) else value) for name, equals, value in pairs)
+
+
 def body(value: bytes, proof: Signature | None) -> bytes:
     """Return a body as it may be shown: what stands where its sender proves itself is masked, everything else is left byte for byte.
 

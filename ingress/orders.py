@@ -1,11 +1,12 @@
-"""The read model of what operators have ordered: replays of dead letters and of the log, discards, pauses."""
+"""The read model of what operators have ordered: replays of dead letters and of the log, discards, pauses, import jobs."""
 
 from typing import Final
 
+from flows.core.imports.jobs import JOB, StoredJob
 from flows.core.orders import DISCARD, PAUSE, REPLAY
 from flows.core.reruns import RERUN, StoredRerun
 
-KINDS: Final = frozenset({REPLAY, DISCARD, PAUSE, RERUN})
+KINDS: Final = frozenset({REPLAY, DISCARD, PAUSE, RERUN, JOB})
 
 
 class OrdersView:
@@ -41,3 +42,15 @@ class OrdersView:
     def reruns(self) -> list[str]:
         """Return the ids of the orders to judge a window of the log anew, the newest first."""
         return sorted((key.partition("/")[2] for key in self.keys(RERUN)), reverse=True)
+
+    def job(self, job_id: str) -> StoredJob | None:
+        """Return an import job; None when there is none, or a newer version wrote it."""
+        raw = self._raw.get(f"{JOB}/{job_id}")
+        try:
+            return StoredJob.model_validate_json(raw) if raw is not None else None
+        except ValueError:
+            return None
+
+    def jobs(self) -> list[str]:
+        """Return the ids of the import jobs, the newest first."""
+        return sorted((key.partition("/")[2] for key in self.keys(JOB)), reverse=True)

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import orjson
 
 from flows.core.clock import Clock
+from flows.core.imports import progress, uploads
 from flows.core.reruns import Report
 from flows.core.resources import StoredWebhook
 from ingress.rates import WINDOWS_S, Meter
@@ -19,6 +20,8 @@ BEAT: Final = "beat/"
 REPLAY: Final = "replay/"
 DISCARD: Final = "discard/"
 RERUN: Final = "rerun/"
+JOB: Final = "job/"
+UPLOAD: Final = f"{uploads.UPLOAD}/"
 FLOW: Final = "flow/"
 FLOW_PARTS: Final = 3
 BREAKER: Final = "breaker/"
@@ -100,13 +103,18 @@ class StatusView:
         """What became of orders about dead letters, by `replay/<id>/<partition>` and `discard/<id>/<partition>`."""
         self.reruns: dict[str, Report] = {}
         """What has come of each replay of the log, by its id."""
+        self.jobs: dict[str, progress.Report] = {}
+        """How far each import job has come, by its id."""
+        self.uploads: dict[str, uploads.Upload] = {}
+        """Every upload, by its id, without the bytes that its cutter holds back."""
         self.pauses: dict[tuple[str, str], dict[str, Any]] = {}
         """Flows and partitions that take no records, and why."""
         self.malformed = 0
         """Records that could not be read; none of ours are like that."""
         self._readers: Final = (
             *((TALLY, self._tally), (TRACE, self._trace), (BEAT, self._beat), (BREAKER, self._breaker)),
-            *((REPLAY, self._order), (DISCARD, self._order), (FLOW, self._pause), (RERUN, self._rerun)),
+            *((REPLAY, self._order), (DISCARD, self._order), (FLOW, self._pause), (RERUN, self._rerun), (JOB, self._job)),
+            (UPLOAD, self._upload),
         )
 
     def apply(self, key: str, value: bytes | None, _offset: int) -> None:
@@ -114,7 +122,7 @@ class StatusView:
         try:
             content = None if value is None else orjson.loads(value)
             self._take(key, content)
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             self.malformed += 1
 
     def _take(self, key: str, content: dict[str, Any] | None) -> None:
@@ -137,6 +145,17 @@ class StatusView:
         self.reruns.pop(key[len(RERUN) :], None)
         if content is not None:
             self.reruns[key[len(RERUN) :]] = Report.of(content)
+
+    def _job(self, key: str, content: dict[str, Any] | None) -> None:
+        self.jobs.pop(key[len(JOB) :], None)
+        if content is not None:
+            self.jobs[key[len(JOB) :]] = progress.Report.of(content)
+
+    def _upload(self, key: str, content: dict[str, Any] | None) -> None:
+        self.uploads.pop(key[len(UPLOAD) :], None)
+        if content is not None:
+            found = uploads.Upload.of(content)
+            self.uploads[key[len(UPLOAD) :]] = replace(found, tail=b"", cutter=b"", offset=found.cut)
 
     def _pause(self, key: str, content: dict[str, Any] | None) -> None:
         _, flow, partition = key.split("/", FLOW_PARTS - 1)

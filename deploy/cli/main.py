@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli import output
+from deploy.cli import imports, output
 from deploy.cli.presets import presets_app
 from deploy.cli.topics import topics_app
 from flows.core.errors import XyraError
@@ -24,6 +24,9 @@ app = typer.Typer(
 )
 app.add_typer(topics_app, name="topics")
 app.add_typer(presets_app, name="presets")
+app.command("import", epilog=f"Examples: `xyra import orders.csv --watch` · `xyra import orders.csv --rules rules.json --key id --watch`. {imports.CODES}")(
+    imports.import_file
+)
 
 DataDir = Annotated[str, typer.Option("--data-dir", metavar="DIR", help="The stack's data directory, over INTEGRATION_DATA_DIR.", show_default=".xyra")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

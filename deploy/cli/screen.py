@@ -23,10 +23,15 @@ def base_url(settings: Settings) -> str:
     return f"http://{reachable(settings.http_host)}:{settings.http_port}"
 
 
+def key_in_shell(settings: Settings) -> str:
+    """Return how a shell in this directory writes the admin key between double quotes."""
+    return "$INTEGRATION_ADMIN_KEY" if settings.admin_key else f"$(cat {shlex.quote(shown(settings.data_dir / 'admin.key'))})"
+
+
 def commands(settings: Settings) -> tuple[str, str, str]:
     """Return three commands for a shell in this directory: register a webhook, send a signed one, read its event."""
     url = base_url(settings)
-    key = "$INTEGRATION_ADMIN_KEY" if settings.admin_key else f"$(cat {shlex.quote(shown(settings.data_dir / 'admin.key'))})"
+    key = key_in_shell(settings)
     definition = f'{{"endpoint_id":"demo","secret":"{SECRET}","events":["payment.completed"]}}'
     json = "-H 'Content-Type: application/json'"
     register = f"curl -sS {url}/integration/webhooks/register -H \"X-API-Key: {key}\" {json} -d '{definition}'"

@@ -4,6 +4,7 @@
 README's table is made from the rows (`python -m deploy.docs`).
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -127,6 +128,13 @@ def _text(text: str) -> str:
     return text
 
 
+def _paths(text: str) -> tuple[Path, ...]:
+    found = tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
+    if any(not path.is_absolute() or ".." in path.parts or path == path.parent for path in found):
+        raise ValueError(text)
+    return found
+
+
 def _public_url(text: str) -> str:
     scheme, _, host = text.partition("://")
     if text and (scheme not in {"http", "https"} or not _host(host.rpartition(":")[0] or host)):
@@ -142,6 +150,7 @@ SERVERS = Kind(_servers, "HOST:PORT, or several with commas between them")
 PUBLIC_URL = Kind(_public_url, "empty, or http://HOST[:PORT] or https://HOST[:PORT] without a path")
 HOST = Kind(_host, "a host name or an address")
 PORTS = Kind(_ports, "ports and ranges LOW-HIGH from 1 to 65,535, with commas between them")
+PATHS = Kind(_paths, "absolute paths of folders with colons between them; not / itself")
 NETWORKS = Kind(networks, "networks such as 10.1.0.0/16 or fd12::/48, with commas between them")
 
 
@@ -177,13 +186,26 @@ class Settings:
         str(256 * MIB), _bytes(MIB, 64 * 1024 * MIB), "Bytes of webhook bodies held at once, over all requests; one that would exceed it gets a 503."
     )
     webhook_max_in_flight: int = _setting("2048", _whole(1, 100_000), "Webhooks handled at once; one more gets a 503.")
-    batch_import_chunk_size: int = _setting("1000", _whole(1, 1_000_000), "Rows in a chunk of an import. Promised: nothing reads it yet.")
-    batch_import_max_file_size: int = _setting(str(100 * MIB), _bytes(1, 1 << 50), "Largest file an import takes. Promised: nothing reads it yet.")
+    batch_import_chunk_size: int = _setting(
+        "1000", _whole(1, 1_000_000), "Rows in a chunk of an import; what is read and written together is one chunk at least and 64 at most."
+    )
+    batch_import_max_file_size: int = _setting(str(100 * MIB), _bytes(1, 1 << 50), "Largest file that is taken in.")
     batch_import_upload_dir: Path = _setting(
         "/tmp/xyra_imports",  # noqa: S108  the contract's default
         PATH,
-        "Where uploads are put together. Promised: nothing reads it yet.",
+        "Where a worker puts files together that are read as a whole; cleared away behind them.",
     )
+    import_roots: tuple[Path, ...] = _setting(
+        "",
+        PATHS,
+        "Folders that a job's `file_path` may lie under; no link is followed below them, and whoever may define jobs can read what lies there. Empty: none.",
+    )
+    import_max_inflated_bytes: int = _setting(
+        str(10 * 1024 * MIB), _bytes(MIB, 1 << 50), "Bytes a compressed file may come to; with more of them its job fails."
+    )
+    import_upload_expiry_seconds: int = _setting("604800", _whole(60, 31_536_000), "How long an upload is kept, whole or not.")
+    import_child_memory_bytes: int = _setting(str(1024 * MIB), _bytes(64 * MIB, 1 << 40), "Memory of the process that parses a file.")
+    import_child_cpu_seconds: int = _setting("60", _whole(1, 86_400), "CPU time it may take for one portion of a file.")
     kafka_bootstrap_servers: str = _setting(
         "localhost:9092", SERVERS, "The Kafka cluster. Set: that one is used. Not set: `xyra up` starts one on this machine."
     )

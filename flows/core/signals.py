@@ -40,6 +40,10 @@ SPILL_ENTRIES: Final = Signal(
 SPILL_OLDEST_SECONDS: Final = Signal("xyra_spill_oldest_seconds", "gauge", "How long ago the oldest of them was accepted; 0 while there is none.")
 SPILL_DRAINED: Final = Signal("xyra_spill_drained_total", "counter", "Webhooks written from the spill log to the topic.")
 
+UPLOADS: Final = Signal("xyra_uploads_total", "counter", "Uploads that ended, by how: `received`, `refused`, `broken_off`, `terminated`.", ("outcome",))
+UPLOAD_BYTES: Final = Signal("xyra_upload_bytes_total", "counter", "Bytes of files that the broker has acknowledged.")
+UPLOAD_PIECES: Final = Signal("xyra_upload_pieces_total", "counter", "Pieces of files that the broker has acknowledged.")
+
 FLOW_RECORDS: Final = Signal(
     "xyra_flow_records_total", "counter", "Records a flow has decided on, by what became of them; the ledger's terms.", ("flow", "partition", "outcome")
 )

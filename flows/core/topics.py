@@ -70,7 +70,16 @@ JOURNAL: Final = Topic(
     "flow", False, 7 * DAY_MS, 4 * MIB, "every flow", "ingress",
 )  # fmt: skip
 
-TOPICS: Final = (WEBHOOKS, EVENTS, DELIVERIES, DLQ, LETTERS, CONFIG, STATUS, JOURNAL)
+UPLOADS: Final = Topic(
+    "xyra.uploads", "Files on their way in, piece by piece, cut between records where the format has them.", "upload id, or the id of the job that fetched it",
+    "flow", False, 7 * DAY_MS, MIB, "ingress, flow imports", "flow imports",
+)  # fmt: skip
+REJECTS: Final = Topic(
+    "xyra.rejects", "Rows that imports turned away: each as it stood in the file, with its place and every reason.", "job id",
+    "flow", False, 30 * DAY_MS, MIB, "flow imports", "ingress, flow imports",
+)  # fmt: skip
+
+TOPICS: Final = (WEBHOOKS, EVENTS, DELIVERIES, DLQ, LETTERS, CONFIG, STATUS, JOURNAL, UPLOADS, REJECTS)
 
 
 def changelog(flow: str) -> Topic:

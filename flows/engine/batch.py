@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from flows.core import topics
-from flows.core.record import Output, Record
+from flows.core.record import Header, Output, Record
 from flows.core.verdict import Await, Bury, Drop, Hold, Reason, Retry, Verdict, Waiting
-from flows.engine.contents import Bulk, Decided, Sent, Taken
+from flows.engine.contents import Bulk, Decided, Many, Sent, Taken
 from flows.engine.definitions import Definitions
 from flows.engine.entries import Entries
 from flows.engine.letters import size
@@ -49,6 +49,7 @@ class Batch:
         self.decided: dict[Place, Decided] = {}
         self.outputs: list[Sent | Bulk] = []
         self.published: list[Output] = []
+        self.many: list[Many] = []
         self.turned = taken.turned
         """Partitions that begin to stand, or to go on, with this batch."""
         self.acknowledge: list[Callable[[], None]] = []
@@ -143,6 +144,10 @@ class Batch:
     def publish(self, output: Output) -> None:
         """Write what is no record's output, such as what became of one: in the same transaction, whatever becomes of the records."""
         self.published.append(output)
+
+    def publish_all(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes], headers: Sequence[list[Header]]) -> None:
+        """Publish many records at once; the topic has to take them (`limit`)."""
+        self.many.append(Many(topic, keys, values, headers))
 
     def takes(self, topic: str, value: bytes | None) -> bool:
         """Tell whether a topic is there, made if need be, and takes a value of this size."""

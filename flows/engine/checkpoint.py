@@ -122,6 +122,8 @@ class Checkpoint:
                 continue
             report = partial(_delivered, traces, sent.place) if traces is not None and sent.place in traces else None
             outlet.send(*sent.output, report)
+        for many in batch.many:
+            outlet.send_all(many.topic, many.keys, many.values, many.headers)
         for output in (*self._books.letters(batch), *dropped(self._flow.name, batch), *batch.published):
             outlet.send(*output)
         if traces is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from flows.core.record import Output, Record
+from flows.core.record import Header, Output, Record
 from flows.core.verdict import Verdict
 from flows.engine.portion import Place, Portion
 from flows.engine.share import DueTimer
@@ -36,6 +36,15 @@ class Bulk(NamedTuple):
     topic: str
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
+
+
+class Many(NamedTuple):
+    """Many records for one topic that are no record's outputs."""
+
+    topic: str
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes]
+    headers: Sequence[list[Header]]
 
 
 class Taken(NamedTuple):

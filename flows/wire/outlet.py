@@ -109,9 +109,16 @@ class Outlet:
             else:
                 return
 
-    def send_all(self, topic: str, keys: Iterable[bytes | None], values: Iterable[bytes | None]) -> None:
-        """Produce many records without headers; the partition comes from the key. Waits while the client's queue is full."""
+    def send_all(self, topic: str, keys: Iterable[bytes | None], values: Iterable[bytes | None], headers: Iterable[list[Header]] | None = None) -> None:
+        """Produce many records; the partition comes from the key. Waits while the client's queue is full."""
         produce = self._producer.produce
+        if headers is not None:
+            for key, value, told in zip(keys, values, headers, strict=True):
+                try:
+                    produce(topic, value, key, headers=told)  # type: ignore[arg-type]  # a list of pairs is what it wants
+                except (BufferError, KafkaException):
+                    self.send(topic, key, value, told)
+            return
         for key, value in zip(keys, values, strict=True):
             try:
                 produce(topic, value, key)

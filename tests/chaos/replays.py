@@ -64,6 +64,11 @@ class Worker:
         with self.log.open("ab") as out:
             return subprocess.Popen(self._command, env=self.env, stdout=out, stderr=out)
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Kill it and start it again."""
         self._process.kill()
@@ -89,7 +94,7 @@ def replay_letters(bootstrap: str, home: Path, kills: int) -> Outcome:
     ensure_topics(settings, [*all_topics(), replace(topics.EVENTS, name=target)])
     orders = _order_letters(settings, target, letters)
     done = 0
-    with _running("replay", bootstrap, home) as one:
+    with running("replay", bootstrap, home) as one:
         until = time.monotonic() + A_KILL_S * kills + REST_S
         while time.monotonic() < until:
             if done < kills and len(topic_reader(bootstrap, target)) >= letters * (done + 1) // (kills + 2):
@@ -102,7 +107,7 @@ def replay_letters(bootstrap: str, home: Path, kills: int) -> Outcome:
     entered = Counter(read.header("x-replayed-letter") for read in topic_reader(bootstrap, target))
     told = tell(bootstrap, orders)
     statuses = Counter(summary.status for summary in index(bootstrap) if summary.resource == target)
-    wrong = _faults(
+    wrong = faults(
         (done, kills, "kills"),
         (code, 0, "exit code of the drain"),
         (len(entered), letters, "letters that have entered"),
@@ -112,7 +117,7 @@ def replay_letters(bootstrap: str, home: Path, kills: int) -> Outcome:
         (told["failed"], 0, "letters that have failed"),
         (dict(statuses), {"replayed": letters}, "the index"),
     )
-    return Outcome(done, {"letters": letters, "entered": entered.total(), "already": told["already"]}, wrong, _tail(one.log))
+    return Outcome(done, {"letters": letters, "entered": entered.total(), "already": told["already"]}, wrong, tail(one.log))
 
 
 def judge_anew(bootstrap: str, home: Path, kills: int) -> Outcome:
@@ -124,7 +129,7 @@ def judge_anew(bootstrap: str, home: Path, kills: int) -> Outcome:
     _define(producer, {"endpoint_id": "shop"})
     received = _receive(producer, records)
     done = 0
-    with _running("webhooks", bootstrap, home, INTEGRATION_KAFKA_PARTITIONS="2") as one:
+    with running("webhooks", bootstrap, home, INTEGRATION_KAFKA_PARTITIONS="2") as one:
         _wait(lambda: len(topic_reader(bootstrap, topics.EVENTS.name)) == records, REST_S, f"{records:,} events")
         _define(producer, {"endpoint_id": "shop", "filter": f"body.n % {DROPPED} != 0"})
         now_ms = SystemClock().now_ms()
@@ -140,7 +145,7 @@ def judge_anew(bootstrap: str, home: Path, kills: int) -> Outcome:
         code = one.drain()
     written = sorted(read.header("ce_id") or "" for read in topic_reader(bootstrap, TARGET))
     few = records // DROPPED
-    wrong = _faults(
+    wrong = faults(
         (done, kills, "kills"),
         (code, 0, "exit code of the drain"),
         ((report.state, report.trouble), ("done", ""), "the report's state"),
@@ -150,11 +155,11 @@ def judge_anew(bootstrap: str, home: Path, kills: int) -> Outcome:
         (len(written), records - few, "events written"),
         (written == sorted(event_id for n, event_id in enumerate(received) if n % DROPPED), True, "whether they are those that were received"),
     )
-    return Outcome(done, {"records": records, "written": len(written)}, wrong, _tail(one.log))
+    return Outcome(done, {"records": records, "written": len(written)}, wrong, tail(one.log))
 
 
 @contextlib.contextmanager
-def _running(flow: str, bootstrap: str, home: Path, **more: str) -> Iterator[Worker]:
+def running(flow: str, bootstrap: str, home: Path, **more: str) -> Iterator[Worker]:
     worker = Worker(flow, bootstrap, home, **more)
     try:
         yield worker
@@ -200,9 +205,9 @@ def _wait(true: Any, seconds: float, what: str) -> None:
         time.sleep(LOOK_S)
 
 
-def _faults(*checks: tuple[Any, Any, str]) -> tuple[str, ...]:
+def faults(*checks: tuple[Any, Any, str]) -> tuple[str, ...]:
     return tuple(f"{what}: {found}, and not {wanted}" for found, wanted, what in checks if found != wanted)
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
     return log.read_text(errors="replace")[-3000:]

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -65,15 +66,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     assert code == 0, log.read_text(errors="replace")
 
 
-def test_each_block_does_what_it_says(stack: dict[str, str]) -> None:
+def test_each_block_does_what_it_says(stack: dict[str, str], tmp_path: Path) -> None:
     """In the order they stand: later ones use what earlier ones made."""
     shown = []
     for language, program in BLOCKS:
         command = ["bash", "-euo", "pipefail", "-c", program] if language == "sh" else [sys.executable, "-c", program]
-        done = subprocess.run(command, cwd=ROOT, env=stack, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path, env=stack, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, program + done.stdout + done.stderr
         shown.append(done.stdout)
-    registered, accepted, printed, consumed, status, tested = shown
+    registered, accepted, printed, consumed, status, tested, imported = shown
     assert json.loads(registered)["endpoint_id"] == "orders"
     event_id = json.loads(accepted)["event_id"]
     assert event_id in printed
@@ -81,6 +82,21 @@ def test_each_block_does_what_it_says(stack: dict[str, str]) -> None:
     assert consumed == f'{event_id} order.paid {{"order":"A-17","cents":4250}}\n'
     assert json.loads(status)["counters"]["accepted"] == 1
     assert json.loads(tested)["outcome"] == "emitted"
+    job = _imported(stack, json.loads(imported)["job_id"])
+    assert (job["status"], job["rows_accepted"], job["errors_by_code"]) == ("completed_with_errors", 2, {"not_int64": 1})
+
+
+def _imported(stack: dict[str, str], job_id: str) -> dict[str, Any]:
+    """Return how an import stands that is over."""
+    asked = urllib.request.Request(f"{stack['XYRA']}/integration/import/jobs/{job_id}", headers={"X-API-Key": stack["KEY"]})  # noqa: S310  http, to ourselves
+    deadline = time.monotonic() + 60
+    while True:
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310  as above
+            found: dict[str, Any] = json.load(answer)
+        if found["ended_at"] is not None:
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
 
 
 def _totals(stack: dict[str, str]) -> dict[str, str]:

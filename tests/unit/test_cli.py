@@ -23,6 +23,7 @@ COMMANDS = [
     "worker",
     "ledger",
     "settings",
+    "import",
     "topics list",
     "topics make",
     "topics read",

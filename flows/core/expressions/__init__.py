@@ -18,6 +18,8 @@ from flows.core.expressions.scope import Evaluator, FailedError, MissingError, S
 from flows.core.foreign import guarded
 
 VARIABLES: Final = frozenset({"body", "type", "id", "endpoint", "headers", "received_at"})
+LARGE: Final = frozenset({"body", "row"})
+"""Variables that are as large as what came in."""
 FUNCTIONS: Final = frozenset(
     "size contains startsWith endsWith matches string int uint double bytes timestamp duration type dyn "
     "getDate getDayOfMonth getDayOfWeek getDayOfYear getFullYear getHours getMilliseconds getMinutes getMonth getSeconds".split()
@@ -36,16 +38,16 @@ class Expression:
 
     __slots__ = ("_names", "_program", "_shape", "quick", "source")
 
-    def __init__(self, source: str) -> None:
-        """Compile `source`; `compile_expression` says what is raised."""
+    def __init__(self, source: str, variables: frozenset[str] = VARIABLES) -> None:
+        """Compile `source` over `variables`; `compile_expression` says what is raised."""
         read = tokens.tokenize(source)
         self._shape = shape = tokens.measure(read)
         self.source = source
         self._program = guarded(lambda: compile_source(source), _syntax)
-        self._names = frozenset(self._program.variables()) & VARIABLES
-        _known(self._program, shape.variables)
+        self._names = frozenset(self._program.variables()) & variables
+        _known(self._program, variables, shape.variables)
         _patterns(read)
-        self.quick: Evaluator | None = closures.build(read, VARIABLES, _literal)
+        self.quick: Evaluator | None = closures.build(read, variables, _literal)
         """The closure that decides it, and leaves to the library what is in doubt; None where all of it is the library's."""
 
     @property
@@ -69,7 +71,7 @@ class Expression:
         return self._by_library(scope)
 
     def _by_library(self, scope: Scope) -> Any:
-        if scope.body_bytes > LIBRARY_BODY_BYTES and "body" in self._names:
+        if scope.body_bytes > LIBRARY_BODY_BYTES and self._names & LARGE:
             raise FailedError(f"the body has {scope.body_bytes} bytes, and this expression takes bodies up to {LIBRARY_BODY_BYTES}")
         values = {name: scope[name] for name in self._names}
         shape = self._shape
@@ -81,15 +83,15 @@ class Expression:
             raise MissingError(str(error.args[0])) from error
 
 
-def compile_expression(source: str) -> Expression:
-    """Compile an expression and check all that can be known before a record is there.
+def compile_expression(source: str, variables: frozenset[str] = VARIABLES) -> Expression:
+    """Compile an expression over `variables` and check all that can be known before a record is there.
 
     Raises:
         TooCostlyError: it goes over a bound.
         ValueError: it is not CEL, or names a variable or a function that is not there; the text says which and what there is.
 
     """
-    return Expression(source)
+    return Expression(source, variables)
 
 
 def _syntax(detail: str) -> Exception:
@@ -97,9 +99,9 @@ def _syntax(detail: str) -> Exception:
     return ValueError(f"is not CEL: {place[2]} (character {place[1]})" if place else f"is not CEL: {detail}")
 
 
-def _known(program: Program, bound: frozenset[str]) -> None:
-    if strange := sorted(set(program.variables()) - VARIABLES - bound):
-        raise ValueError(f"names {strange[0]!r}, which is no variable; there are {', '.join(sorted(VARIABLES))}")
+def _known(program: Program, variables: frozenset[str], bound: frozenset[str]) -> None:
+    if strange := sorted(set(program.variables()) - variables - bound):
+        raise ValueError(f"names {strange[0]!r}, which is no variable; there are {', '.join(sorted(variables))}")
     named = [name for name in program.functions() if name.isidentifier()]
     if strange := sorted(set(named) - FUNCTIONS):
         raise ValueError(f"calls {strange[0]!r}, which is no function; there are {', '.join(sorted(FUNCTIONS))}")

@@ -1,0 +1,24 @@
+"""`python -P -m connectors.files MEMORY_BYTES CPU_SECONDS FILE_BYTES`: read a file for whoever is at stdin and stdout."""
+
+import os
+import sys
+
+from connectors.files.limits import Limits, allow, bind
+
+
+def main(memory: str, seconds: str, file: str) -> None:
+    """Bind this process, keep stdout for frames alone, and serve."""
+    limits = Limits(int(memory), int(seconds), int(file))
+    bind(limits)
+    allow(limits.cpu_seconds)
+    frames = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints goes to stderr
+    from connectors.files import child  # noqa: PLC0415 - its libraries allocate while they load, and that is bound too
+    from connectors.files.bounds import Limits as Bounds  # noqa: PLC0415 - as above
+
+    session = child.Session(Bounds(inflated_bytes=limits.file_bytes))
+    child.serve(sys.stdin.buffer, frames, session, lambda: allow(limits.cpu_seconds))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

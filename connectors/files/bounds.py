@@ -1,0 +1,90 @@
+"""Every bound on what a file may be, and every sentence with which one is refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from connectors.files.reader import Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds on one file. Those of a job may be narrower; a file within them is read in bounded memory."""
+
+    inflated_bytes: int = 1 << 40
+    """Most that a compressed file may come to."""
+    ratio: int = 200
+    """Most bytes that one compressed byte may become, on the whole."""
+    ratio_from: int = 64 << 20
+    """Below so many inflated bytes the ratio is not asked for: small files of zeros do no harm."""
+    window_bytes: int = 32 << 20
+    """Most that a zstd frame may ask us to remember."""
+    members: int = 10_000
+    """Most entries of a zip archive."""
+    rows: int = 1_000_000_000
+    columns: int = 10_000
+    """Most columns that hold anything; where in a sheet they stand does not matter."""
+    cells: int = 20_000_000_000
+    depth: int = 64
+    """How deep a column of a Parquet file may be nested."""
+    value_bytes: int = 1 << 20
+    """Most of one value: what is larger fits no record, and turns its row away."""
+    row_bytes: int = 4 << 20
+    """Most of one row of a sheet as XML."""
+    expansion: int = 10_000
+    """Most bytes of values for each byte of a Parquet file."""
+    table_bytes: int = 16 << 20
+    """About what one table of Parquet rows comes to in memory."""
+    table_rows: int = 50_000
+    footer_bytes: int = 16 << 20
+    """Most of a Parquet file's footer, which is read as a whole."""
+    part_bytes: int = 16 << 20
+    """Most of a workbook's list of sheets, of its styles and of its relations, each of which is read as a whole."""
+    string_bytes: int = 16 << 20
+    """So many bytes of a workbook's shared strings are held in memory; what is more lies in a scratch file."""
+    whole_bytes: int = 20_000_000
+    """Most of an xls, xlsb or ods file, which can only be read as a whole."""
+    seconds: int = 3_600
+    """CPU time that one child process may use."""
+
+
+REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
+    "empty_file": "The file is empty. Send the file again; its sender may have broken off.",
+    "not_parquet": "This is no Parquet file: {what}. Name its real format in data_format.",
+    "not_excel": "This is no Excel workbook: {what}. Name its real format in data_format, or save it as .xlsx.",
+    "not_gzip": "This is no gzip file: it does not begin with 1f 8b. Name its real compression, or none.",
+    "not_zstd": "This is no zstd file: it does not begin with 28 b5 2f fd. Name its real compression, or none.",
+    "not_zip": "This is no zip archive: {what}. Name its real compression, or none.",
+    "truncated": "The file ends early, {where}. Send it again, whole.",
+    "damaged": "The file is damaged {where}: {what}. Write it again and send that.",
+    "encrypted": "{where} is encrypted, and there is nothing here to open it with. Save it without a password.",
+    "nested_archive": "{where} is an archive inside an archive. Unpack the outer one and send what is in it.",
+    "bad_member_name": "The archive names a member {where}, which points out of the archive. Pack it again with plain names.",
+    "too_many_members": "The archive has {count} members, {limit} at most are allowed. Send the one that holds the data.",
+    "no_such_member": "The archive has no member {where}; it has {what}. Name one of them.",
+    "no_data_member": "The archive holds no data file. Send the data.",
+    "which_member": "The archive holds several files: {what}. Name one of them in source_config.member.",
+    "unknown_method": "{where} is packed with method {what}; stored and deflated members can be read. Pack it again with an ordinary zip program.",
+    "inflates_too_far": "The file comes to more than {limit} bytes when unpacked ({where}). If that is meant, raise the limit or send it in parts.",
+    "ratio_too_high": "The file unpacks to more than {limit} times its size ({count} bytes so far, {where}), as a bomb does. Send it unpacked.",
+    "window_too_large": "The zstd frame asks for a window above {limit} bytes. Pack it without --long.",
+    "too_many_rows": "The file has {count} rows, {limit} at most are allowed. Send it in parts.",
+    "too_many_columns": "The file has {count} columns, {limit} at most are allowed ({where}). Drop those that are not needed.",
+    "too_many_cells": "The file has {count} values, {limit} at most are allowed. Send it in parts.",
+    "too_deep": "Column {where} is nested more than {limit} deep. Flatten it.",
+    "row_too_large": "{where} takes more than {limit} bytes. Take the large values out of it.",
+    "part_too_large": "{where} takes more than {limit} bytes. Save the workbook anew, without what it does not need.",
+    "file_too_large": "The file has {count} bytes; {what} can only be read up to {limit}. Save it as .xlsx, which is read at any size.",
+    "expands_too_far": "The values come to more than {limit} times the file's size ({count} bytes, {where}), as a bomb's do. Send them in another format.",
+    "forbidden_markup": "{where} declares a document type, which no spreadsheet program writes. Save the workbook anew.",
+    "no_such_sheet": "The workbook has no sheet {where}; it has {what}. Name one of them in source_config.sheet.",
+    "no_sheet": "The workbook has no sheet that can be seen. Name a hidden one in source_config.sheet: {what}.",
+    "no_header": "The sheet {where} has no row {what} that could name the columns. Say which row does in source_config.header_row, or 0 for none.",
+})  # fmt: skip
+"""Each code and what a person is told."""
+
+
+def refusal(code: str, **facts: str | int) -> Unreadable:
+    """Return the refusal of a file, to be raised: `facts` fill the sentence of its code."""
+    return Unreadable(code, REFUSALS[code].format(**{name: f"{fact:,}" if isinstance(fact, int) else fact[:500] for name, fact in facts.items()}))

@@ -1,0 +1,94 @@
+"""A process that reads one file for a worker: a frame comes in, a frame goes out.
+
+| in | out |
+|---|---|
+| `detect`: `name`; the first bytes | `detected`: what `detect` found |
+| `open`: `format`, `source`, `rules`, `output`, `at`, `line`, `ordinal`, `path` or none; state, the file's first bytes | `opened` |
+| `pieces`: `places`, `last`; their bytes | `portion`; `Portion.pack` |
+| `again`: `places`; the bytes of rows that were turned away, each a piece | `portion`; `Portion.pack` |
+| `rows`: `most`, where `open` named a path | `portion`; `Portion.pack` |
+
+What is wrong with a job or its file is answered with `failed`: `code`, `detail`. Anything else that is raised is a bug, and ends the process.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from connectors.files.bounds import Limits
+from connectors.files.detect import detect
+from connectors.files.encode import Output, Shape
+from connectors.files.formats import FORMATS, first_of, packed
+from connectors.files.gather import Gatherer
+from connectors.files.plan import AsRead, Plan
+from connectors.files.reader import Unreadable
+from connectors.files.rules import compile_rules
+from connectors.files.sources import File, Pieces, State
+from flows.core.errors import BadRequest, InvalidFields
+from flows.core.files.frames import Frame, read, write
+from flows.core.files.pieces import Part, Piece
+from flows.core.imports.rules import TransformationRules
+
+
+class Session:
+    """One file, from `open` on."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Take the bounds on files."""
+        self._limits = limits
+        self._source: Pieces | File | None = None
+
+    def answer(self, frame: Frame) -> Frame:
+        """Answer one message."""
+        try:
+            return self._answered(frame)
+        except (BadRequest, InvalidFields) as error:
+            return Frame({"kind": "failed", "code": "bad_options", "detail": error.detail})
+        except Unreadable as error:
+            return Frame({"kind": "failed", "code": error.code, "detail": str(error)})
+
+    def _answered(self, frame: Frame) -> Frame:
+        head = frame.head
+        match head.get("kind"), self._source:
+            case "detect", _:
+                return Frame({"kind": "detected", "found": detect(frame.parts[0], head["name"])})
+            case "open", _:
+                self._source = self._opened(head, *frame.parts)
+                return Frame({"kind": "opened"})
+            case "pieces", Pieces() as source:
+                return Frame({"kind": "portion"}, (source.portion(_pieces(frame), last=head["last"]).pack(),))
+            case "again", Pieces() as source:
+                return Frame({"kind": "portion"}, (source.again(_pieces(frame)).pack(),))
+            case "rows", File() as source:
+                return Frame({"kind": "portion"}, (source.portion(head["most"]).pack(),))
+            case kind, _:
+                raise BadRequest(f"A message {kind!r} was not expected here.")
+
+    def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | File:
+        form, out = head["format"], head["output"]
+        if form not in FORMATS:
+            raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
+        output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
+        gatherer = Gatherer(plan_of(head["rules"]), output, out["most_bytes"], head["ordinal"])
+        if head["path"] is None:
+            return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
+        path = Path(head["path"])
+        source = {**head["source"], "compression": head["source"].get("compression") or packed(form, sample)}
+        return File(form, State.of(form, source, state, first_of(form, source, path, sample, self._limits)), head["at"], path, self._limits, gatherer)
+
+
+def _pieces(frame: Frame) -> list[Piece]:
+    places = zip(frame.head["places"], frame.parts, strict=True)
+    return [Piece(start, data, line, first, records, Part(part)) for (start, line, first, records, part), data in places]
+
+
+def plan_of(rules: dict[str, Any]) -> Plan:
+    """Return the plan of a job's rules; raise `InvalidFields` for rules that cannot be run."""
+    return compile_rules(TransformationRules.model_validate(rules)) if rules else AsRead()
+
+
+def serve(inward: BinaryIO, outward: BinaryIO, session: Session, before: Callable[[], None]) -> None:
+    """Answer message by message until the other side ends; `before` each, what it may use is set. Blocks."""
+    while (frame := read(inward)) is not None:
+        before()
+        write(outward, session.answer(frame))

@@ -1,0 +1,184 @@
+"""CSV, at two speeds: by Polars, many pieces at once; and where that could be wrong, piece by piece with the tokenizer that says what a row is.
+
+Every column is text. An empty field is null, one in quotes the empty string; white space is kept. Empty lines and comments are no rows. A column whose name is
+empty or was there already gets one of its own. Rows of another number of fields are rejects, or with `fill` those that are too short end in nulls.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, pairwise
+from typing import Final
+
+import orjson
+import polars as pl
+
+from connectors.files.csv_fast import Damage, able, fault, mend, parse, utf8
+from connectors.files.csv_places import Chunk, places
+from connectors.files.reader import Read, Unreadable
+from connectors.files.table import RAW_BYTES, Table
+from flows.core.files.csv_rows import LINE_END, Dialect, rows
+from flows.core.files.pieces import PIECE_BYTES, Part, Piece
+from flows.core.files.rejects import Reject
+from flows.core.files.units import bom, shadow
+
+AT_ONCE: Final = 2 * 1024 * 1024
+"""Bytes given to Polars together: more of them are no faster, and take memory."""
+MOST_COLUMNS: Final = 20_000
+
+
+class CsvReader:
+    """Reads one file, as `connectors.files.reader.Reader` says."""
+
+    def __init__(self, dialect: Dialect, columns: Sequence[str] = (), *, fill: bool = False, state: bytes = b"") -> None:
+        """Begin, or go on from a state. Columns that are given are named so whatever the header says. Raises `BadRequest` for a dialect that means nothing."""
+        self._dialect = dialect
+        self._able = able(dialect)
+        self._fill = fill
+        self._names: list[str] = orjson.loads(state) if state else unique(columns)
+        self._header = dialect.header and not state
+        self._begun: list[Piece] = []
+        self._held = 0
+        self._at = 0
+
+    def state(self) -> bytes:
+        """Return the names of the columns; none: they are not known yet."""
+        return b"" if self._header or not self._names else orjson.dumps(self._names)
+
+    def goes_on(self) -> int:
+        """Return where the first piece begins that was not read to its end."""
+        return self._begun[0].start if self._begun else self._at
+
+    def finish(self) -> Iterator[Read]:
+        """Yield what is left: a record whose last piece never came."""
+        if self._begun:
+            yield from self._part(self._begun[-1]._replace(data=b"", part=Part.END))
+
+    def read(self, pieces: Sequence[Piece]) -> Iterator[Read]:
+        """Yield tables of `AT_ONCE` bytes at most."""
+        together: list[Chunk] = []
+        size = 0
+        for piece in pieces:
+            if together and (piece.part is not Part.RECORDS or size + len(piece.data) > AT_ONCE):
+                yield self._rows(together)
+                together, size = [], 0
+            self._at = piece.start + len(piece.data)
+            if piece.part is not Part.RECORDS:
+                yield from self._part(piece)
+                continue
+            together.append(self._chunk(piece))
+            size += len(piece.data)
+        if together:
+            yield self._rows(together)
+
+    def _part(self, piece: Piece) -> Iterator[Read]:
+        """Put the pieces of one record together, as long as it is not too long, and yield it behind its last."""
+        if self._held <= self._dialect.longest_row:
+            self._begun.append(piece)
+        self._held += len(piece.data)
+        if piece.part is not Part.END:
+            return
+        whole = self._begun[0]._replace(data=b"".join(part.data for part in self._begun), records=1)
+        too_long = self._held > self._dialect.longest_row
+        self._begun, self._held = [], 0
+        if too_long:
+            if self._header:
+                raise Unreadable("bad_header", f"The header is longer than {self._dialect.longest_row} bytes: check the delimiter and the quote.")
+            reject = Reject(whole.first, whole.line, whole.start, "", "record_too_long", "", "", whole.data[:RAW_BYTES])
+            yield Read(self._tabled([], [], []), [reject], 1)
+        else:
+            yield self._rows([self._chunk(whole)])
+
+    def _chunk(self, piece: Piece) -> Chunk:
+        """Return a piece without byte order mark and header; the names of the columns come from its first row, if they are not known."""
+        data, start, line = piece.data, piece.start, piece.line
+        mark = bom(self._dialect.grammar.encoding)
+        if start == 0 and mark and data.startswith(mark):
+            data, start = data[len(mark) :], len(mark)
+        if self._header or not self._names:
+            begin = next((row for row in rows(data, self._dialect, start, line) if self._header or not row.code), None)
+            if begin and not self._names:
+                _few(begin.fields)
+                self._names = unique(begin.fields if self._header else [""] * len(begin.fields))
+            if begin and self._header:
+                if begin.code:
+                    sentence = f"The header, in line {begin.line}, cannot be read ({begin.code}): mend it, or say `header: false` and name the columns."
+                    raise Unreadable("bad_header", sentence)
+                behind = begin.end - start
+                line += len(LINE_END.findall(shadow(data[:behind], self._dialect.grammar.encoding)))
+                data, start, self._header = data[behind:], begin.end, False
+        return Chunk(data, start, line, piece.first, piece.records, self._dialect)
+
+    def _rows(self, chunks: list[Chunk]) -> Read:
+        """Return the rows of chunks that follow one another."""
+        whole = self._at_once(chunks)
+        if whole is not None:
+            return Read(self._tabled(chunks, [whole], [range(chunks[0].first, chunks[0].first + whole.height)]), [], whole.height)
+        frames: list[pl.DataFrame] = []
+        ordinals: list[Sequence[int]] = []
+        rejects: list[Reject] = []
+        for chunk in chunks:
+            frame, damages = self._closely(chunk)
+            total = frame.height + len(damages)
+            bad = {damage.row for damage in damages}
+            frames.append(frame)
+            ordinals.append([chunk.first + row for row in range(total) if row not in bad] if bad else range(chunk.first, chunk.first + total))
+            rejects += [_reject(chunk, damage) for damage in damages]
+        return Read(self._tabled(chunks, frames, ordinals), rejects, sum(map(len, ordinals)) + len(rejects))
+
+    def _at_once(self, chunks: list[Chunk]) -> pl.DataFrame | None:
+        """Return all rows of chunks by one call of Polars; None: that is not certain to be right."""
+        ends = [chunk.data.endswith(b"\n") and chunk.first + chunk.records == behind.first for chunk, behind in pairwise(chunks)]
+        if not self._able or not self._names or not all(ends) or any(len(chunk.data) > PIECE_BYTES for chunk in chunks):
+            return None
+        data = utf8(b"".join(chunk.data for chunk in chunks) if ends else chunks[0].data, self._dialect.grammar.encoding)
+        frame = None if data is None else parse(data, self._names, self._dialect, fill=self._fill)
+        return frame if frame is not None and frame.height == sum(chunk.records for chunk in chunks) else None
+
+    def _closely(self, chunk: Chunk) -> tuple[pl.DataFrame, list[Damage]]:
+        """Return the rows of one chunk that are sound, and those that are not."""
+        if self._able and self._names and len(chunk.data) <= PIECE_BYTES:
+            mended = mend(chunk.data, self._names, self._dialect, fill=self._fill)
+            if mended:
+                return mended.frame, mended.damages
+        columns = len(self._names)
+        sound, damages = [], []
+        for number, row in enumerate(rows(chunk.data, self._dialect, chunk.start, chunk.line)):
+            if code := fault(row, columns, fill=self._fill):
+                damages.append(Damage(number, row.start - chunk.start, row.end - chunk.start, row.line - chunk.line, code))
+            else:
+                read = [text if text or quoted else None for text, quoted in zip(row.fields, row.quoted, strict=True)]
+                sound.append((*read, *[None] * (columns - len(read))))
+        return self._frame(sound), damages
+
+    def _tabled(self, chunks: list[Chunk], frames: list[pl.DataFrame], ordinals: list[Sequence[int]]) -> Table:
+        """Return frames as one table."""
+        frame = pl.concat(frames, rechunk=False) if len(frames) > 1 else frames[0] if frames else self._frame([])
+        numbers = ordinals[0] if len(ordinals) == 1 else list(chain.from_iterable(ordinals))
+        return Table(frame, numbers, places(chunks, numbers, len(self._names)))
+
+    def _frame(self, sound: list[tuple[str | None, ...]]) -> pl.DataFrame:
+        """Return rows as a frame."""
+        return pl.DataFrame(sound, schema=dict.fromkeys(self._names, pl.String), orient="row")
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Return names for columns, each another: `column_3` for one that has none, `name_2` for a second of the same name."""
+    taken: dict[str, None] = {}
+    given = set(names)
+    for number, name in enumerate(names, 1):
+        wanted = name or f"column_{number}"
+        tries = chain([wanted], (f"{wanted}_{again}" for again in count(2)))
+        free = next(one for one in tries if one not in taken and (one == name or one not in given))
+        taken[free] = None
+    return list(taken)
+
+
+def _few(names: Sequence[str]) -> None:
+    """Raise `Unreadable` for more columns than a table can have."""
+    if len(names) > MOST_COLUMNS:
+        raise Unreadable("too_many_columns", f"The first row has {len(names)} columns, and {MOST_COLUMNS} are the most: check the delimiter.")
+
+
+def _reject(chunk: Chunk, damage: Damage) -> Reject:
+    """Return a damaged row as what an import turns away."""
+    raw = chunk.data[damage.start : min(damage.end, damage.start + RAW_BYTES)]
+    return Reject(chunk.first + damage.row, chunk.line + damage.lines, chunk.start + damage.start, "", damage.code, "", "", raw)

@@ -1,0 +1,204 @@
+"""What a file is, by its first bytes: format, encoding, dialect, columns. A guess, which whoever imports may overrule."""
+
+import codecs
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any, Final
+
+import chardet
+import orjson
+
+from connectors.files.csv_reader import unique
+from flows.core.errors import BadRequest
+from flows.core.files.csv_rows import Dialect, rows
+
+SAMPLE_BYTES: Final = 256 * 1024
+_CHARDET_BYTES: Final = 64 * 1024
+_ROWS: Final = 200
+_DIALECT_BYTES: Final = 32 * 1024
+"""Enough for a dialect; the tokenizer reads it once for each delimiter."""
+_COLUMNS: Final = 1_000
+_MAGIC: Final = (
+    (b"PAR1", "parquet", ""),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "excel", ""),
+    (b"\x1f\x8b", "", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "", "zstd"),
+)
+_EXTENSIONS: Final = {
+    **dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".psv"), "csv"),
+    **dict.fromkeys((".ndjson", ".jsonl"), "ndjson"),
+    **dict.fromkeys((".xlsx", ".xls", ".xlsb", ".xlsm", ".ods"), "excel"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    ".json": "json",
+    ".xml": "xml",
+}
+_COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
+_DELIMITERS: Final = (",", "\t", ";", "|", ":")
+_TYPES: Final = (
+    ("bool", re.compile(r"(?i:true|false|yes|no)")),
+    ("int64", re.compile(r"[+-]?(?:0|[1-9]\d{0,17})")),
+    ("float64", re.compile(r"[+-]?(?:\d{1,300}\.?\d{0,300}|\.\d{1,300})(?:[eE][+-]?\d{1,3})?")),
+    ("date", re.compile(r"\d{4}-\d\d-\d\d")),
+    ("datetime", re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?")),
+)
+
+
+def detect(sample: bytes, name: str = "") -> dict[str, Any]:
+    """Return what a file that begins with these bytes is: `format`, `compression`, `encoding`, `dialect`, `columns`, `confidence` (0 to 1) and `notes`.
+
+    Never raises. Bytes count for more than the name's extension; where the two differ a note says so.
+    """
+    whole = len(sample) < SAMPLE_BYTES
+    sample = sample[:SAMPLE_BYTES]
+    kind, compression = _magic(sample)
+    hint = _hint(name)
+    found: dict[str, Any] = {"format": kind, "compression": compression, "encoding": None, "dialect": None, "columns": [], "confidence": 1.0, "notes": []}
+    if compression:
+        found.update(format=hint, confidence=0.5 if hint else 0.0)
+    elif not kind:
+        _text(found, sample, hint, whole=whole)
+    if not sample:
+        found.update(format=hint, confidence=0.0, notes=["The file is empty."])
+    elif hint and found["format"] and hint != found["format"]:
+        found["notes"].append(f"The name says {hint}, the bytes say {found['format']}; the bytes were believed.")
+    return found
+
+
+def _magic(sample: bytes) -> tuple[str | None, str | None]:
+    """Return format and compression of bytes that begin with a known sign."""
+    if sample.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        office = any(sign in sample for sign in (b"[Content_Types].xml", b"xl/", b"application/vnd.oasis.opendocument.spreadsheet"))
+        return ("excel", None) if office else (None, "zip")
+    for sign, kind, compression in _MAGIC:
+        if sample.startswith(sign):
+            return kind or None, compression or None
+    return None, None
+
+
+def _hint(name: str) -> str | None:
+    """Return the format that a file's name speaks of."""
+    path = PurePath(name.lower())
+    if path.suffix in _COMPRESSED:
+        path = path.with_suffix("")
+    return _EXTENSIONS.get(path.suffix)
+
+
+def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool) -> None:
+    """Say what text is."""
+    encoding, sure = _encoding(sample, whole=whole)
+    text = sample.decode(encoding, "replace").removeprefix("\ufeff")
+    start = text.lstrip()
+    found.update(encoding=encoding, confidence=sure)
+    if start.startswith("<") and re.match(r"<[?!A-Za-z_]", start):
+        found["format"] = "xml"
+    elif start.startswith(("{", "[")) and (kind := _json(start, whole=whole)):
+        found["format"] = kind
+    elif "\0" in text:
+        found.update(format=hint, confidence=0.0, notes=["These bytes are neither text nor of a known format."])
+    else:
+        found["format"] = "csv"
+        _csv(found, sample, text, encoding, whole=whole)
+
+
+def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float]:
+    """Return an encoding and how sure it is."""
+    for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if sample.startswith(mark):
+            return name, 1.0
+    half = len(sample) // 2
+    for name, zeros in (("utf-16-le", sample[1::2].count(0)), ("utf-16-be", sample[::2].count(0))):
+        if half and zeros > half // 2:
+            return name, 0.9
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample, whole)
+    except UnicodeDecodeError:
+        guess = chardet.detect(sample[:_CHARDET_BYTES])
+        return _known(guess["encoding"]), float(guess["confidence"] or 0.0)
+    return "utf-8", 1.0
+
+
+def _known(name: str | None) -> str:
+    """Return an encoding that files can be cut in."""
+    try:
+        return Dialect(encoding=name or "cp1252").grammar.encoding
+    except BadRequest:
+        return "cp1252"
+
+
+def _json(text: str, *, whole: bool) -> str | None:
+    """Return which kind of JSON this is."""
+    lines = text.splitlines()
+    if not whole and len(lines) > 1:
+        lines.pop()
+    objects = sum(map(_is_json, filter(str.strip, lines[:20])))
+    if text.startswith("{") and objects and (len(lines) > 1 or not whole) and objects == len(list(filter(str.strip, lines[:20]))):
+        return "ndjson"
+    likely = re.match(r'\{\s*(?:"|\}|$)|\[\s*(?:[\[{"\]\d.tfn-]|$)', text)
+    return "json" if likely else None
+
+
+def _is_json(line: str) -> bool:
+    """Tell whether a line is a JSON value."""
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _csv(found: dict[str, Any], sample: bytes, text: str, encoding: str, *, whole: bool) -> None:
+    """Say which delimiter and quote there are, whether a header, and what stands in the columns."""
+    whole = whole and len(sample) <= _DIALECT_BYTES
+    sample, text = sample[:_DIALECT_BYTES], text[:_DIALECT_BYTES]
+    dialect, table, agreement = max((_tried(sample, text, delimiter, encoding, whole=whole) for delimiter in _DELIMITERS), key=lambda one: one[2])
+    header = len(table) > 1 and _is_header(table)
+    found["dialect"] = {"delimiter": dialect.delimiter, "quote": dialect.quote, "escape": dialect.escape, "comment": dialect.comment, "header": header}
+    found["confidence"] = round(found["confidence"] * min(1.0, agreement), 2)
+    if not table:
+        return
+    body = table[1:] if header else table
+    names = unique(table[0][:_COLUMNS] if header else [""] * min(len(table[0]), _COLUMNS))
+    columns = []
+    for number, name in enumerate(names):
+        values = [row[number] for row in body if number < len(row) and row[number]]
+        columns.append({"name": name, "type": _type(values), "samples": [value[:256] for value in values[:3]]})
+    found["columns"] = columns
+
+
+def _tried(sample: bytes, text: str, delimiter: str, encoding: str, *, whole: bool) -> tuple[Dialect, list[Sequence[str]], float]:
+    """Return the rows under one delimiter, and how well their numbers of fields agree: more than 0.5 only where it occurs."""
+    quote = "'" if text.count(f"{delimiter}'") > text.count(f'{delimiter}"') + 2 else '"'
+    comment = "#" if text.startswith("#") else ""
+    escape = "\\" if f"\\{quote}" in text and f"{quote}{quote}" not in text else ""
+    dialect = Dialect(delimiter, quote, escape, comment, header=False, encoding=encoding)
+    table: list[Sequence[str]] = []
+    try:
+        for row in rows(sample, dialect):
+            if len(table) >= _ROWS or (row.end >= len(sample) and not whole and table):
+                break
+            if not row.code:
+                table.append(row.fields)
+    except BadRequest:
+        return dialect, [], 0.0
+    width, times = Counter(map(len, table)).most_common(1)[0] if table else (0, 0)
+    share = times / len(table) if table else 0.0
+    return dialect, table, share * (1.0 - 0.1 / width if width > 1 else 0.5)
+
+
+def _is_header(table: list[Sequence[str]]) -> bool:
+    """Tell whether the first row names columns: all of it is text, no name twice, and below it is another type, or none of its words."""
+    first = [field.strip() for field in table[0]]
+    if not all(first) or len(set(first)) < len(first) or any(_type([field]) != "string" for field in first):
+        return False
+    typed = any(_type([row[at] for row in table[1:] if at < len(row) and row[at]]) != "string" for at in range(min(len(first), _COLUMNS)))
+    return typed or not any(set(first) & set(row) for row in table[1:])
+
+
+def _type(values: Sequence[str]) -> str:
+    """Return the narrowest type that all values are of."""
+    for name, pattern in _TYPES:
+        if values and all(map(pattern.fullmatch, values)):
+            return name
+    return "string"

@@ -1,0 +1,94 @@
+"""What reads, and what cuts, a file of each format, with a job's options and what was found out about the file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from connectors.files import jsonarray, ndjson, xmlreader
+from connectors.files.bounds import Limits
+from connectors.files.csv_reader import CsvReader
+from connectors.files.detect import detect
+from connectors.files.excel import Excel, Wish
+from connectors.files.inflate import Compression, blocks
+from connectors.files.parquet import Parquet
+from connectors.files.reader import Reader, Unreadable
+from connectors.files.whole import WholeReader
+from connectors.files.xmljudge import XmlOptions as XmlRows
+from flows.core.files.csv_rows import Dialect
+from flows.core.files.cut_json import JsonOptions
+from flows.core.files.cut_lines import LineOptions
+from flows.core.files.cut_xml import XmlOptions
+from flows.core.files.cutters import Format, Options, cutter
+from flows.core.files.pieces import Cutter
+
+Source = Mapping[str, Any]
+"""A job's `source_config`, with everything settled that it left open."""
+DIALECT: Final = ("delimiter", "quote", "escape", "comment", "header")
+FORMATS: Final = ("csv", "tsv", "ndjson", "json", "xml", "parquet", "excel")
+WHOLE: Final = frozenset({"parquet", "excel"})
+
+
+def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
+    """Return a job's source with what it leaves open found out from the file's first bytes."""
+    settled = {name: value for name, value in source.items() if value is not None}
+    if form in WHOLE:
+        return settled
+    found = detect(sample, f"file.{form}")
+    settled.setdefault("encoding", found["encoding"] or "utf-8")
+    if form in {"csv", "tsv"}:
+        told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
+        settled = {name: value for name, value in told.items() if name in DIALECT} | settled
+    if form == "tsv":
+        settled["delimiter"] = "\t"
+    return settled
+
+
+def packed(form: str, sample: bytes) -> str:
+    """Return how a file that begins with these bytes is compressed: a workbook is a zip itself."""
+    found = detect(sample)["compression"] or "none"
+    return "none" if form in WHOLE and found == "zip" else str(found)
+
+
+def first_of(form: str, source: Source, path: Path, sample: bytes, limits: Limits) -> bytes:
+    """Return the first bytes of what a file comes to, where it is told by them how it is read; raises `Unreadable`."""
+    if form in WHOLE or source["compression"] == "none":
+        return sample
+    return next(blocks(path, Compression(source["compression"]), limits, member=source.get("member")), b"")
+
+
+def dialect_of(source: Source) -> Dialect:
+    """Return the dialect of a CSV file; its first row names the columns unless the job says otherwise."""
+    chosen = {name: source[name] for name in DIALECT if source.get(name) is not None}
+    return Dialect(**chosen, encoding=source.get("encoding", "utf-8"))
+
+
+def cutter_of(form: str, source: Source, state: bytes | None) -> Cutter:
+    """Return what cuts such a file."""
+    encoding = source.get("encoding", "utf-8")
+    options: dict[str, tuple[Format, Options]] = {
+        "ndjson": (Format.LINES, LineOptions(encoding)),
+        "json": (Format.JSON, JsonOptions(source.get("json_path") or "")),
+        "xml": (Format.XML, XmlOptions(source.get("record_path") or "", encoding)),
+    }
+    return cutter(*options.get(form, (Format.CSV, dialect_of(source))), state)
+
+
+def reader_of(form: str, source: Source, state: bytes, at: int) -> Reader:
+    """Return what reads the pieces of such a file, from byte `at` of it on; raise `BadRequest` for options that mean nothing."""
+    if form == "ndjson":
+        return ndjson.reader(state=state, goes_on=at)
+    if form == "json":
+        return jsonarray.reader(state=state, goes_on=at)
+    if form == "xml":
+        return xmlreader.reader(XmlRows(record=source.get("record_path") or ""), state, at)
+    return CsvReader(dialect_of(source), source.get("columns") or (), state=state)
+
+
+def whole_reader_of(form: str, source: Source, limits: Limits, scratch: Path) -> WholeReader:
+    """Return what reads such a file from its path; raise `Unreadable` for a format that is not read so."""
+    if form == "parquet":
+        return Parquet(limits)
+    if form == "excel":
+        header_row = {True: None, False: 0, None: None}[source.get("header")]
+        return Excel(limits, scratch, Wish(source.get("sheet"), header_row))
+    raise Unreadable("unknown_format", f"There is no reader of {form!r}.")

@@ -1,0 +1,110 @@
+"""One record of JSON: the definition of which is a row, and why another is none."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from connectors.files.codes import Code
+from connectors.files.places import Fault, Span
+
+VALUE: Final = "value"
+"""The column of what is no object."""
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}:,]', re.DOTALL)
+_BLANK: Final = b" \t\r\n"
+_CAUSES: Final = (
+    ("surrogate", Code.LONE_SURROGATE),
+    ("depth", Code.TOO_DEEP),
+    ("infinity", Code.NUMBER_OUT_OF_RANGE),
+)
+_NO_NUMBER: Final = re.compile(rb"-?(?:NaN|Infinity)\b")
+
+
+@dataclass(frozen=True)
+class JsonOptions:
+    """How JSON is read where it leaves a choice."""
+
+    duplicate_keys: str = "last"
+    """`last` wins, as nearly everywhere; `reject` turns the row away, and is slow: each row is looked at on its own."""
+    not_objects: str = "reject"
+    """`value`: a record that is no object is a row with the column `value`."""
+
+
+def judge(text: bytes, options: JsonOptions) -> dict[str, Any] | Fault:
+    """Return the values of a record, or why it is none."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        return _cause(text, exc)
+    if not isinstance(value, dict):
+        return {VALUE: value} if options.not_objects == VALUE else Fault(Code.NOT_AN_OBJECT)
+    if options.duplicate_keys == "reject" and _keys(text) != len(value):
+        return Fault(Code.DUPLICATE_KEY)
+    return value
+
+
+def wrapped(text: bytes) -> bytes:
+    """Return a record as an object: itself, or one with the column `value`."""
+    return text if text.lstrip(_BLANK).startswith(b"{") else b'{"%b":%b}' % (VALUE.encode(), text)
+
+
+def elements(data: bytes) -> list[Span]:
+    """Return where elements stand, each of which a comma ends, though not the last; those of brackets that nothing closes are the rest."""
+    *ended, last = _ended(data, b",")
+    return [*ended, last] if last.start < last.end else ended
+
+
+def values(data: bytes) -> list[Span]:
+    """Return where values stand that have nothing between them, or blanks; those of brackets that nothing closes are the rest."""
+    *ended, last = _ended(data, b"}]")
+    return [*ended, last] if last.start < last.end else ended
+
+
+def strip(data: bytes, start: int, end: int) -> Span:
+    """Leave out blanks at both ends."""
+    text = data[start:end]
+    left = len(text) - len(text.lstrip(_BLANK))
+    return Span(start + left, max(start + left, start + len(text.rstrip(_BLANK))))
+
+
+def _ended(data: bytes, ends: bytes) -> Iterator[Span]:
+    depth = begin = 0
+    for token in _TOKEN.finditer(data):
+        sign = token[0]
+        if sign in b"{[":
+            depth += 1
+        elif sign in b"}]":
+            depth -= 1
+        if depth == 0 and sign in ends:
+            yield strip(data, begin, token.start() if sign == b"," else token.end())
+            begin = token.end()
+    yield strip(data, begin, len(data))
+
+
+def _keys(text: bytes) -> int:
+    """Count the keys of an object that is valid, each as often as it stands there."""
+    depth = keys = 0
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if sign in b"{[":
+            depth += 1
+        elif sign in b"}]":
+            depth -= 1
+        elif sign == b":" and depth == 1:
+            keys += 1
+    return keys
+
+
+def _cause(text: bytes, exc: orjson.JSONDecodeError) -> Fault:
+    if (nul := text.find(b"\0")) >= 0:
+        return Fault(Code.NUL_BYTE, nul)
+    try:
+        readable = text.decode()
+    except UnicodeDecodeError as bad:
+        return Fault(Code.INVALID_UTF8, bad.start)
+    at = len(readable[: exc.pos].encode())
+    if _NO_NUMBER.match(text, at):
+        return Fault(Code.NOT_A_NUMBER, at)
+    return Fault(next((code for word, code in _CAUSES if word in exc.msg), Code.INVALID_JSON), at)

@@ -1,0 +1,119 @@
+"""Rows of JSON records, in two speeds: a piece by structs of the columns that are known, and one by one."""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from connectors.files import jsonrows
+from connectors.files.bypiece import nothing, table
+from connectors.files.codes import Code
+from connectors.files.jsonjudge import JsonOptions, judge, wrapped
+from connectors.files.jsonrows import Kind, Kinds
+from connectors.files.names import Names
+from connectors.files.places import Fault, Places, Span
+from connectors.files.reader import Read
+from connectors.files.table import Table
+from flows.core.files.pieces import Piece
+
+
+class Decoders(NamedTuple):
+    """Structs of the columns that are known."""
+
+    kinds: Kinds
+    one: Callable[[bytes], Any]
+    many: Callable[[bytes], list[Any]]
+    fields: Sequence[Callable[[Any], Any]]
+    """What takes each column out of a struct."""
+    flat: bool
+    """Whether no column holds objects or arrays."""
+
+
+class Layout(Protocol):
+    """How records lie in a piece."""
+
+    def spans(self, piece: Piece) -> Sequence[Span] | None:
+        """Return the bytes of each record; None: there are not as many as were counted."""
+        ...
+
+    def structs(self, piece: Piece, decoders: Decoders) -> list[Any] | None:
+        """Return the records as structs, or None where that is not for certain; may raise what a decoder raises."""
+        ...
+
+
+class JsonParser:
+    """Reads pieces of JSON records; knows the columns of all it has seen."""
+
+    def __init__(self, layout: Layout, options: JsonOptions, state: bytes = b"") -> None:
+        """Begin a file, or go on from the `state` of a parser of the same kind."""
+        self._layout = layout
+        self._options = options
+        self._names = Names(state)
+        self._kinds: Kinds = {}
+        self._decoders: Decoders | None = None
+
+    def state(self) -> bytes:
+        """Return the names of the columns. What their values were is learned anew."""
+        return self._names.state()
+
+    def parse(self, piece: Piece) -> Read:
+        """Return the rows of a piece."""
+        if piece.start == 0 and piece.data.startswith(b"\xef\xbb\xbf"):
+            piece = piece._replace(start=3, data=piece.data[3:])
+        read = self._quick(piece)
+        return read if read is not None else self._exact(piece)
+
+    def _quick(self, piece: Piece) -> Read | None:
+        if self._decoders is None:
+            return None
+        try:
+            rows = self._layout.structs(piece, self._decoders)
+            if not rows:
+                return None
+            values = [list(map(held, rows)) for held in self._decoders.fields]
+            columns = jsonrows.of_structs(self._decoders.kinds, values, len(rows), lambda: self._texts(piece))
+        except (ValueError, RecursionError, msgspec.MsgspecError):  # the exact way tells what is wrong, and with which record
+            return None
+        self._learn(columns.kinds)
+        ordinals = range(piece.first, piece.first + len(rows))
+        places = Places(piece, lambda: self._layout.spans(piece) or (), ordinals)
+        return Read(Table(columns.frame, ordinals, places.row, columns.fragments), [], len(rows))
+
+    def _texts(self, piece: Piece) -> list[bytes]:
+        return [piece.data[start:end] for start, end in self._layout.spans(piece) or ()]
+
+    def _exact(self, piece: Piece) -> Read:
+        spans = self._layout.spans(piece)
+        if spans is None:
+            return nothing(piece, [Span(0, len(piece.data))] * piece.records, Fault(Code.MISCOUNTED))
+        rows: list[dict[str, Any]] = []
+        texts: list[bytes] = []
+        faults: dict[int, Fault] = {}
+        for index, (start, end) in enumerate(spans):
+            text = piece.data[start:end]
+            row = judge(text, self._options)
+            if isinstance(row, Fault) or not self._names.admit(row):
+                faults[index] = row if isinstance(row, Fault) else Fault(Code.TOO_MANY_COLUMNS)
+            else:
+                rows.append(row)
+                texts.append(wrapped(text))
+        columns = jsonrows.of_dicts(self._names, rows, texts)
+        self._learn(columns.kinds)
+        places, ordinals, rejects = table(piece, spans, faults)
+        return Read(Table(columns.frame, ordinals, places.row, columns.fragments), rejects, len(spans))
+
+    def _learn(self, found: Kinds) -> None:
+        kinds = jsonrows.merge(self._kinds, found)
+        if kinds == self._kinds:
+            return
+        self._kinds = kinds
+        whole = self._options == JsonOptions()
+        shape = jsonrows.shape(kinds) if whole and kinds else None
+        self._decoders = None if shape is None else _decoders(shape, kinds)
+
+
+def _decoders(shape: type[msgspec.Struct], kinds: Kinds) -> Decoders:
+    one = msgspec.json.Decoder(shape).decode
+    many = msgspec.json.Decoder(list[shape]).decode  # type: ignore[valid-type]  # it is made while the program runs
+    return Decoders(kinds, one, many, [attrgetter(name) for name in shape.__struct_fields__], Kind.FRAGMENT not in kinds.values())

@@ -1,0 +1,131 @@
+"""Where the rows of a file come from: pieces that are handed in, or a file in a scratch directory."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from connectors.files.bounds import Limits
+from connectors.files.bypiece import nothing
+from connectors.files.codes import Code
+from connectors.files.formats import WHOLE, Source, cutter_of, reader_of, settle, whole_reader_of
+from connectors.files.gather import Gatherer
+from connectors.files.inflate import Compression, blocks
+from connectors.files.places import Fault, Span
+from connectors.files.reader import Read, Unreadable
+from flows.core.files.pieces import Cutter, Piece
+from flows.core.imports.portion import Portion
+
+
+class State(NamedTuple):
+    """What a portion leaves for the next."""
+
+    settled: dict[str, Any]
+    reader: bytes = b""
+    cutter: bytes | None = None
+
+    def text(self) -> bytes:
+        """Write it."""
+        cut = b64encode(self.cutter).decode() if self.cutter is not None else None
+        return orjson.dumps([self.settled, b64encode(self.reader).decode(), cut])
+
+    @classmethod
+    def of(cls, form: str, source: Source, state: bytes, sample: bytes) -> "State":
+        """Read what `text` wrote; of nothing, begin with what the file's first bytes tell."""
+        if not state:
+            return cls(settle(form, source, sample))
+        settled, reader, cut = orjson.loads(state)
+        return cls(settled, b64decode(reader), b64decode(cut) if cut is not None else None)
+
+
+class Pieces:
+    """A file that comes piece by piece."""
+
+    def __init__(self, form: str, begun: State, at: int, line: int, gatherer: Gatherer) -> None:
+        """Go on at byte `at` of the file."""
+        self._begun = begun
+        self._reader = reader_of(form, begun.settled, begun.reader, at)
+        self._gatherer = gatherer
+        self._line = line
+
+    def portion(self, pieces: Sequence[Piece], *, last: bool) -> Portion:
+        """Return what these pieces hold, which follow those before; `last`: none follow."""
+        self._gatherer.add(self._reader.read(pieces))
+        if last:
+            self._gatherer.add(self._reader.finish())
+        if pieces and pieces[-1].line:
+            self._line = pieces[-1].line + pieces[-1].data.count(b"\n")
+        state = self._begun._replace(reader=self._reader.state())
+        return self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, over=last)
+
+    def again(self, rows: Sequence[Piece]) -> Portion:
+        """Return what these rows are now, each a piece of its own that was turned away before; they need not follow one another."""
+        reads = [*self._reader.read(rows), *self._reader.finish()]
+        if sum(read.rows_read for read in reads) != len(rows):
+            reads = [read for row in rows for read in self._alone(row)]
+        self._gatherer.add(reads)
+        return self._gatherer.portion(self._reader.goes_on(), self._begun.text(), self._line, over=True)
+
+    def _alone(self, row: Piece) -> list[Read]:
+        """Read one row; what is not one row where nothing stands around it, stays turned away."""
+        reads = [*self._reader.read([row]), *self._reader.finish()]
+        if sum(read.rows_read for read in reads) == 1:
+            return reads
+        return [nothing(row, [Span(0, len(row.data))], Fault(Code.MISCOUNTED))]
+
+
+class File:
+    """A file that lies in a scratch directory: of a format that is read as a whole, or compressed, or not cut yet."""
+
+    def __init__(self, form: str, begun: State, at: int, path: Path, limits: Limits, gatherer: Gatherer) -> None:
+        """Go on where a portion before ended; of a compressed file, `at` is a byte of what it comes to."""
+        self._form, self._begun, self._path, self._limits, self._at = form, begun, path, limits, at
+        self._gatherer = gatherer
+        self._state, self._line = begun, 0
+        self._tables = self._whole() if form in WHOLE else self._cut()
+
+    def portion(self, most: int) -> Portion:
+        """Return about `most` rows."""
+        over = False
+        while not over and self._gatherer.rows < most:
+            over = next(self._tables, None) is None
+        return self._gatherer.portion(self._at, self._state.text(), self._line, over=over)
+
+    def _whole(self) -> Iterator[bool]:
+        compression = Compression(self._begun.settled.get("compression") or "none")
+        path = self._path
+        if compression is not Compression.NONE:
+            path = path.with_suffix(".inflated")
+            with path.open("wb") as file:
+                file.writelines(blocks(self._path, compression, self._limits, member=self._begun.settled.get("member"), nested=self._form == "excel"))
+        reader = whole_reader_of(self._form, self._begun.settled, self._limits, path.parent)
+        for table, rejects, after in reader.tables(path, self._begun.reader or None):
+            self._gatherer.add([Read(table, rejects, len(table.ordinals) + len({reject.ordinal for reject in rejects}))])
+            self._state = self._begun._replace(reader=after)
+            yield True
+        self._at = self._path.stat().st_size
+
+    def _cut(self) -> Iterator[bool]:
+        source = self._begun.settled
+        cut = cutter_of(self._form, source, self._begun.cutter)
+        reader = reader_of(self._form, source, self._begun.reader, self._at)
+        stream = blocks(self._path, Compression(source.get("compression") or "none"), self._limits, member=source.get("member"), at=self._at)
+        for pieces in _pieces(cut, stream):
+            self._gatherer.add(reader.read(pieces))
+            if pieces and reader.goes_on() == pieces[-1].start + len(pieces[-1].data):
+                self._at, self._state = reader.goes_on(), State(source, reader.state(), cut.state())
+                yield True
+        self._gatherer.add(reader.finish())
+
+
+def _pieces(cut: Cutter, stream: Iterator[bytes]) -> Iterator[list[Piece]]:
+    for block in stream:
+        yield cut.feed(block)
+        if cut.refused is not None:
+            break
+    else:
+        yield cut.finish()
+    if cut.refused is not None:
+        raise Unreadable(cut.refused.code, cut.refused.detail)

@@ -1,0 +1,98 @@
+"""XML: records are elements of one name; strings, and lists as JSON text where siblings have one name."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+import polars as pl
+
+from connectors.files.bypiece import ByPiece, nothing, table
+from connectors.files.codes import Code
+from connectors.files.names import Names
+from connectors.files.places import Fault, Places, Span
+from connectors.files.reader import Read
+from connectors.files.table import Table
+from connectors.files.xmljudge import XmlJudge, XmlOptions, XmlRow
+from connectors.files.xmlspans import spans
+from connectors.files.xmltemplate import Template, learn
+from flows.core.files.pieces import Piece
+
+DEFAULT: Final = XmlOptions()
+
+
+def reader(options: XmlOptions = DEFAULT, state: bytes = b"", goes_on: int = 0) -> ByPiece:
+    """Make a `Reader` of XML records, which goes on from what `state` and `goes_on` of another said."""
+    return ByPiece(_Records(options, state), goes_on)
+
+
+class _Records:
+    """Reads pieces of records: by the template, as one document, or one by one; each gives what the last would give."""
+
+    def __init__(self, options: XmlOptions, state: bytes) -> None:
+        self._record = options.record.rpartition("/")[2].rpartition(":")[2]
+        self._judge = XmlJudge(options)
+        self._names = Names(state)
+        self._template: Template | None = None
+        self._alike = False
+        """Whether most records of the last piece that was read one by one were written like the template."""
+
+    def state(self) -> bytes:
+        return self._names.state()
+
+    def parse(self, piece: Piece) -> Read:
+        return self._quick(piece) or self._exact(piece)
+
+    def _quick(self, piece: Piece) -> Read | None:
+        template = self._template
+        values = template and template.values(piece.data, piece.records)
+        if not template or not values:
+            return None
+        held = dict(zip(template.columns, values, strict=True)) | dict.fromkeys(template.empty, [""] * piece.records)
+        frame = pl.DataFrame({name: pl.Series(name, held.get(name) or [None] * piece.records, pl.String) for name in self._names})
+        ordinals = range(piece.first, piece.first + piece.records)
+        places = Places(piece, lambda: self._spans(piece) or (), ordinals)
+        return Read(Table(frame, ordinals, places.row), [], piece.records)
+
+    def _exact(self, piece: Piece) -> Read:
+        found = self._spans(piece)
+        if found is None:
+            return nothing(piece, [Span(0, len(piece.data))] * piece.records, Fault(Code.MISCOUNTED))
+        texts = [piece.data[start:end] for start, end in found]
+        rows: list[XmlRow] = []
+        faults: dict[int, Fault] = {}
+        example = b""
+        for index, row in enumerate(self._judged(texts)):
+            if isinstance(row, Fault) or not self._names.admit(row):
+                faults[index] = row if isinstance(row, Fault) else Fault(Code.TOO_MANY_COLUMNS)
+            else:
+                rows.append(row)
+                example = texts[index]
+        if rows and not self._alike:
+            self._template = learn(example, rows[-1], self._judge.named)
+        places, ordinals, rejects = table(piece, found, faults)
+        frame, fragments = _columns(self._names, rows)
+        return Read(Table(frame, ordinals, places.row, fragments), rejects, len(found))
+
+    def _judged(self, texts: Sequence[bytes]) -> list[XmlRow | Fault]:
+        """Judge each record; those that are written like the template have gone the quick way already, one by one."""
+        template = self._template
+        known = [template.row(text) if template else None for text in texts]
+        odd = [text for text, row in zip(texts, known, strict=True) if row is None]
+        self._alike = 2 * len(odd) < len(texts)
+        others = iter(self._judge.rows(odd) or [self._judge.row(text) for text in odd])
+        return [next(others) if row is None else dict(row) for row in known]
+
+    def _spans(self, piece: Piece) -> Sequence[Span] | None:
+        return spans(piece, self._record)
+
+
+def _columns(names: Names, rows: Sequence[XmlRow]) -> tuple[pl.DataFrame, frozenset[str]]:
+    series: dict[str, pl.Series] = {}
+    fragments = set()
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if any(isinstance(value, list) for value in values):
+            fragments.add(name)
+            values = [None if value is None else orjson.dumps(value).decode() for value in values]
+        series[name] = pl.Series(name, values, pl.String)
+    return pl.DataFrame(series) if series else pl.DataFrame(height=len(rows)), frozenset(fragments)

@@ -1,0 +1,162 @@
+"""What `xyra import` does: send the file, order the job, follow it, say what came of it."""
+
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import httpx2
+import orjson
+import typer
+
+from deploy.cli import output, screen, sending
+from deploy.cli.calls import MOST_TRIES, Ingress, call, wait_s
+from deploy.cli.following import JOBS, Report, follow, shown, told_rows
+from deploy.local.place import running, told
+from flows.core.errors import Refused, WrongSetting
+from flows.wire.vault import admin_key
+
+WITH_ERRORS: Final = 5
+NOT_DONE: Final = 6
+REFUSED: Final = 7
+INTERRUPTED: Final = 130
+CODES: Final[Mapping[str, int]] = {"completed": 0, "completed_with_errors": WITH_ERRORS, "failed": NOT_DONE, "cancelled": NOT_DONE}
+_UNKNOWN: Final = "unknown_upload"
+
+
+class Order(NamedTuple):
+    """What the user wants."""
+
+    file: Path
+    rules: Path | None
+    data_format: str
+    name: str
+    target_topic: str
+    keys: tuple[str, ...]
+    chunk_size: int | None
+
+    def body(self, upload_id: str, detected: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the job as it is ordered; raises WrongSetting where nobody knows what the file is, or the rules cannot be read."""
+        data_format = self.data_format or (detected or {}).get("format")
+        if not data_format:
+            raise WrongSetting(f"What {self.file} is was not found out: name it with --format, and go on with --resume {upload_id}.")
+        source: dict[str, Any] = {"upload_id": upload_id} | ({"chunk_size": self.chunk_size} if self.chunk_size else {})
+        body = {"name": self.name, "job_type": "one_time", "data_format": data_format, "source_config": source, "transformation_rules": self.read_rules()}
+        return body | ({"target_topic": self.target_topic} if self.target_topic else {}) | ({"key_columns": self.keys} if self.keys else {})
+
+    def read_rules(self) -> dict[str, Any]:
+        """Return the rules; raises WrongSetting when the file holds no JSON object."""
+        if self.rules is None:
+            return {}
+        try:
+            found = orjson.loads(self.rules.read_bytes())
+        except ValueError as error:
+            raise WrongSetting(f"{self.rules} is no JSON: {error}.") from error
+        if not isinstance(found, dict):
+            raise WrongSetting(f'{self.rules} holds no JSON object; write the rules as {{"data_types": {{...}}, ...}}.')
+        return found
+
+
+def ingress(environ: Mapping[str, str], data_dir: str, url: str) -> Ingress:
+    """Return where the ingress is, and its admin key.
+
+    Raises:
+        Unavailable: no URL was given, and no stack runs.
+        WrongSetting: there is no admin key, or the URL is none.
+
+    """
+    settings = told(environ, data_dir) if url else running(environ, data_dir)
+    if url and not url.startswith(("http://", "https://")):
+        raise WrongSetting(f"--url is {url!r}; write it as http://HOST:PORT.")
+    if not settings.admin_key and not (settings.data_dir / "admin.key").exists():
+        raise WrongSetting(f"{settings.data_dir} holds no admin.key: name the stack's directory with --data-dir, or set INTEGRATION_ADMIN_KEY to its key.")
+    return Ingress(url.rstrip("/") or screen.base_url(settings), admin_key(settings).text, screen.key_in_shell(settings), remote=bool(url))
+
+
+def carry_out(where: Ingress, order: Order, resume: str, *, watch: bool, json: bool) -> int:
+    """Send, order, follow and say what came of it; returns the exit code. Blocks until the job is ordered, with `watch` until it is over.
+
+    Raises:
+        Unavailable: the ingress is away for longer than is waited for.
+        WrongSetting: from what was asked for.
+
+    """
+    try:
+        order.read_rules()  # before a file is sent for nothing
+        with where.client() as http:
+            upload_id, job = _ordered(http, order, resume)
+            if watch:
+                job = _watched(http, where, job)
+    except Refused as error:
+        output.complain(error.detail)
+        return REFUSED
+    except Interrupted as stop:
+        typer.echo(stop.text, err=True)
+        return INTERRUPTED
+    if json:
+        output.as_json({"upload_id": upload_id, **job})
+    else:
+        _show(where, job)
+    return CODES[job["status"]] if watch else 0
+
+
+class Interrupted(Exception):
+    """Ctrl-C was pressed; the text says how to go on."""
+
+    def __init__(self, text: str) -> None:
+        """Take what to say."""
+        super().__init__(text)
+        self.text = text
+
+
+def _ordered(http: httpx2.Client, order: Order, resume: str) -> tuple[str, Report]:
+    """Return the ids of upload and job."""
+    upload_id = resume or sending.begin(http, order.file, order.data_format)
+    again = f"xyra import {shlex.quote(str(order.file))} --resume {upload_id}, and the other options as they were"
+    typer.echo(f"Upload {upload_id}" if resume else f"Upload {upload_id}; if this is broken off, go on with: {again}", err=True)
+    try:
+        with shown() as display:
+            sending.send(http, order.file, upload_id, display.sent, time.sleep)
+        found = sending.received(http, order.file, upload_id, time.sleep)
+    except KeyboardInterrupt:
+        raise Interrupted(f"\nNo job was ordered. Go on with: {again}") from None
+    job = make_job(http, order.body(upload_id, found["detected"]), time.sleep)
+    typer.echo(f"Job {job['job_id']}", err=True)
+    return upload_id, job
+
+
+def make_job(http: httpx2.Client, body: Mapping[str, Any], pause: Callable[[float], None]) -> Report:
+    """Order a job and return it; waits for an ingress that has not heard of the upload yet, 45 s at most. Raises as `call` does."""
+    tries = 0
+    while True:
+        try:
+            found: Report = call(http, "POST", JOBS, json=body).json()
+        except Refused as error:
+            if tries >= MOST_TRIES or all(one.code != _UNKNOWN for one in error.errors):
+                raise
+        else:
+            return found
+        tries += 1
+        pause(wait_s(tries))
+
+
+def _watched(http: httpx2.Client, where: Ingress, job: Report) -> Report:
+    job_id = job["job_id"]
+    try:
+        with shown() as display:
+            return follow(http, job_id, display.report, time.sleep)
+    except KeyboardInterrupt:
+        look, cancel = where.curl(f"{JOBS}/{job_id}"), where.curl(f"{JOBS}/{job_id}", "-X", "DELETE")
+        raise Interrupted(f"\nThe job {job_id} goes on.\n  Look at it: {look}\n  Cancel it:  {cancel}") from None
+
+
+def _show(where: Ingress, job: Report) -> None:
+    path = f"{JOBS}/{job['job_id']}"
+    typer.echo(f"Job {job['job_id']} is {job['status']}: {told_rows(job)}.")
+    if job["trouble"]:
+        typer.echo(f"  {job['trouble']}")
+    if job["rows_rejected"]:
+        typer.echo(f"  Rejected rows, with every reason: {where.curl(path + '/errors?format=csv')}")
+    if job["status"] not in CODES:
+        typer.echo(f"  Look at it: {where.curl(path)}")

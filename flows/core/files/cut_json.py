@@ -1,0 +1,157 @@
+"""Cuts the array of a JSON file, or values that follow one another.
+
+Optimism first: bytes up to a closing bracket and a comma that parse as an array prove that the cut lies between elements. Where they do not, elements are told
+apart one by one (`json_values`).
+
+An element whose brackets or strings are damaged ends where one begins that parses, is followed by another or the end, and begins with the key the first element
+of the file began with, or, where none is near, with any. It is a piece of its own with one record, for a reader to reject; one larger than
+a piece, whose damage shows late, may take a neighbour with it.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import orjson
+
+from flows.core import pointer
+from flows.core.errors import BadRequest
+from flows.core.files import json_path, json_values
+from flows.core.files.json_path import Astray, Way
+from flows.core.files.json_values import Outcome, Place
+from flows.core.files.pieces import PIECE_BYTES, Part, Piece, Refusal
+from flows.core.files.shears import START, Run, Shears, Stride
+
+_SPACE: Final = b" \t\r\n"
+_FIRST: Final = re.compile(rb"[ \t\r\n]*+(\{[ \t\r\n]*+\"(?:[^\"\\\x00-\x1f]|\\.){0,64}+\"|[\[{])?")
+_CLOSE: Final = re.compile(rb"[ \t\r\n]*+\]")
+_LAST: Final = re.compile(rb"[ \t\r\n]*+(?:\]|\Z)")
+_BEFORE, _AMONG = 0, 1
+_LOST, _END, _TRIES, _LEAST = "lost", "end", 100, 1_024
+
+
+@dataclass(frozen=True)
+class JsonOptions:
+    """Where the records of a JSON file stand."""
+
+    path: str = ""
+    """JSON pointer to their array; empty: the file is the array."""
+    concatenated: bool = False
+    """The file is no array but values one behind the other."""
+
+
+class JsonCutter(Shears):
+    """What is before the elements, with its bracket, is a piece without records; so is what begins with the closing one. A comma follows its element."""
+
+    def __init__(self, options: JsonOptions, saved: bytes | None = None, *, piece_bytes: int = PIECE_BYTES) -> None:
+        """Go on from a saved state, or begin; raise `BadRequest` for a path that is no JSON pointer."""
+        try:
+            self._path = pointer.parse(options.path)
+        except ValueError as exc:
+            raise BadRequest(str(exc)) from exc
+        self._pointer, self._listed = options.path, not options.concatenated
+        self._phase, self._first = int(options.concatenated), ""
+        self._reach = piece_bytes
+        super().__init__(saved, piece_bytes=piece_bytes)
+
+    def more(self) -> Any:
+        """Return whether elements have begun, and how the first of them does."""
+        return [self._phase, self._first]
+
+    def restore(self, more: Any) -> None:
+        """Take it back."""
+        self._phase, self._first = more
+
+    def after(self, piece: Piece, *, over: bool) -> None:
+        """Behind the first piece, or what it began, the elements stand; behind them, the closing bracket."""
+        if self._phase == _BEFORE:
+            self._phase += over
+        elif self._listed and not piece.records and piece.part in {Part.RECORDS, Part.BEGIN} and piece.data.lstrip(_SPACE)[:1] == b"]":
+            self._phase += 1
+
+    def run(self, at: int, end: int, *, final: bool) -> Run:  # noqa: ARG002  nothing depends on it
+        """Parse up to a comma that may lie between two elements."""
+        if self._phase != _AMONG:
+            return Run(at, 0)
+        self._learn(at)
+        end, sign = min(end, at + self._reach), self.units[at : at + 64].lstrip(_SPACE)[:1]
+        seam = {b"{": b"},", b"[": b"],"}.get(sign, b",") if self._listed else b"}\n{"
+        stop = self.units.rfind(seam, at, end) + len(seam) - 1
+        if stop <= at:
+            return Run(at, 0)
+        text = self.units[at:stop] if self._listed else self.units[at : stop - 1].replace(seam, b"},{")
+        try:
+            found = orjson.loads(b"[" + text + b"]")
+        except orjson.JSONDecodeError:
+            self._reach = max(_LEAST, self._reach // 4)
+            return Run(at, 0)
+        self._reach = min(self.limit, self._reach * 2)
+        single = self._listed or len(found) == text.count(b"},{") - self.units.count(b"},{", at, stop - 1) + 1
+        return Run(stop + self._listed, len(found)) if found and single else Run(at, 0)
+
+    def stride(self, at: int, mode: str, *, final: bool) -> Stride:
+        """Go on in what comes before the elements, in one of them, or behind them."""
+        if self._phase == _BEFORE:
+            return self._to_elements(at, mode, final=final)
+        if mode == _LOST:
+            return self._resume(at, mode, final=final)
+        if mode == _END or (not mode and self._listed and (_LAST if final else _CLOSE).match(self.units, at)):
+            return Stride(len(self.units), START if final else _END, 0, alone=True)
+        self._learn(at)
+        place = Place.load(mode) if mode else Place()
+        most = len(self.units) if mode else min(len(self.units), at + self.limit + 2)  # so that what is done about damage depends on its place alone
+        last = final and most == len(self.units)
+        end, outcome = json_values.go(self.units[:most], at, place, final=last, listed=self._listed)
+        if outcome is Outcome.MORE:
+            enough = mode or most == at + self.limit + 2
+            return Stride(end, place.dump()) if enough else Stride(at, START)
+        if outcome is Outcome.DAMAGED:
+            return Stride(end, _LOST) if mode else self._resume(at, mode, final=final)
+        return Stride(end, START, int(bool(self.units[at:end].strip(_SPACE))))
+
+    def _to_elements(self, at: int, mode: str, *, final: bool) -> Stride:
+        """Go on towards the array."""
+        way = Way.load(mode) if mode else Way()
+        try:
+            end, there = json_path.go(self.units, at, way, self._path, final=final, longest=self.limit // 2)
+        except Astray as exc:
+            self.refused = exc.refusal(self._pointer)
+            return Stride(at, mode)
+        return Stride(end, START if there else way.dump(), 0, alone=there)
+
+    def _learn(self, at: int) -> None:
+        """Remember how the first element begins."""
+        if not self._first:
+            found = _FIRST.match(self.units, at)
+            self._first = (found[1] or b"{").decode("latin-1") if found else "{"
+
+    def _resume(self, at: int, mode: str, *, final: bool) -> Stride:
+        """Find the next element behind a damaged one."""
+        if not final and len(self.units) - at <= self.limit:
+            return Stride(at, mode)
+        end, first = min(at + self.limit, len(self.units)), self._first.encode("latin-1")
+        for begin in dict.fromkeys((first, first[:1])):
+            seam = re.compile((rb",[ \t\r\n]*+(?=" if self._listed else rb"\n[ \t\r]*+(?=") + re.escape(begin) + rb")")
+            for found in islice(seam.finditer(self.units, at, end), _TRIES):
+                if self._sound(found.end(), end, final=final):
+                    return Stride(found.end(), START, alone=True)
+        if end == len(self.units):
+            return Stride(end, START, alone=True)
+        return Stride(at + self.limit // 2 if mode else max(at, self.limit + 1), _LOST)
+
+    def _sound(self, at: int, end: int, *, final: bool) -> bool:
+        """Say whether an element that begins here ends before `end` and can be parsed."""
+        stop, outcome = json_values.go(self.units[:end], at, Place(), final=False, listed=self._listed)
+        whole = outcome is Outcome.OVER or (final and not self._listed and stop == len(self.units))
+        try:
+            return whole and orjson.loads(self.units[at:stop].rstrip(b", \t\r\n")) is not None
+        except orjson.JSONDecodeError:
+            return False
+
+    def finish(self) -> list[Piece]:
+        """Return what is left; the file is over."""
+        pieces = super().finish()
+        if not self.refused and self._listed and not (self._phase > _AMONG):
+            self.refused = Refusal("truncated", "The file ends before its array does; what came before was cut.")
+        return pieces

@@ -1,0 +1,81 @@
+"""The markup of an XML file, token by token: linear, and going on anywhere; a parser judges whether it is sound."""
+
+import re
+from typing import Final, NamedTuple
+
+_MARKUP: Final = re.compile(
+    rb"<(?:(!--)|(!\[CDATA\[)|(\?)|(!)|(/?)([^\s<>/=\"'&!?]++)((?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)>)",
+)
+"""A tag has no `<` in it, so that one that was not closed ends at the next."""
+_ENDS: Final = {1: b"-->", 2: b"]]>", 3: b"?>"}
+_LONGEST: Final = 64 * 1024
+_NAMESPACE: Final = re.compile(rb"\sxmlns(?::[^\s=]+)?\s*=\s*(?:\"[^\"]*+\"|'[^']*+')")
+
+
+class Tag(NamedTuple):
+    """One tag."""
+
+    start: int
+    end: int
+    name: bytes
+    opens: bool
+    closes: bool
+    """With `opens`: it is empty."""
+    attributes: bytes
+
+
+class Skip(NamedTuple):
+    """Nothing more is known than that this much holds no tag; with `until`, that what holds none goes on to it."""
+
+    end: int
+    until: bytes = b""
+
+
+class Doctype(NamedTuple):
+    """A declaration that is not read."""
+
+    start: int
+
+
+def token(data: bytes, at: int, *, final: bool) -> Tag | Skip | Doctype | None:
+    """Return the next tag, or how far there is none; None: more has to come."""
+    start = data.find(b"<", at)
+    if start < 0:
+        return Skip(len(data)) if len(data) > at else None
+    found = _MARKUP.match(data, start)
+    if found is None or found.end() - start > _LONGEST:
+        return _broken(data, at, start, final=final or found is not None)
+    if found.lastindex and found.lastindex <= 3:  # noqa: PLR2004  the groups of `_ENDS`
+        until = _ENDS[found.lastindex]
+        end = data.find(until, found.end())
+        return Skip(end + len(until)) if end >= 0 else Skip(found.end(), until)
+    if found[4]:
+        if not final and len(data) - start < len(b"<![CDATA["):
+            return Skip(start) if start > at else None
+        return Doctype(start) if data[start : start + 9].upper() == b"<!DOCTYPE" else Skip(start + 2)
+    empty = found[7].endswith(b"/")
+    return Tag(start, found.end(), found[6], not found[5], bool(found[5]) or empty, found[7].removesuffix(b"/"))
+
+
+def _broken(data: bytes, at: int, start: int, *, final: bool) -> Skip | None:
+    """Go over a `<` that begins no tag, once it is sure that it does not."""
+    again = data.find(b"<", start + 1)
+    if again >= 0 or final or len(data) - start > _LONGEST:
+        return Skip(start + 1)
+    return Skip(start) if start > at else None
+
+
+def until(data: bytes, at: int, sign: bytes) -> tuple[int, bool]:
+    """Go on to the end of a comment, CDATA or instruction; return how far, and whether it was there."""
+    end = data.find(sign, at)
+    return (end + len(sign), True) if end >= 0 else (max(at, len(data) - len(sign) + 1), False)
+
+
+def namespaces(attributes: bytes) -> bytes:
+    """Return the declarations of namespaces among attributes, as they stand."""
+    return b"".join(found[0] for found in _NAMESPACE.finditer(attributes))
+
+
+def local(name: bytes) -> bytes:
+    """Return a name without its prefix."""
+    return name.rpartition(b":")[2]

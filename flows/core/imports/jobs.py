@@ -1,0 +1,133 @@
+"""Import jobs as a user declares them, and as they stand on `xyra.config`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from flows.core import topics
+from flows.core.errors import FieldError
+from flows.core.fields import Identifier, Model
+from flows.core.imports import schedule, source
+from flows.core.imports.schedule import ScheduleConfig
+from flows.core.imports.source import DataFormat, Name, SourceConfig
+from flows.core.resources import TopicName
+
+JOB: Final = "job"
+"""Kind of a job's definition on `xyra.config`, and first part of its key on `xyra.status`."""
+_OURS: Final = re.compile(r"xyra\.|__|\.{1,2}$")
+Columns = Annotated[tuple[Name, ...], Field(max_length=32)]
+
+
+class Incremental(Model):
+    """What is left out since an earlier run has taken it: one of the three."""
+
+    cursor_column: Name | None = None
+    """Rows whose value in this column is not above the highest one of the runs before are skipped."""
+    file: bool = False
+    """A file whose bytes were imported before is skipped as a whole."""
+    key: Columns | None = None
+    """Rows that are as they were under the same values of these columns are skipped."""
+
+
+class JobFields(Model):
+    """What can be said of a job."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    """For people."""
+    job_type: Literal["one_time", "scheduled"]
+    """Run now, or when `schedule_config` says."""
+    data_format: DataFormat
+    """What the file is; compressed or not is found out."""
+    source_config: SourceConfig
+    """`{"upload_id" or "file_path" or "url", "chunk_size", ...}`: where the rows come from, and how the file is written."""
+    transformation_rules: Mapping[str, JsonValue] = Field(default_factory=dict, max_length=64)
+    """`{"column_mapping", "data_types", ...}`: what becomes of a row."""
+    schedule_config: ScheduleConfig | None = None
+    """`{"frequency" or "cron", "day", "weekday", "time", "timezone", "catch_up"}`: when a scheduled job runs."""
+    incremental: Incremental | None = None
+    """`{"cursor_column" or "file" or "key"}`: what is left out. Absent: nothing is."""
+    target_topic: TopicName | None = None
+    """Absent: `xyra.events`."""
+    rows_per_record: int = Field(default=1, ge=1, le=100_000)
+    """Above 1, records are blocks of so many rows."""
+    block_format: Literal["ndjson", "arrow"] = "ndjson"
+    """What a block of rows is."""
+    key_columns: Columns = ()
+    """Columns whose values are the record's key: rows with equal keys stay in order. None: rows of a file are spread."""
+    max_errors: int | None = Field(default=None, ge=0, le=1_000_000_000)
+    """The job fails as soon as more rows than this are rejected. Absent: it never does for their number."""
+    max_error_ratio: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    """The job fails when more than this part of its rows is rejected: at its end, and before it from `min_rows_for_ratio` rows on."""
+    min_rows_for_ratio: int = Field(default=1000, ge=1, le=1_000_000_000)
+    all_or_nothing: bool = False
+    """Rows are published when the whole file has passed: with no row rejected, or no more than `max_errors` and `max_error_ratio` allow."""
+
+
+class JobDefinition(JobFields):
+    """The body of `POST /integration/import/jobs`."""
+
+
+class StoredJob(Model):
+    """What stands on `xyra.config` under `job/<job_id>`."""
+
+    job_id: Identifier
+    definition: JobDefinition
+    turn: int = Field(default=1, ge=1)
+    """Grows with each retry, so that the flow sees that it was asked for another one."""
+    only: Literal["rest", "rejected"] = "rest"
+    """What the last retry is about: what had not been read, or the rows that were rejected."""
+    standing: int = Field(default=1, ge=1)
+    """Rows rejected in this turn and later ones are those that are wrong still; the ones before were run again."""
+    cancelled: bool = False
+    """Nothing more is done, by a schedule neither."""
+    by: str
+    """Who ordered it last."""
+    created_at_ms: int
+    updated_at_ms: int
+
+
+def check_job(job: JobFields) -> tuple[FieldError, ...]:
+    """Say everything that is wrong between the fields of a job, each of which is valid; nothing when it can be run.
+
+    Takes milliseconds, does no I/O but for the file of a time zone, and never raises. Pointers begin at the job.
+    """
+    scheduled = job.job_type == "scheduled"
+    return (
+        *_under("/source_config", source.faults(job.source_config, job.data_format, scheduled=scheduled)),
+        *_schedule(job, scheduled=scheduled),
+        *_incremental(job.incremental),
+        *_output(job),
+    )
+
+
+def _under(pointer: str, errors: Iterator[FieldError]) -> Iterator[FieldError]:
+    return (FieldError(pointer + error.pointer, error.code, error.detail) for error in errors)
+
+
+def _schedule(job: JobFields, *, scheduled: bool) -> Iterator[FieldError]:
+    if job.schedule_config is None:
+        if scheduled:
+            yield FieldError("/schedule_config", "missing", 'give a schedule, such as {"frequency": "daily", "time": "02:00"}, or job_type one_time')
+    elif not scheduled:
+        yield FieldError("/schedule_config", "not_here", "a one_time job runs at once; leave the schedule out, or give job_type scheduled")
+    else:
+        yield from _under("/schedule_config", iter(schedule.faults(job.schedule_config)))
+
+
+def _incremental(wanted: Incremental | None) -> Iterator[FieldError]:
+    if wanted is not None and sum((wanted.cursor_column is not None, wanted.file, bool(wanted.key))) != 1:
+        yield FieldError("/incremental", "value_error", "give cursor_column, file or key, one of them")
+
+
+def _output(job: JobFields) -> Iterator[FieldError]:
+    if job.target_topic is not None and job.target_topic != topics.EVENTS.name and _OURS.match(job.target_topic):
+        detail = f"{job.target_topic!r} is a name that this project or Kafka keeps for itself; take {topics.EVENTS.name} or a name of your own"
+        yield FieldError("/target_topic", "reserved_topic", detail)
+    if job.rows_per_record == 1 and job.block_format == "arrow":
+        yield FieldError("/block_format", "not_here", "arrow is a format of blocks; give rows_per_record above 1")
+    if job.rows_per_record > 1 and job.key_columns:
+        yield FieldError("/key_columns", "not_here", "rows of a block have no key of their own; give rows_per_record 1, or no key_columns")
+    if len(set(job.key_columns)) < len(job.key_columns):
+        yield FieldError("/key_columns", "conflict", "a column stands there twice; name each once")

@@ -1,0 +1,229 @@
+"""How far a job has come: its report as it stands on `xyra.status`, the statuses it goes through, and when too much is wrong with a file."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from math import exp
+from typing import Any, Final, Literal, NamedTuple
+
+import orjson
+
+from flows.core.errors import Conflict
+from flows.core.imports.jobs import JobFields
+
+Status = Literal["queued", "running", "completed", "completed_with_errors", "failed", "cancelled"]
+Event = Literal["start", "complete", "complete_with_errors", "fail", "cancel", "retry", "due"]
+"""`due`: a schedule begins its next run."""
+MOVES: Final[Mapping[tuple[Status, Event], Status]] = {
+    ("queued", "start"): "running",
+    ("queued", "fail"): "failed",
+    ("queued", "cancel"): "cancelled",
+    ("running", "complete"): "completed",
+    ("running", "complete_with_errors"): "completed_with_errors",
+    ("running", "fail"): "failed",
+    ("running", "cancel"): "cancelled",
+    ("completed", "due"): "queued",
+    ("completed_with_errors", "due"): "queued",
+    ("completed_with_errors", "retry"): "queued",
+    ("failed", "due"): "queued",
+    ("failed", "retry"): "queued",
+    ("cancelled", "retry"): "queued",
+}
+"""Every move there is. A cancelled job is never due again; who retries it takes the cancelling back."""
+ENDED: Final[frozenset[Status]] = frozenset({"completed", "completed_with_errors", "failed", "cancelled"})
+MOST_CODES: Final = 64
+OTHER: Final = "other"
+"""Under this code count the rejects of further codes, where there are more than `MOST_CODES`."""
+MOST_TEXT: Final = 1000
+SMOOTHED_MS: Final = 10_000
+"""Rates are those of about the last ten seconds."""
+_ASKED: Final[Mapping[Event, str]] = {"start": "started", "cancel": "cancelled", "retry": "retried", "due": "started by its schedule"}
+
+
+def move(status: Status, event: Event) -> Status:
+    """Return the status that follows.
+
+    Raises:
+        Conflict: nothing of that kind can happen now; the text says what can.
+
+    """
+    after = MOVES.get((status, event))
+    if after is None:
+        possible = sorted({_ASKED[known] for before, known in MOVES if before == status and known in {"cancel", "retry"}})
+        raise Conflict(f"The job is {status}: it cannot be {_ASKED.get(event, event)}" + (f"; it can be {' or '.join(possible)}." if possible else "."))
+    return after
+
+
+class Checkpoint(NamedTuple):
+    """Up to where a file has been dealt with; what comes next begins here."""
+
+    file: str = ""
+    """Which one: its sha256 where that is known, else its name."""
+    offset: int = 0
+    """Bytes."""
+    line: int = 0
+    """The line that begins there, from 1; 0 where lines mean nothing."""
+    ordinal: int = 0
+    """The row that comes next, from 0."""
+
+
+BEGINNING: Final = Checkpoint()
+
+
+class Gain(NamedTuple):
+    """What one portion has brought. One of rows that were rejected before takes from `rejected` and `codes` what it adds elsewhere."""
+
+    accepted: int
+    rejected: int
+    skipped: int
+    bytes_read: int
+    codes: Mapping[str, int]
+    """Rejects by their code; a row may have several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How far a job has come. rows_read = rows_accepted + rows_rejected + rows_skipped, always: no other report can be made."""
+
+    job_id: str
+    status: Status = "queued"
+    turn: int = 1
+    """The retry it is about."""
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_rejected: int = 0
+    rows_skipped: int = 0
+    bytes_read: int = 0
+    bytes_total: int | None = None
+    """None: not known, while an upload is still coming in or a source does not say."""
+    rate_rows_s: float = 0.0
+    rate_bytes_s: float = 0.0
+    eta_s: int | None = None
+    """None: not known, or over."""
+    phase: str = "waiting"
+    """What is being done, in a word or two."""
+    errors_by_code: Mapping[str, int] = field(default_factory=dict)
+    checkpoint: Checkpoint = BEGINNING
+    trouble: str = ""
+    """Why it failed, or does not get on."""
+    started_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    next_run_at_ms: int | None = None
+    """When its schedule begins the next run."""
+    runs_skipped: int = 0
+    """Runs of its schedule that were missed and are not made up for."""
+    updated_at_ms: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse counts that do not add up: raises ValueError."""
+        counts = (self.rows_accepted, self.rows_rejected, self.rows_skipped)
+        if min(*counts, self.bytes_read, self.runs_skipped) < 0 or self.rows_read != sum(counts):
+            raise ValueError(f"{self.rows_read} rows were read, but {' + '.join(map(str, counts))} were accepted, rejected and skipped")
+        if len(self.errors_by_code) > MOST_CODES + 1:
+            raise ValueError(f"there are more than {MOST_CODES} codes and {OTHER!r}")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of it unless somebody asks for it."""
+        return self.status in ENDED
+
+    def after(self, event: Event, now_ms: int, trouble: str = "") -> "Report":
+        """Return it after something has happened to the job; raises Conflict where that cannot be."""
+        status = move(self.status, event)
+        ended = status in ENDED
+        began = now_ms if event == "start" and self.started_at_ms is None else self.started_at_ms
+        return replace(
+            self,
+            status=status,
+            trouble=trouble[:MOST_TEXT],
+            started_at_ms=began,
+            ended_at_ms=now_ms if ended else None,
+            updated_at_ms=now_ms,
+            rate_rows_s=0.0,
+            rate_bytes_s=0.0,
+            eta_s=None,
+            turn=self.turn + (event == "retry"),
+        )
+
+    def now(self, now_ms: int, **changes: Any) -> "Report":
+        """Return it with what is being done, or known, now; nothing was counted."""
+        return replace(self, updated_at_ms=now_ms, **changes)
+
+    def anew(self, now_ms: int, phase: str) -> "Report":
+        """Return it for a second reading of the same file, which counts from nothing."""
+        return Report(
+            job_id=self.job_id,
+            status=self.status,
+            turn=self.turn,
+            phase=phase,
+            bytes_total=self.bytes_total,
+            started_at_ms=self.started_at_ms,
+            updated_at_ms=now_ms,
+        )
+
+    def next_run(self, now_ms: int) -> "Report":
+        """Return the report of a schedule's next run, which counts from nothing; raises Conflict while the run before goes on."""
+        return Report(job_id=self.job_id, status=move(self.status, "due"), turn=self.turn, runs_skipped=self.runs_skipped, updated_at_ms=now_ms)
+
+    def plus(self, gain: Gain, checkpoint: Checkpoint, now_ms: int) -> "Report":
+        """Return it after one more portion."""
+        passed_ms = max(now_ms - self.updated_at_ms, 1)
+        weight = 1 - exp(-passed_ms / SMOOTHED_MS) if self.rate_bytes_s else 1.0
+        rows = gain.accepted + gain.rejected + gain.skipped
+        rate_bytes = self.rate_bytes_s + weight * (gain.bytes_read * 1000 / passed_ms - self.rate_bytes_s)
+        bytes_read = self.bytes_read + gain.bytes_read
+        left = self.bytes_total - bytes_read if self.bytes_total is not None else None
+        return replace(
+            self,
+            rows_read=self.rows_read + rows,
+            rows_accepted=self.rows_accepted + gain.accepted,
+            rows_rejected=self.rows_rejected + gain.rejected,
+            rows_skipped=self.rows_skipped + gain.skipped,
+            bytes_read=bytes_read,
+            rate_rows_s=self.rate_rows_s + weight * (rows * 1000 / passed_ms - self.rate_rows_s),
+            rate_bytes_s=rate_bytes,
+            eta_s=round(max(left, 0) / rate_bytes) if left is not None and rate_bytes >= 1 else None,
+            errors_by_code=_added(self.errors_by_code, gain.codes),
+            checkpoint=checkpoint,
+            updated_at_ms=now_ms,
+        )
+
+    def text(self) -> bytes:
+        """Write it as it stands in state and on `xyra.status`."""
+        return orjson.dumps(asdict(self) | {"checkpoint": self.checkpoint._asdict()})
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> "Report":
+        """Make one of the JSON that `text` wrote; raises TypeError, KeyError or ValueError when it is none."""
+        return cls(**{**found, "checkpoint": Checkpoint(**found["checkpoint"])})
+
+
+def _added(before: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    counts = dict(before)
+    for code, count in more.items():
+        name = code if code in counts or len(counts.keys() - {OTHER}) < MOST_CODES else OTHER
+        counts[name] = counts.get(name, 0) + count
+    return {code: count for code, count in counts.items() if count > 0}
+
+
+def too_wrong(job: JobFields, report: Report, *, over: bool) -> str | None:
+    """Say why a job has to fail for the rows that were rejected; None: it need not.
+
+    Args:
+        job: its thresholds.
+        report: what was read so far.
+        over: the file has been read to its end, so that every row counts.
+
+    """
+    rejected, read = report.rows_rejected, report.rows_read
+    if job.max_errors is not None and rejected > job.max_errors:
+        return f"{rejected:,} rows were rejected, and max_errors allows {job.max_errors:,}."
+    if job.max_error_ratio is not None and rejected > job.max_error_ratio * read and (over or read >= job.min_rows_for_ratio):
+        return f"{rejected:,} of {read:,} rows were rejected, and max_error_ratio allows {job.max_error_ratio:g} of them."
+    if job.all_or_nothing and over and rejected and job.max_errors is None and job.max_error_ratio is None:
+        return f"{rejected:,} rows were rejected, and all_or_nothing publishes a file only when every row has passed."
+    return None
+
+
+def outcome(report: Report) -> Event:
+    """Return how a job ends whose file was read to its end, and which need not fail."""
+    return "complete_with_errors" if report.rows_rejected else "complete"

@@ -1,0 +1,59 @@
+"""One run of a job, as the state of its partition keeps it."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import orjson
+
+from flows.core.imports.portion import BEGINNING, Place
+from flows.core.imports.progress import Report
+
+CHECK: Final = "checking"
+READ: Final = "reading"
+STAGE: Final = "fetching"
+WAIT: Final = "waiting for the upload"
+AGAIN: Final = "running rejected rows again"
+"""Phases of a report, while it runs: all rows are looked at and none goes out; rows go out; the file is brought in; more of it has to come; a retry of some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How far a job has come, and what its next portion needs."""
+
+    report: Report
+    upload: str
+    """Where its pieces come from."""
+    next: int = -1
+    """The offset on `xyra.uploads` of the next piece to read; -1: of the first."""
+    place: Place = BEGINNING
+    failures: int = 0
+    """Attempts in a row at the same portion that came to nothing."""
+    staged: Mapping[str, Any] | None = None
+    """How far a file that the job fetches itself was brought in; None: it has not begun, or it was sent."""
+    read: bool = False
+    """Whether the file has been read to its end."""
+    mended: int = 0
+    """The offset on `xyra.rejects` up to which this job's rejects have been run again."""
+    until: int = -1
+    """The offset up to which the retry under way does so; -1: it has not been asked yet, or there is none under way."""
+
+    def on(self, **changes: Any) -> "Run":
+        """Return it with some things changed; those of the report are told as such."""
+        return replace(self, **changes)
+
+    def text(self) -> bytes:
+        """Write it as it stands in state."""
+        told = asdict(self) | {
+            "report": orjson.Fragment(self.report.text()),
+            "place": [self.place.at, self.place.line, self.place.ordinal, b64encode(self.place.state).decode()],
+        }
+        return orjson.dumps(told)
+
+    @classmethod
+    def of(cls, text: bytes) -> "Run":
+        """Read what `text` wrote."""
+        found: Mapping[str, Any] = orjson.loads(text)
+        at, line, ordinal, state = found["place"]
+        return cls(**{**found, "report": Report.of(found["report"]), "place": Place(at, b64decode(state), line, ordinal)})

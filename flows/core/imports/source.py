@@ -1,0 +1,150 @@
+"""Where a job's rows come from, and how the file is written."""
+
+import codecs
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from flows.core.errors import FieldError
+from flows.core.fields import Identifier, Model, Pointer
+from flows.core.outbound import urls
+
+DataFormat = Literal["csv", "tsv", "json", "ndjson", "xml", "parquet", "excel"]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Character = Annotated[str, StringConstraints(min_length=1, max_length=1, pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$")]
+"""One ASCII character that ends no line."""
+MOST_COLUMNS: Final = 10_000
+SCHEMES: Final = ("http", "https", "s3", "gs", "az")
+OPTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "delimiter": frozenset({"csv"}),
+    "quote": frozenset({"csv", "tsv"}),
+    "escape": frozenset({"csv", "tsv"}),
+    "comment": frozenset({"csv", "tsv"}),
+    "header": frozenset({"csv", "tsv", "excel"}),
+    "columns": frozenset({"csv", "tsv", "excel"}),
+    "encoding": frozenset({"csv", "tsv", "json", "ndjson", "xml"}),
+    "sheet": frozenset({"excel"}),
+    "record_path": frozenset({"xml"}),
+    "json_path": frozenset({"json"}),
+    "compression": frozenset({"csv", "tsv", "json", "ndjson", "xml", "parquet", "excel"}),
+    "member": frozenset({"csv", "tsv", "json", "ndjson", "xml", "parquet", "excel"}),
+}
+"""Which option belongs to which formats."""
+_WILD: Final = frozenset("*?")
+_NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7", "mbcs", "oem"})
+"""Encodings that are none of texts in files, or read alike by nobody."""
+
+
+class SourceConfig(Model):
+    """The file, by `upload_id`, `file_path` or `url`, and how it is to be read; what is left out is found out from the file."""
+
+    upload_id: Identifier | None = None
+    """What an upload was answered with."""
+    file_path: Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^/[^\x00]*$")] | None = None
+    """An absolute path under one of `INTEGRATION_IMPORT_ROOTS`. For a scheduled job `*`, `?` and `[...]` stand for parts of names."""
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
+    """`http`, `https`, `s3`, `gs` or `az`."""
+    chunk_size: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Rows that are checked and written together. Absent: `INTEGRATION_BATCH_IMPORT_CHUNK_SIZE`."""
+    compression: Literal["none", "gzip", "zstd", "zip"] | None = None
+    """Absent: as the file's first bytes say."""
+    member: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    """Which file of a zip. Absent: the only one."""
+    encoding: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    """Such as utf-8, utf-16 or windows-1252."""
+    delimiter: Character | None = None
+    """What parts the fields of a line."""
+    quote: Character | Literal[""] | None = None
+    """What fields are quoted with; empty: nothing. Absent: `"`."""
+    escape: Character | None = None
+    """What takes the next character's meaning away. Absent: nothing does, and a quote inside quotes is doubled."""
+    comment: Character | None = None
+    """Lines that begin with it are left out. Absent: none are."""
+    header: bool | None = None
+    """Whether the first row names the columns. Absent: it does."""
+    columns: tuple[Name, ...] | None = Field(default=None, max_length=MOST_COLUMNS)
+    """Names of the columns, in order; with a header they take the place of its names. Absent without a header: `column_1` and so on."""
+    sheet: Name | Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """A sheet's name, or its number from 1. Absent: the first."""
+    record_path: Annotated[str, StringConstraints(pattern=r"^[^/\s\x00]+(/[^/\s\x00]+){0,31}$", max_length=1024)] | None = None
+    """Names of elements from the root to the one that is a row, parted by slashes: `orders/order`."""
+    json_path: Pointer | None = None
+    """JSON pointer to the array whose elements are the rows. Absent: the document is that array."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None and not _is_text(value):
+            raise ValueError("no encoding of this name is read; give one such as utf-8, utf-16, windows-1252 or shift_jis")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _named_once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:
+            raise ValueError("give at least one name, or leave it out")
+        if value is not None and len(set(value)) < len(value):
+            twice = next(name for name in value if value.count(name) > 1)
+            raise ValueError(f"{twice!r} stands there twice; give each column a name of its own")
+        return value
+
+    @property
+    def wild(self) -> bool:
+        """Whether the path is a pattern, where patterns are read."""
+        return self.file_path is not None and not _WILD.isdisjoint(self.file_path)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        found = codecs.lookup(name)
+        return found.name not in _NOT_FOR_FILES and bool(" ".encode(name))
+    except (LookupError, ValueError):  # LookupError: unknown, or one of bytes or of texts only; ValueError: a name with NUL in it
+        return False
+
+
+def faults(source: SourceConfig, data_format: DataFormat, *, scheduled: bool) -> Iterator[FieldError]:
+    """Yield what is wrong between fields that are valid each; pointers begin at the source."""
+    if sum(place is not None for place in (source.upload_id, source.file_path, source.url)) != 1:
+        yield FieldError("", "value_error", "give upload_id, file_path or url, one of them")
+    for name, formats in OPTIONS.items():
+        if getattr(source, name) is not None and data_format not in formats:
+            yield FieldError(f"/{name}", "not_here", f"{name} is for {', '.join(sorted(formats))}, and data_format is {data_format}; leave it out")
+    if source.member is not None and source.compression not in {None, "zip"}:
+        yield FieldError("/member", "not_here", "only a zip has members; leave member or compression out")
+    yield from _places(source, scheduled=scheduled)
+    yield from _characters(source)
+
+
+def _places(source: SourceConfig, *, scheduled: bool) -> Iterator[FieldError]:
+    if source.upload_id is not None and scheduled:
+        yield FieldError("/upload_id", "not_here", "an upload is read once; give a scheduled job file_path or url")
+    if source.file_path is not None and not _plain(source.file_path):
+        yield FieldError("/file_path", "wrong_form", "write the path without empty parts, . and ..")
+    if source.wild and not scheduled:
+        yield FieldError("/file_path", "not_here", "a pattern is for scheduled jobs; give the path of one file")
+    if source.url is not None:
+        scheme = source.url.partition("://")[0].lower()
+        if scheme not in SCHEMES:
+            yield FieldError("/url", "url_invalid", f"The URL must begin with one of {', '.join(f'{known}://' for known in SCHEMES)}.")
+        elif scheme in {"http", "https"}:
+            try:
+                urls.read(source.url)
+            except urls.BadUrl as error:
+                yield FieldError("/url", "url_invalid", str(error))
+
+
+def _plain(path: str) -> bool:
+    return all(part not in {"", ".", ".."} for part in path[1:].split("/"))
+
+
+def _characters(source: SourceConfig) -> Iterator[FieldError]:
+    """Yield each character that has two meanings; an escape that is the quote would be one, and is what no escape means already."""
+    taken: dict[str, str] = {}
+    for name in ("delimiter", "quote", "escape", "comment"):
+        character = getattr(source, name) or {"quote": '"' if source.quote is None else ""}.get(name, "")
+        if not character:
+            continue
+        if character in taken:
+            yield FieldError(f"/{name}", "conflict", f"{name} and {taken[character]} are both {character!r}; give each a character of its own")
+        taken.setdefault(character, name)

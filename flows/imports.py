@@ -1,0 +1,46 @@
+"""Imports: files that came piece by piece are read, checked, transformed and published, row by row.
+
+xyra.uploads -> shelve -> jobs (what operators have ordered) -> parse or again (slow work) -> jobs -> xyra.events or a topic of the job's, xyra.rejects
+"""
+
+from typing import Final
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from flows.core import topics
+from flows.core.imports.jobs import JOB
+from flows.engine import Flow, Runtime
+from flows.steps.again import Anew
+from flows.steps.jobs import ANEW, PARSE, STAGE_WORK, Jobs, read_job
+from flows.steps.parse import Parser
+from flows.steps.shelve import shelve
+from flows.steps.stage import Stager
+
+NAME: Final = "imports"
+READERS: Final = 2
+"""Portions that a worker reads at once, each of another job: as many as there are cores to a broker on a small machine."""
+
+
+def build(runtime: Runtime) -> Dataflow:
+    """Put the steps behind one another."""
+    settings = runtime.settings
+    runtime.handle(PARSE, Parser(settings))
+    runtime.handle(STAGE_WORK, Stager(settings))
+    runtime.handle(ANEW, Anew(settings, settings.kafka_partitions))
+    flow = Dataflow(NAME)
+    batches = op.input("pieces", flow, runtime.source())
+    batches = runtime.step("shelve", batches, shelve)
+    batches = runtime.step("jobs", batches, Jobs(settings.kafka_partitions, READERS))
+    op.output("checkpoint", batches, runtime.sink())
+    return flow
+
+
+FLOW: Final = Flow(
+    name=NAME,
+    topic=topics.UPLOADS,
+    build=build,
+    writes=(topics.EVENTS, topics.REJECTS, topics.UPLOADS),
+    definitions={JOB: read_job},
+    orders=frozenset((JOB,)),
+)

@@ -1,0 +1,277 @@
+"""The slow work of a job: reads the next portion of a file, in a process of its own, and keeps that process for the portion behind it."""
+
+import os
+import shutil
+import tempfile
+import time
+from base64 import b64decode
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from flows.core import topics
+from flows.core.files.frames import Frame
+from flows.core.files.guess import Cut
+from flows.core.files.pieces import Part, Piece
+from flows.core.imports.portion import Place, Portion
+from flows.core.imports.shelf import CUT, UPLOAD, NotAPiece, read
+from flows.core.record import Record
+from flows.core.settings import Settings
+from flows.engine import Task
+from flows.wire.child import Child
+from flows.wire.strand import Strand
+
+PORTION_BYTES: Final = 4 << 20
+CHUNKS: Final = 64
+"""A portion has so many chunks of `chunk_size` rows at most, and one at least."""
+KEPT: Final = 4
+KEPT_S: Final = 60.0
+OFFSET_BYTES: Final = 8
+SAMPLE: Final = 256 * 1024
+
+
+class Found(NamedTuple):
+    """A piece, where it stands, and how its file is cut."""
+
+    offset: int
+    piece: Piece
+    cut: bytes | None
+
+
+class Gone(Exception):
+    """The file cannot be read from its pieces: they are not there any more, or not what was written, or its job cannot be run on it."""
+
+    def __init__(self, sentence: str, code: str = "pieces_gone") -> None:
+        """Make it of a stable code and a sentence."""
+        super().__init__(sentence)
+        self.code = code
+
+
+class Parser:
+    """The handler; several portions may be read at once, each of another job."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Clear away what a worker that died has left; nothing runs yet."""
+        self._settings = settings
+        self._home = settings.batch_import_upload_dir
+        self._lock = Lock()
+        self._kept: OrderedDict[str, Reading] = OrderedDict()
+        clear(self._home)
+
+    def __call__(self, task: Task) -> bytes:
+        """Read a portion: the request of `flows.steps.jobs.ask` in, the offset of the next piece and a `Portion` out; blocks.
+
+        Raises:
+            ReaderDied: the process that read ended.
+            Unavailable: the broker is away.
+
+        """
+        asked: dict[str, Any] = orjson.loads(task.payload)
+        reading = self._take(asked) or Reading(self._settings, self._home, asked)
+        try:
+            found = reading.portion(asked)
+        except Gone as error:
+            reading.close()
+            return unreadable(asked, error.code, str(error))
+        except BaseException:
+            reading.close()
+            raise
+        self._keep(reading)
+        return found
+
+    def _take(self, asked: dict[str, Any]) -> "Reading | None":
+        """Return the process that has read up to here, if there is one."""
+        with self._lock:
+            reading = self._kept.pop(asked["job"]["job_id"], None)
+        if reading is not None and not reading.follows(asked):
+            reading.close()
+            return None
+        return reading
+
+    def _keep(self, reading: "Reading") -> None:
+        """Keep it for the next portion; the one that was used the longest time ago makes room."""
+        with self._lock:
+            if not reading.over:
+                self._kept[reading.job_id] = reading
+            old = [one for one in self._kept.values() if time.monotonic() - one.used_at > KEPT_S]
+            gone = [*old, *list(self._kept.values())[: max(0, len(self._kept) - len(old) - KEPT)]]
+            for one in gone:
+                self._kept.pop(one.job_id, None)
+        for one in [*gone, *([reading] if reading.over else [])]:
+            one.close()
+
+
+class Reading:
+    """One file being read."""
+
+    def __init__(self, settings: Settings, home: Path, asked: dict[str, Any]) -> None:
+        """Start a process."""
+        self.job_id: str = asked["job"]["job_id"]
+        self.used_at = time.monotonic()
+        self.over = False
+        self._settings = settings
+        self._turn, self._upload = asked["job"]["turn"], asked["upload"]
+        self._at, self._next = asked["at"], asked["from"]
+        self._fed = asked["at"]
+        self._opened = self._file = False
+        home.mkdir(parents=True, exist_ok=True)
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"reader-{os.getpid()}-", dir=home))
+        self._strand = Strand(settings, topics.UPLOADS.name, asked["partition"])
+        self._child = Child(settings, self._scratch)
+
+    def follows(self, asked: dict[str, Any]) -> bool:
+        """Tell whether what is asked begins where this one stands."""
+        return (asked["job"]["turn"], asked["upload"], asked["at"]) == (self._turn, self._upload, self._at) and self._opened
+
+    def portion(self, asked: dict[str, Any]) -> bytes:
+        """Read the next one."""
+        begin = self._next if self._opened else asked["from"]
+        found: list[Found] = []
+        if not self._file:
+            found = list(self._gather(begin, asked))
+        if not self._opened:
+            self._open(asked, found)
+        if self._file:
+            most = CHUNKS * (asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size)
+            answer = self._child.ask({"kind": "rows", "most": most})
+        else:
+            last = not found or found[-1].offset + 1 >= asked["last"]
+            pieces = [one.piece for one in found]
+            places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
+            answer = self._child.ask({"kind": "pieces", "places": places, "last": last}, [piece.data for piece in pieces])
+        return self._answered(asked, found, answer)
+
+    def close(self) -> None:
+        """End the process and clear away its files."""
+        self._child.close()
+        self._strand.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _answered(self, asked: dict[str, Any], found: list[Found], answer: Frame) -> bytes:
+        self.used_at = time.monotonic()
+        if answer.head["kind"] == "failed":
+            self.over = True
+            return unreadable(asked, answer.head["code"], answer.head["detail"])
+        packed = answer.parts[0]
+        head = orjson.loads(packed[: packed.index(b"\n")])
+        self._at, self.over = head["place"][0], head["over"]
+        offset: int = asked["from"]
+        if found:
+            self._next = found[-1].offset + 1
+            offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._fed else offset)
+        return offset.to_bytes(OFFSET_BYTES, "big") + packed
+
+    def _open(self, asked: dict[str, Any], found: list[Found]) -> None:
+        job = asked["job"]["definition"]
+        source = job["source_config"]
+        told = next((one.cut for one in found if one.cut), None)
+        cut = Cut.of(told) if told is not None else None
+        self._file = any(one.piece.part is Part.RAW for one in found) or (cut is not None and not cut.serves(job["data_format"], source))
+        if cut is not None and not self._file:
+            source = {**cut.options, **{name: value for name, value in source.items() if value is not None}}
+        path = self._assembled(asked) if self._file else None
+        answer = self._child.ask(opening(asked, source, path), (b64decode(asked["state"]), b"".join(one.piece.data for one in found)[:SAMPLE]))
+        if answer.head["kind"] == "failed":
+            raise Gone(answer.head["detail"], answer.head["code"])
+        self._opened = True
+
+    def _assembled(self, asked: dict[str, Any]) -> Path:
+        """Put the file together in the scratch directory."""
+        path, size, self._fed = self._scratch / "file", 0, 0
+        with path.open("wb") as file:
+            for one in self._pieces(asked["first"], asked, lambda _: False):
+                size += file.write(one.piece.data)
+        if size != asked["length"]:
+            raise Gone(f"Of the file's {asked['length']:,} bytes {size:,} are left on {topics.UPLOADS.name}. Upload it again.")
+        return path
+
+    def _gather(self, start: int, asked: dict[str, Any]) -> Iterator[Found]:
+        """Yield pieces for one portion."""
+        chunk = asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size
+        rows = size = 0
+
+        def enough(piece: Piece) -> bool:
+            nonlocal rows, size
+            rows += piece.records
+            size += len(piece.data)
+            return size >= PORTION_BYTES or rows >= CHUNKS * chunk
+
+        yield from self._pieces(start, asked, enough)
+
+    def _pieces(self, start: int, asked: dict[str, Any], enough: Callable[[Piece], bool]) -> Iterator[Found]:
+        """Yield the upload's pieces that follow what was fed, from an offset on, until there are enough of them."""
+        upload = self._upload.encode()
+        for record in self._strand.read(start, asked["last"], lambda record: record.header(UPLOAD) == upload):
+            piece = _piece(record)
+            if piece is None or (piece.start < self._fed and piece.data):
+                continue
+            if piece.start > self._fed:
+                raise Gone(f"The file's bytes {self._fed:,} to {piece.start - 1:,} are not on {topics.UPLOADS.name} any more. Upload it again.")
+            self._fed = piece.start + len(piece.data)
+            yield Found(record.offset, piece, record.header(CUT))
+            if enough(piece):
+                return
+
+
+def opening(asked: dict[str, Any], source: dict[str, Any], path: Path | None) -> dict[str, Any]:
+    """Return what a reading process is told of a job."""
+    job = asked["job"]["definition"]
+    rows = job["rows_per_record"]
+    return {
+        "kind": "open",
+        "format": job["data_format"],
+        "source": source,
+        "rules": job["transformation_rules"],
+        "output": {
+            "file": asked["sha256"],
+            "shape": "row" if rows == 1 else job["block_format"],
+            "rows_per_record": rows,
+            "key_columns": job["key_columns"],
+            "most_bytes": asked["most_bytes"],
+        },
+        "at": asked["at"],
+        "line": asked["line"],
+        "ordinal": asked["ordinal"],
+        "path": str(path) if path is not None else None,
+    }
+
+
+def unreadable(asked: dict[str, Any], code: str, sentence: str) -> bytes:
+    """Return the answer that nothing more of a file can be read."""
+    place = Place(asked["at"], b64decode(asked["state"]), asked["line"], asked["ordinal"])
+    packed = Portion(place, over=False, rows_read=0, skipped=0, good=0, values=[], keys=[], ids=[], rejects=[], unreadable=(code, sentence)).pack()
+    offset: int = asked["from"]
+    return offset.to_bytes(OFFSET_BYTES, "big") + packed
+
+
+def _piece(record: Record) -> Piece | None:
+    """Return the piece of a record, None for an end."""
+    try:
+        found = read(record)
+    except NotAPiece as error:
+        raise Gone(
+            f"A piece of the file on {topics.UPLOADS.name}/{record.partition} at offset {record.offset:,} cannot be read: {error}. Upload it again."
+        ) from error
+    return found if isinstance(found, Piece) else None
+
+
+def clear(home: Path) -> None:
+    """Remove the directories of reading processes whose worker is not alive any more."""
+    for path in home.glob("reader-*-*"):
+        pid = path.name.split("-")[1]
+        if not (pid.isdigit() and _lives(int(pid))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,130 @@
+"""The slow work that brings a file of a worker's machine in: cut into pieces, portion by portion, as an ingress cuts what is sent to it."""
+
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from typing import IO, Any, Final, NamedTuple
+
+import orjson
+
+from flows.core.errors import Refused
+from flows.core.files.guess import HINTS, SAMPLE, Cut, guess
+from flows.core.files.pieces import Cutter, Part, Piece
+from flows.core.settings import Settings
+from flows.engine import Task
+from flows.wire.roots import Opened, Roots, same
+
+PORTION_BYTES: Final = 8 << 20
+BLOCK: Final = 256 * 1024
+
+
+class Staged(NamedTuple):
+    """How far a file was brought in; written into the run's state, and asked for again from there."""
+
+    at: int = 0
+    """The byte behind its last piece."""
+    state: bytes = b""
+    """What the cutter goes on from."""
+    cut: str = ""
+    version: Sequence[int] = ()
+    """What tells that the file is the one it was."""
+    over: bool = False
+    sha256: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return self._asdict() | {"state": b64encode(self.state).decode()}
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> "Staged":
+        """Read what `told` returned."""
+        return cls(**{**found, "state": b64decode(found["state"])})
+
+
+class Brought(NamedTuple):
+    """What came of one portion: how far it is, and pieces, or a sentence that ends the job."""
+
+    staged: Staged
+    pieces: Sequence[Piece]
+    failed: str | None = None
+
+    def pack(self) -> bytes:
+        """Write it: a line of JSON, then the bytes of the pieces."""
+        places = [[piece.start, piece.line, piece.first, piece.records, piece.part, len(piece.data)] for piece in self.pieces]
+        head = orjson.dumps({"staged": self.staged.told(), "places": places, "failed": self.failed})
+        return b"".join((head, b"\n", *(piece.data for piece in self.pieces)))
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Brought":
+        """Read what `pack` wrote."""
+        at = data.index(b"\n") + 1
+        head: Mapping[str, Any] = orjson.loads(data[:at])
+        pieces = []
+        for start, line, first, records, part, size in head["places"]:
+            pieces.append(Piece(start, data[at : at + size], line, first, records, Part(part)))
+            at += size
+        return cls(Staged.of(head["staged"]), pieces, head["failed"])
+
+
+class Stager:
+    """The handler."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take which folders may be read, and how large a file may be."""
+        self._roots = Roots(settings.import_roots, settings.batch_import_max_file_size)
+
+    def __call__(self, task: Task) -> bytes:
+        """Bring the next portion in: a request of `ask` in, `Brought` out; blocks for as long as the disk takes."""
+        asked: Mapping[str, Any] = orjson.loads(task.payload)
+        staged = Staged.of(asked["staged"])
+        try:
+            opened = self._roots.open(asked["source"]["file_path"])
+            with opened.file:
+                return _portion(opened, staged, asked["source"], asked["data_format"]).pack()
+        except Refused as error:
+            return Brought(staged, (), error.detail).pack()
+
+
+def ask(source: Mapping[str, Any], data_format: str, staged: Staged) -> bytes:
+    """Return the request for the next portion of a job's file."""
+    return orjson.dumps({"source": source, "data_format": data_format, "staged": staged.told()})
+
+
+def _portion(opened: Opened, staged: Staged, source: Mapping[str, Any], data_format: str) -> Brought:
+    path = source["file_path"]
+    if staged.version and list(opened.version) != list(staged.version):
+        return Brought(staged, (), f"{path} was written to while it was brought in; order the job again when it is whole.")
+    cut = Cut.of(staged.cut) if staged.cut else _guessed(opened.file, path, source, data_format)
+    cutter = cut.cutter(staged.state or None)
+    opened.file.seek(staged.at)
+    pieces, over = _cut(opened.file, cutter)
+    if cutter.refused is not None:
+        return Brought(staged, (), cutter.refused.detail)
+    if not same(opened):
+        return Brought(staged, (), f"{path} is being written to; order the job again when it is whole.")
+    at = pieces[-1].start + len(pieces[-1].data) if pieces else staged.at
+    state = b"" if over else cutter.state()
+    return Brought(Staged(at, state, cut.text().decode(), tuple(opened.version), over, _digest(opened.file) if over else ""), pieces)
+
+
+def _guessed(file: IO[bytes], path: str, source: Mapping[str, Any], data_format: str) -> Cut:
+    hints = {name: source[name] for name in HINTS if source.get(name) is not None} | {"data_format": data_format}
+    return guess(file.read(SAMPLE), path.rpartition("/")[2], "", hints)
+
+
+def _cut(file: IO[bytes], cutter: Cutter) -> tuple[list[Piece], bool]:
+    """Return pieces of about a portion, and whether the file is over."""
+    pieces: list[Piece] = []
+    for _ in range(PORTION_BYTES // BLOCK):
+        block = file.read(BLOCK)
+        if not block:
+            return pieces + cutter.finish(), True
+        pieces += cutter.feed(block)
+        if cutter.refused is not None:
+            break
+    return pieces, False
+
+
+def _digest(file: IO[bytes]) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads into a buffer, as any file does

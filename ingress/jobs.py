@@ -1,0 +1,194 @@
+"""What becomes of an import job that is ordered, retried, cancelled: pure decisions, taken on the definition as it stands on the log."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Refused
+from flows.core.fields import Model
+from flows.core.imports.check import check_rules
+from flows.core.imports.jobs import JobDefinition, StoredJob, check_job
+from flows.core.imports.progress import Report, move
+from flows.core.imports.rules import TransformationRules
+from flows.core.imports.uploads import Upload
+from flows.core.settings import Settings
+from flows.wire.roots import Roots
+from ingress import fields
+from ingress.status import StatusView
+
+ADMIN: Final = "admin"
+"""Who orders: whoever has the one admin key."""
+RULES: Final = "/transformation_rules"
+
+
+class RetryRequest(Model):
+    """What to do once more, and by which rules."""
+
+    only: Literal["rest", "rejected"] = "rest"
+    """`rest`: go on where it stands. `rejected`: run just the rows again that were rejected."""
+    transformation_rules: Mapping[str, JsonValue] | None = Field(default=None, max_length=64)
+    """In place of the job's own, from here on. Absent: those stay."""
+
+
+def known_upload(view: StatusView, upload_id: str) -> Upload | None:
+    """Return an upload, None where there is none of this id."""
+    return view.uploads.get(upload_id)
+
+
+def checked(wanted: JobDefinition, view: StatusView, settings: Settings, now_ms: int) -> None:
+    """Do nothing when a job can be carried out.
+
+    Raises:
+        InvalidFields: it cannot; every reason at once.
+
+    """
+    wrong = (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, view, settings, now_ms), *_for_later(wanted))
+    if wrong:
+        raise InvalidFields("The job has fields that are not valid.", errors=wrong)
+
+
+def _for_later(wanted: JobDefinition) -> Iterator[FieldError]:
+    """Yield what can be said of a job and no flow carries out yet: better refused than queued for ever."""
+    told = "is not carried out by this version"
+    if wanted.source_config.url is not None:
+        yield FieldError("/source_config/url", "for_later", f"a url {told}; send the file to /integration/import/upload and give its upload_id")
+    if wanted.job_type == "scheduled":
+        yield FieldError("/job_type", "for_later", f"a scheduled job {told}; give one_time")
+    if wanted.incremental is not None:
+        yield FieldError("/incremental", "for_later", f"incremental {told}; leave it out")
+    if wanted.transformation_rules.get("unique"):
+        yield FieldError(f"{RULES}/unique", "for_later", f"unique {told}; leave it out")
+    for name in ("max_errors", "max_error_ratio", "all_or_nothing"):
+        if wanted.transformation_rules.get(name) is not None:
+            yield FieldError(f"{RULES}/{name}", "not_here", f"give {name} beside transformation_rules, and not within")
+
+
+def rule_faults(rules: Mapping[str, Any]) -> tuple[FieldError, ...]:
+    """Return what is wrong with the rules of a job; the pointers begin at the job."""
+    try:
+        found = check_rules(TransformationRules.model_validate(dict(rules)))
+    except ValidationError as error:
+        told = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        found = fields.errors_of(told, dict(rules), TransformationRules)
+    return tuple(FieldError(RULES + one.pointer, one.code, one.detail) for one in found)
+
+
+def _source_faults(wanted: JobDefinition, view: StatusView, settings: Settings, now_ms: int) -> Iterator[FieldError]:
+    """Yield what is wrong with where the rows come from, as things stand now."""
+    source = wanted.source_config
+    if source.upload_id is not None:
+        yield from _upload_faults(known_upload(view, source.upload_id), source.upload_id, now_ms)
+    if source.file_path is not None:
+        try:
+            Roots(settings.import_roots, 0).check(source.file_path)  # nothing is opened here: the file may be on another machine, where the worker is
+        except Refused as error:
+            yield FieldError("/source_config/file_path", "outside_roots", error.detail)
+
+
+def _upload_faults(upload: Upload | None, upload_id: str, now_ms: int) -> Iterator[FieldError]:
+    if upload is None:
+        yield FieldError("/source_config/upload_id", "unknown_upload", f"there is no upload {upload_id}; send the file to /integration/import/upload first")
+        return
+    try:
+        upload.check_open(now_ms)
+    except Refused as error:
+        yield FieldError("/source_config/upload_id", "upload_gone", error.detail)
+
+
+def ordered(job_id: str, wanted: JobDefinition, now_ms: int) -> StoredJob:
+    """Return a new job as it stands on the log."""
+    return StoredJob(job_id=job_id, definition=wanted, by=ADMIN, created_at_ms=now_ms, updated_at_ms=now_ms)
+
+
+def shown(order: StoredJob, report: Report | None) -> Report:
+    """Return how a job stands, which is not always what the flow has told last: it may not have come to what was ordered since."""
+    if report is None:
+        return Report(job_id=order.job_id, status="cancelled" if order.cancelled else "queued", turn=order.turn, updated_at_ms=order.updated_at_ms)
+    if order.turn > report.turn:
+        return report.now(order.updated_at_ms, status="queued", turn=order.turn, phase="waiting", trouble="", ended_at_ms=None) if report.over else report
+    if order.cancelled and not report.over:
+        return report.now(report.updated_at_ms, phase="cancelling")
+    return report
+
+
+def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callable[[StoredJob], StoredJob]:
+    """Return what makes another turn of a job.
+
+    Raises:
+        InvalidFields: the rules cannot be run.
+        Conflict: from the decision: it is under way, or there is nothing to be done once more.
+
+    """
+    wrong = rule_faults(wanted.transformation_rules) if wanted.transformation_rules is not None else ()
+    if wrong:
+        raise InvalidFields("The rules have fields that are not valid.", errors=wrong)
+
+    def decide(order: StoredJob) -> StoredJob:
+        now = shown(order, report)
+        move(now.status, "retry")
+        if wanted.only == "rejected" and not now.rows_rejected:
+            raise Conflict("No row of the job is rejected, so that there is none to run again.")
+        if wanted.only == "rejected" and (sentence := _not_again(order.definition, now)):
+            raise Conflict(sentence)
+        if wanted.only == "rest" and now.status == "completed_with_errors":
+            raise Conflict('The job has read its file to the end; give {"only": "rejected"} to run the rejected rows again.')
+        rules = order.definition.transformation_rules if wanted.transformation_rules is None else wanted.transformation_rules
+        turn = order.turn + 1
+        changed: dict[str, Any] = {
+            "definition": order.definition.model_copy(update={"transformation_rules": rules}),
+            "turn": turn,
+            "only": wanted.only,
+            "standing": turn if wanted.only == "rejected" else order.standing,
+            "cancelled": False,
+            "by": ADMIN,
+            "updated_at_ms": now_ms,
+        }
+        return order.model_copy(update=changed)
+
+    return decide
+
+
+def _not_again(job: JobDefinition, now: Report) -> str:
+    """Say why a job's rejected rows cannot be run again; nothing where they can."""
+    if job.data_format in {"parquet", "excel"}:
+        return f"Rows of {job.data_format} do not stand in their file as bytes that could be read alone; order a new job on the file."
+    if job.all_or_nothing and now.status != "completed_with_errors":
+        return "Nothing of the file was published, because the job is all_or_nothing; order a new job on the file with the rules that are right."
+    return ""
+
+
+def cancelled(now_ms: int) -> Callable[[StoredJob], StoredJob]:
+    """Return what stops a job where it is."""
+    return lambda order: order.model_copy(update={"cancelled": True, "by": ADMIN, "updated_at_ms": now_ms})
+
+
+def is_through(order: StoredJob, report: Report | None) -> bool:
+    """Tell whether nothing more comes of a job unless somebody asks for it: its schedule begins no further run either."""
+    return shown(order, report).over and (order.cancelled or order.definition.job_type == "one_time")
+
+
+def changing(job_id: str, change: Callable[[StoredJob], StoredJob]) -> Callable[[bytes | None], bytes]:
+    """Return a decision of the registrar's that changes a job.
+
+    Raises:
+        NotFound: from the decision: there is none.
+
+    """
+
+    def decide(raw: bytes | None) -> bytes:
+        if raw is None:
+            raise no_job(job_id)
+        return text(change(StoredJob.model_validate_json(raw)))
+
+    return decide
+
+
+def text(order: StoredJob) -> bytes:
+    """Write a job as it stands on the log, with what is null: a rule may mean it."""
+    return order.model_dump_json(by_alias=True).encode()
+
+
+def no_job(job_id: str) -> NotFound:
+    """Return the refusal of a job that there is none of."""
+    return NotFound(f"There is no import job {job_id[:128]}.")

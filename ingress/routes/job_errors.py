@@ -1,0 +1,118 @@
+"""The rows that an import has turned away: in pages, or as a file."""
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from flows.core.errors import FieldError, InvalidFields, Unavailable
+from flows.core.imports.jobs import StoredJob
+from flows.core.imports.rejects import Turned
+from ingress import export, originals, rejected
+from ingress.door import Door
+from ingress.jobs import known_upload
+from ingress.jsonbody import StrictRoute
+from ingress.originals import Form
+from ingress.rejected import Wanted
+from ingress.routes.job_reject_answers import COLUMNS, RejectAnswer, Rejects, cells_of
+from ingress.routes.jobs import known
+from ingress.routes.webhooks import TheDoor
+from ingress.streams import Streamed
+
+router = APIRouter(prefix="/integration/import/jobs", tags=["imports"], route_class=StrictRoute)
+MOST_ON_A_PAGE: Final = 1000
+AT_ONCE: Final = 1000
+"""Rows of a file that are read and written in one go."""
+LONGEST_S: Final = 600.0
+"""A file that has not been fetched after so long is cut off, and the connection with it."""
+JSON: Final = "application/json"
+TEXT: Final = {"schema": {"type": "string"}}
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "A page; or all rows as CSV, as NDJSON, or in the file's own format.",
+        "content": {kind: TEXT for kind, _ in originals.MEDIA.values() if kind != JSON},
+    }
+}
+
+
+@router.get("/{job_id}/errors", summary="The rows that an import has turned away, and why", response_model=Rejects, responses=ANSWERS)
+async def list_all(
+    job_id: str,
+    door: TheDoor,
+    format: Annotated[  # noqa: A002  the parameter's name
+        Literal["json", "csv", "ndjson", "original"],
+        Query(description="`csv`, `ndjson`: all rows, safe for spreadsheets. `original`: all rows as they stood in the file, behind a column `_error`."),
+    ] = "json",
+    turn: Annotated[int | None, Query(ge=1, le=1_000_000, description="Those of this turn. Absent: all that were not run again since.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE, description="Rows on a page of `json`.")] = 100,
+    cursor: Annotated[str, Query(max_length=18, pattern=r"^[0-9]*$", description="`next_cursor` of the page before; for `json`.")] = "",
+) -> Rejects | Response:
+    """List rejected rows in the order they were found, each with its place in the file and every reason; of a scheduled job those of its latest run.
+
+    They are kept for 30 days. Reading is bounded: a page can be short, even empty, and yet have a `next_cursor`.
+    """
+    order = known(door, job_id)
+    report = door.status.jobs.get(job_id)
+    began = report.started_at_ms if report is not None else None
+    wanted = Wanted(job_id, began or order.created_at_ms, turn or order.standing, turn)
+    if format == "json":
+        found = await door.streams.readings.aside(rejected.read, door.settings, wanted, int(cursor) if cursor else None, None, limit)
+        items = tuple(RejectAnswer.of(row, order.definition) for row in found.rows)
+        return Rejects(items=items, next_cursor=None if found.over else str(found.at))
+    if format == "original":
+        return await _original(door, order, wanted)
+    kind = export.CSV if format == "csv" else export.NDJSON
+    return _file(door, wanted, _csv(order) if format == "csv" else _ndjson(order), kind, f"{job_id}-rejected.{format}")
+
+
+async def _original(door: Door, order: StoredJob, wanted: Wanted) -> Response:
+    """Answer with a file of the job's own format; raises InvalidFields where that is none that can be written row by row."""
+    kind, ending = originals.MEDIA.get(order.definition.data_format, ("", ""))
+    if not kind:
+        detail = f"rows of {order.definition.data_format} are not written one by one; take csv or ndjson"
+        raise InvalidFields("The rows cannot be had in this format.", errors=(FieldError("/query/format", "not_here", detail),))
+    upload_id = order.definition.source_config.upload_id
+    upload = known_upload(door.status, upload_id) if upload_id is not None else None
+    head = await door.streams.readings.aside(rejected.head_of, door.settings, order, upload)
+    return _file(door, wanted, originals.form_of(order.definition, head), kind, f"{order.job_id}-rejected.{ending}")
+
+
+def _csv(order: StoredJob) -> Form:
+    def lines(row: Turned) -> bytes:
+        return "".join(export.csv_line(cells, COLUMNS) for cells in cells_of(RejectAnswer.of(row, order.definition))).encode("utf-8", "replace")
+
+    return Form(export.csv_head(COLUMNS).encode(), lines, b"", b"")
+
+
+def _ndjson(order: StoredJob) -> Form:
+    return Form(b"", lambda row: export.ndjson_line(RejectAnswer.of(row, order.definition).model_dump(mode="json")), b"", b"")
+
+
+def _file(door: Door, wanted: Wanted, form: Form, kind: str, name: str) -> Response:
+    read = partial(rejected.read, door.settings, wanted, most=AT_ONCE)
+    return Streamed(_parts(door, read, form), door.streams.exports, kind, {"content-disposition": f'attachment; filename="{name}"'})
+
+
+async def _parts(door: Door, read: Callable[..., rejected.Found], form: Form) -> AsyncIterator[bytes]:
+    """Yield a file, some rows at a time, up to the row that was the last one when it began.
+
+    Raises:
+        Unavailable: the broker is away, or the reader too slow; the connection ends, so that nobody takes what came for the whole.
+
+    """
+    until = door.clock.monotonic() + LONGEST_S
+    found = await door.streams.readings.aside(read, at=None, end=None)
+    yield form.front
+    between = b""
+    while True:
+        part = form.between.join(map(form.row, found.rows))
+        yield between + part if found.rows else b""
+        between = form.between if found.rows else between
+        if found.over:
+            break
+        if door.clock.monotonic() > until:
+            raise Unavailable(f"The rejected rows were not fetched within {LONGEST_S:g} s.")
+        found = await door.streams.readings.aside(read, at=found.at, end=found.end)
+    yield form.back

@@ -1,0 +1,1 @@
+"""How files come in: read as they arrive, cut, written piece by piece, acknowledged."""

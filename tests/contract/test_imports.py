@@ -1,0 +1,293 @@
+"""Imports on a real Kafka: rows, rejects and reports, exactly once wherever the worker dies."""
+
+import gzip
+from collections import Counter
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pytest
+
+from flows.core.files.cutters import Format
+from flows.core.imports.progress import Report
+from tests.kit.engine import Crash, balanced
+from tests.kit.importer import Importer, importer
+
+ROWS = 30_000
+FORMS = {"csv": Format.CSV, "ndjson": Format.LINES, "json": Format.JSON}
+
+
+def people(rows: int, bad: int = 0) -> bytes:
+    """Write a CSV of so many rows, each `bad`-th of which has an age that is no number."""
+    lines = [b"%d,name %d,%s" % (n, n, b"old" if bad and n % bad == 0 else b"%d" % (n % 90)) for n in range(rows)]
+    return b"id,name,age\n" + b"\n".join(lines) + b"\n"
+
+
+def counts(report: Report) -> tuple[str, int, int, int, int]:
+    """Return a report's status and counts."""
+    return report.status, report.rows_read, report.rows_accepted, report.rows_rejected, report.rows_skipped
+
+
+def dies(step: int, times: int) -> Callable[[int], None]:
+    """Make a hook that ends the worker behind the nth time a numbered step is done."""
+    seen = Counter[int]()
+
+    def after(done: int) -> None:
+        seen[done] += 1
+        if done == step and seen[done] == times:
+            raise Crash
+
+    return after
+
+
+def test_a_csv_becomes_rows_with_ids_of_file_and_ordinal(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    data = people(ROWS, bad=1000)
+    job_id = made.job(data, transformation_rules={"data_types": {"id": "int64", "age": "int64"}, "column_mapping": {"name": "full_name"}}, key_columns=["id"])
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed_with_errors", ROWS, ROWS - 30, 30, 0)
+    assert (report.bytes_read, report.bytes_total) == (len(data), len(data))
+    rows = made.rows(job_id)
+    file = sha256(data).hexdigest()
+    expected = {sha256(f"{file}:{n}".encode()).hexdigest(): {"id": n, "full_name": f"name {n}", "age": n % 90} for n in range(ROWS) if n % 1000}
+    assert {row.header("ce_id"): orjson.loads(row.value or b"") for row in rows} == expected
+    assert len(rows) == len(expected)
+    assert {row.key for row in rows[:5]} <= {b"%d" % n for n in range(ROWS)}
+    turned = made.rejects(job_id)
+    assert sorted(one.ordinal for one in turned) == list(range(0, ROWS, 1000))
+    first = min(turned, key=lambda one: one.ordinal)
+    assert (first.line, first.offset, first.raw) == (2, 12, b"0,name 0,old\n")
+    assert [(column, value) for column, _, _, value in first.reasons] == [("age", "old")]
+    assert balanced(made.bench.tallies())
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_worker_that_dies_publishes_no_row_twice_and_loses_none(kafka: str, tmp_path: Path, step: int) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(people(ROWS), source={"chunk_size": 50})
+    for times in (2, 4):
+        with pytest.raises(Crash):
+            made.run(job_id, after=dies(step, times))
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", ROWS, ROWS, 0, 0)
+    ids = Counter(row.header("ce_id") for row in made.rows(job_id))
+    assert len(ids) == ROWS
+    assert set(ids.values()) == {1}
+
+
+@pytest.mark.parametrize("data_format", ["ndjson", "json", "parquet", "excel"])
+def test_other_formats_keep_their_types(kafka: str, tmp_path: Path, data_format: str) -> None:
+    made = importer(kafka, tmp_path)
+    frame = pl.DataFrame({"n": list(range(2000)), "text": [f"t{n}" for n in range(2000)], "half": [n / 2 for n in range(2000)]})
+    path = tmp_path / "file.xlsx"
+    match data_format:
+        case "ndjson":
+            frame.write_ndjson(path)
+        case "json":
+            path.write_bytes(orjson.dumps(frame.to_dicts()))
+        case "parquet":
+            frame.write_parquet(path, row_group_size=300)
+        case "excel":
+            frame.write_excel(path)
+    job_id = made.job(path.read_bytes(), data_format, source={"chunk_size": 10})
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", 2000, 2000, 0, 0)
+    found = sorted((orjson.loads(row.value or b"") for row in made.rows(job_id)), key=lambda row: row["n"])
+    assert found == frame.to_dicts()
+
+
+def test_a_file_that_cannot_be_read_fails_its_job_with_a_sentence_and_no_other(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    wrong = made.job(b"PK\x03\x04 nothing of the kind", "excel")
+    good = made.job(people(10))
+    broken, whole = made.run(wrong, good)
+    assert broken.status == "failed"
+    assert broken.trouble
+    assert counts(whole) == ("completed", 10, 10, 0, 0)
+
+
+def test_all_or_nothing_publishes_nothing_of_a_file_with_a_bad_row(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    rules = {"data_types": {"age": "int64"}}
+    bad = made.job(people(3000, bad=1000), transformation_rules=rules, all_or_nothing=True)
+    good = made.job(people(3000), transformation_rules=rules, all_or_nothing=True)
+    refused, passed = made.run(bad, good)
+    assert refused.status == "failed"
+    assert (made.rows(bad), len(made.rejects(bad))) == ([], 3)
+    assert counts(passed) == ("completed", 3000, 3000, 0, 0)
+    assert len(made.rows(good)) == 3000
+
+
+def test_too_many_errors_stop_a_job(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(people(ROWS, bad=10), source={"chunk_size": 10}, transformation_rules={"data_types": {"age": "int64"}}, max_errors=50)
+    (report,) = made.run(job_id)
+    assert report.status == "failed"
+    assert "max_errors" in report.trouble
+    assert report.rows_read < ROWS
+    assert len(made.rows(job_id)) == report.rows_accepted
+
+
+def test_a_job_waits_for_an_upload_that_is_still_coming(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    upload = made.upload(people(100), whole=False)
+    made.order("waits", source={"upload_id": upload})
+
+    def waiting(engine: object) -> bool:
+        run = made.state(engine, "waits")  # type: ignore[arg-type]  # it is an engine
+        return run is not None and run.report.phase == "waiting for the upload"
+
+    made.run(until=waiting)
+    assert made.report("waits").status == "queued"
+
+
+def test_a_job_that_is_cancelled_before_it_began_is_told_as_cancelled_and_can_be_retried(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    source = {"upload_id": made.upload(people(10))}
+    made.order("stopped", source=source, cancelled=True)
+    (report,) = made.run("stopped")
+    assert counts(report) == ("cancelled", 0, 0, 0, 0)
+    assert report.ended_at_ms is not None
+    made.order("stopped", source=source, turn=2)
+    (report,) = made.run("stopped", turn=2)
+    assert counts(report) == ("completed", 10, 10, 0, 0)
+
+
+def aged(data_format: str) -> bytes:
+    """Write 3000 rows of the ages 0 to 89 in a format; the fourth, whose age is 3, is larger than what is kept of a reject."""
+    rows = [{"id": n, "name": "long" * 20_000 if n == 3 else f"name {n}", "age": 60 if n == 3 else n % 90} for n in range(3000)]
+    match data_format:
+        case "ndjson":
+            return b"\n".join(map(orjson.dumps, rows))
+        case "json":
+            return orjson.dumps(rows)
+        case "xml":
+            told = [f"<person><id>{row['id']}</id><name>{row['name']}</name><age>{row['age']}</age></person>" for row in rows]
+            return ("<people>" + "\n".join(told) + "</people>").encode()
+    text = "\n".join(f"{row['id']},{row['name']},{row['age']}" for row in rows).encode()
+    data = b"id,name,age\n" + text + b"\n7000,short\n"
+    return gzip.compress(data) if data_format == "csv.gz" else data
+
+
+def limited(most: int) -> dict[str, object]:
+    """Return rules that turn away who is older."""
+    return {"data_types": {"id": "int64", "age": "int64"}, "max": {"age": most}}
+
+
+@pytest.mark.parametrize("data_format", ["csv", "csv.gz", "ndjson", "json", "xml"])
+def test_rejected_rows_are_run_again_by_new_rules(kafka: str, tmp_path: Path, data_format: str) -> None:
+    made = importer(kafka, tmp_path)
+    form, data = data_format.partition(".")[0], aged(data_format)
+    source = {"upload_id": made.upload(data, Format.RAW if data_format in {"csv.gz", "xml"} else FORMS[form])}
+    source |= {"record_path": "/people/person"} if form == "xml" else {}
+    short = 1 if form == "csv" else 0
+    made.order("again", form, source=source, transformation_rules=limited(50))
+    (report,) = made.run("again")
+    ages = [60 if n == 3 else n % 90 for n in range(3000)]
+    first = [n for n, age in enumerate(ages) if age > 50]
+    assert counts(report) == ("completed_with_errors", 3000 + short, 3000 - len(first), len(first) + short, 0)
+    before = {one.ordinal: one for one in made.rejects("again")}
+
+    made.order("again", form, source=source, transformation_rules=limited(80), turn=2, only="rejected")
+    (report,) = made.run("again", turn=2)
+    second = [n for n, age in enumerate(ages) if age > 80 or n == 3]
+    assert counts(report) == ("completed_with_errors", 3000 + short, 3000 - len(second), len(second) + short, 0)
+    assert report.errors_by_code == {"too_large": len(second)} | ({"too_few_columns": 1} if short else {})
+    file = sha256(data).hexdigest()
+    rows = made.rows("again")
+    expected = {sha256(f"{file}:{n}".encode()).hexdigest(): (n, age) for n, age in enumerate(ages) if n not in second}
+    assert {row.header("ce_id"): (int(orjson.loads(row.value or b"")["id"]), orjson.loads(row.value or b"")["age"]) for row in rows} == expected
+    assert len(rows) == len(expected)
+    again = [one for one in made.rejects("again") if one.turn == 2]
+    assert sorted(one.ordinal for one in again) == [*second, *[3000] * short]
+    assert all((one.line, one.offset, one.raw) == (before[one.ordinal].line, before[one.ordinal].offset, before[one.ordinal].raw) for one in again)
+
+    made.order("again", form, source=source, transformation_rules=limited(90), turn=3, only="rejected")
+    (report,) = made.run("again", turn=3)
+    assert counts(report) == ("completed_with_errors", 3000 + short, 2999, 1 + short, 0)
+    assert len({row.header("ce_id") for row in made.rows("again")}) == len(made.rows("again")) == 2999
+    assert balanced(made.bench.tallies())
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_worker_that_dies_runs_no_rejected_row_twice_and_leaves_none_out(kafka: str, tmp_path: Path, step: int) -> None:
+    made = importer(kafka, tmp_path)
+    source = {"upload_id": made.upload(people(ROWS))}
+    made.order("again", source=source, transformation_rules=limited(20))
+    made.order("other", source=source, transformation_rules=limited(20))
+    first, _ = made.run("again", "other")
+    made.order("again", source=source, transformation_rules=limited(80), turn=2, only="rejected")
+    for times in (1, 3):
+        with pytest.raises(Crash):
+            made.run("again", turn=2, after=dies(step, times))
+    (report,) = made.run("again", turn=2)
+    accepted = sum(n % 90 <= 80 for n in range(ROWS))
+    assert first.rows_accepted < accepted
+    assert counts(report) == ("completed_with_errors", ROWS, accepted, ROWS - accepted, 0)
+    assert report.errors_by_code == {"too_large": ROWS - accepted}
+    ids = Counter(row.header("ce_id") for row in made.rows("again"))
+    assert (len(ids), set(ids.values())) == (accepted, {1})
+    assert Counter(one.turn for one in made.rejects("again")) == {1: first.rows_rejected, 2: ROWS - accepted}
+
+
+def test_rejected_rows_of_a_file_that_was_not_read_to_its_end_and_then_the_rest(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    source = {"upload_id": made.upload(people(ROWS)), "chunk_size": 10}
+    made.order("again", source=source, transformation_rules=limited(50), max_errors=50)
+    (report,) = made.run("again")
+    assert report.status == "failed"
+    read = report.rows_read
+    made.order("again", source=source, transformation_rules=limited(90), max_errors=50, turn=2, only="rejected")
+    (report,) = made.run("again", turn=2)
+    assert counts(report) == ("failed", read, read, 0, 0)
+    assert "not read to its end" in report.trouble
+    made.order("again", source=source, transformation_rules=limited(90), max_errors=50, turn=3)
+    (report,) = made.run("again", turn=3)
+    assert counts(report) == ("completed", ROWS, ROWS, 0, 0)
+    assert len({row.header("ce_id") for row in made.rows("again")}) == len(made.rows("again")) == ROWS
+
+
+def blocks(made: Importer, job_id: str) -> list[bytes]:
+    """Return what a job has published, in order of ids."""
+    return [row.value or b"" for row in made.rows(job_id)]
+
+
+@pytest.mark.parametrize("block_format", ["ndjson", "arrow"])
+def test_rows_go_out_in_blocks(kafka: str, tmp_path: Path, block_format: str) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(people(2500), rows_per_record=1000, block_format=block_format)
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", 2500, 2500, 0, 0)
+    found = blocks(made, job_id)
+    heights = [block.count(b"\n") if block_format == "ndjson" else pl.read_ipc_stream(block).height for block in found]
+    assert sorted(heights) == [500, 1000, 1000]
+
+
+@pytest.mark.parametrize("step", [0, 2, 3])
+def test_a_file_of_the_workers_machine_is_brought_in_and_read(kafka: str, tmp_path: Path, step: int) -> None:
+    made = importer(kafka, tmp_path)
+    data = people(20_000)
+    (tmp_path / "in" / "people.csv").write_bytes(data)
+    job_id = f"path-{tmp_path.name}"
+    made.order(job_id, source={"file_path": str(tmp_path / "in" / "people.csv"), "chunk_size": 50})
+    for times in (1, 3) if step else ():
+        with pytest.raises(Crash):
+            made.run(job_id, after=dies(step, times))
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", 20_000, 20_000, 0, 0)
+    file = sha256(data).hexdigest()
+    assert Counter(row.header("ce_id") for row in made.rows(job_id)) == Counter(sha256(f"{file}:{n}".encode()).hexdigest() for n in range(20_000))
+
+
+@pytest.mark.parametrize(("name", "told"), [("nothing.csv", "There is no file"), ("../secret.csv", "plain absolute path"), ("link.csv", "is no regular file")])
+def test_a_file_that_may_not_be_read_fails_its_job(kafka: str, tmp_path: Path, name: str, told: str) -> None:
+    made = importer(kafka, tmp_path)
+    (tmp_path / "secret.csv").write_bytes(b"a\n1\n")
+    (tmp_path / "in" / "link.csv").symlink_to(tmp_path / "secret.csv")
+    job_id = f"refused-{tmp_path.name}"
+    made.order(job_id, source={"file_path": f"{tmp_path}/in/{name}"})
+    (report,) = made.run(job_id)
+    assert report.status == "failed"
+    assert told in report.trouble

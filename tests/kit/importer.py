@@ -1,0 +1,146 @@
+"""Imports on a real Kafka without an ingress: files are cut and written here, jobs put on the log, the flow runs in this process."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import orjson
+from confluent_kafka import Producer
+
+from flows import imports
+from flows.core import topics
+from flows.core.files.cutters import Format, Options, cutter
+from flows.core.imports import rejects, shelf
+from flows.core.imports.jobs import JOB, JobDefinition, StoredJob
+from flows.core.imports.progress import Report
+from flows.core.imports.run import Run
+from flows.core.imports.shelf import End
+from flows.core.record import CE_SOURCE, Output, Record
+from flows.engine import Flow
+from flows.engine.checkpoint import nothing
+from flows.engine.runtime import Engine
+from flows.wire.kafka import PARTITIONER, ensure_topics
+from tests.kit.engine import Bench, bench
+from tests.kit.topics import Read
+
+BLOCK = 64 * 1024
+
+
+@dataclass
+class Importer:
+    """A bench for imports."""
+
+    bench: Bench
+    producer: Producer = field(init=False)
+    orders: dict[str, StoredJob] = field(default_factory=dict)
+    """What was ordered, by job."""
+
+    def __post_init__(self) -> None:
+        """Make the client."""
+        ensure_topics(self.bench.settings, topics.TOPICS)
+        self.producer = Producer({"bootstrap.servers": self.bench.settings.kafka_bootstrap_servers, "partitioner": PARTITIONER, "message.max.bytes": 2_000_000})
+
+    @property
+    def flow(self) -> Flow:
+        """The flow, under a name of its own."""
+        return replace(imports.FLOW, name=self.bench.name)
+
+    def upload(self, data: bytes, form: Format = Format.CSV, options: Options = None, *, whole: bool = True) -> str:
+        """Write a file as an ingress does, and return the upload's id; without `whole` the last piece and the end are kept back."""
+        upload_id = f"u-{uuid4().hex[:12]}"
+        cut = cutter(form, options)
+        pieces = [piece for at in range(0, len(data), BLOCK) for piece in cut.feed(data[at : at + BLOCK])]
+        pieces += cut.finish() if whole else []
+        assert cut.refused is None, cut.refused
+        for piece in pieces:
+            self.write(shelf.piece_output(upload_id.encode(), upload_id, piece))
+        if whole:
+            self.write(shelf.end_output(upload_id.encode(), upload_id, End(len(data), hashlib.sha256(data).hexdigest())))
+        assert self.producer.flush(30) == 0
+        return upload_id
+
+    def write(self, output: Output) -> None:
+        """Write one record."""
+        self.producer.produce(output.topic, output.value, output.key, headers=list(output.headers))
+        self.producer.poll(0)
+
+    def order(
+        self,
+        job_id: str,
+        data_format: str = "csv",
+        *,
+        turn: int = 1,
+        only: Literal["rest", "rejected"] = "rest",
+        cancelled: bool = False,
+        source: dict[str, Any],
+        **fields: Any,
+    ) -> StoredJob:
+        """Put a job on the log of definitions."""
+        told = {"name": job_id, "job_type": "one_time", "data_format": data_format, "source_config": source} | fields
+        now_ms = self.bench.clock.now_ms()
+        stored = StoredJob(
+            job_id=job_id,
+            definition=JobDefinition.model_validate(told),
+            turn=turn,
+            only=only,
+            standing=turn if only == "rejected" else 1,
+            cancelled=cancelled,
+            by="test",
+            created_at_ms=now_ms,
+            updated_at_ms=now_ms,
+        )
+        self.write(Output(topics.CONFIG.name, f"{JOB}/{job_id}".encode(), stored.model_dump_json(by_alias=True).encode()))
+        assert self.producer.flush(30) == 0
+        self.orders[job_id] = stored
+        return stored
+
+    def job(self, data: bytes, data_format: str = "csv", form: Format | None = None, **fields: Any) -> str:
+        """Upload a file and order a job on it; returns the job's id."""
+        job_id = f"j-{uuid4().hex[:12]}"
+        form = form or {"csv": Format.CSV, "tsv": Format.CSV, "ndjson": Format.LINES, "json": Format.JSON}.get(data_format, Format.RAW)
+        source = {"upload_id": self.upload(data, form)} | fields.pop("source", {})
+        self.order(job_id, data_format, source=source, **fields)
+        return job_id
+
+    def run(self, *job_ids: str, turn: int = 1, after: Callable[[int], None] = nothing, until: Callable[[Engine], bool] | None = None) -> list[Report]:
+        """Run a worker until these jobs are over, with this turn of theirs, and return their reports."""
+        engine = self.bench.run(self.flow, after=after, until=until or (lambda engine: all(self.over(engine, job_id, turn) for job_id in job_ids)))
+        assert engine is not None
+        return [self.report(job_id) for job_id in job_ids]
+
+    def state(self, engine: Engine, job_id: str) -> Run | None:
+        """Return how a job stands in a worker's state."""
+        for share in list(engine.assignment.shares.values()):
+            text = share.state.user.get(b"run/" + job_id.encode())
+            if text is not None:
+                return Run.of(text)
+        return None
+
+    def over(self, engine: Engine, job_id: str, turn: int = 1) -> bool:
+        """Tell whether nothing more comes of a job, in this turn of it or a later one."""
+        run = self.state(engine, job_id)
+        return run is not None and run.report.over and run.report.turn >= turn
+
+    def report(self, job_id: str) -> Report:
+        """Return a job's report as last told."""
+        told = [read.value for read in self.bench.read(topics.STATUS.name) if read.key == f"{JOB}/{job_id}".encode()]
+        return Report.of(orjson.loads(told[-1] or b""))
+
+    def rows(self, job_id: str, topic: str = topics.EVENTS.name) -> list[Read]:
+        """Return what a job has published."""
+        return [read for read in self.bench.read(topic) if read.header(CE_SOURCE) == f"/imports/{job_id}"]
+
+    def rejects(self, job_id: str) -> list[rejects.Turned]:
+        """Return the rows a job has turned away."""
+        reads = [read for read in self.bench.read(topics.REJECTS.name) if read.key == job_id.encode()]
+        found = [rejects.read(Record(topics.REJECTS.name, 0, 0, 0, read.key, read.value, tuple(read.headers))) for read in reads]
+        return [one for one in found if one is not None]
+
+
+def importer(kafka: str, tmp_path: Path) -> Importer:
+    """Make one, whose jobs may read files in `tmp_path / "in"`."""
+    (tmp_path / "in").mkdir(parents=True)
+    return Importer(bench(kafka, tmp_path, batch_import_upload_dir=str(tmp_path / "scratch"), import_roots=str(tmp_path / "in")))

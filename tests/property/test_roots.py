@@ -1,0 +1,50 @@
+"""Somebody who may write below a root moves folders about while files are opened: what lies outside is never read."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from flows.core.errors import Refused
+from flows.wire.roots import Roots
+
+ROUNDS = 3000
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Make two files of one name, and swap the folder of the one for a link to that of the other, again and again."""
+    for name in ("in/day", "out"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.csv").write_text(name)
+    (tmp_path / "in/link").symlink_to(tmp_path / "out")
+    over = Event()
+
+    def swap() -> None:
+        day, link, aside = (tmp_path / "in" / name for name in ("day", "link", "aside"))
+        while not over.is_set():
+            day.rename(aside)
+            link.rename(day)
+            day.rename(link)
+            aside.rename(day)
+
+    thread = Thread(target=swap)
+    thread.start()
+    yield tmp_path / "in"
+    over.set()
+    thread.join()
+
+
+def test_a_folder_that_is_swapped_for_a_link_never_leads_outside(place: Path) -> None:
+    roots, before = Roots((place,), 100), len(os.listdir("/proc/self/fd"))  # noqa: PTH208  the count is what matters
+    read: set[bytes] = set()
+    for _ in range(ROUNDS):
+        with contextlib.suppress(Refused), roots.open(f"{place}/day/a.csv").file as file:
+            read.add(file.read())
+        for found in roots.find(f"{place}/*/a.csv", 10):
+            assert found.version.size == len(b"in/day")
+    assert read == {b"in/day"}
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208  as above

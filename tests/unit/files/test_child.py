@@ -1,0 +1,151 @@
+"""The process that reads a file: what is asked of it, and what it answers."""
+
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pytest
+
+from connectors.files.bounds import Limits
+from connectors.files.child import Session
+from connectors.files.encode import ids_of
+from flows.core.files import frames
+from flows.core.files.frames import Frame
+from flows.core.imports.portion import Portion
+
+FILE = "cd" * 32
+DATA = b"id,name\n1,a\n2\n3,b\n"
+PIECES = Frame({"kind": "pieces", "places": [[0, 1, 0, 3, "records"]], "last": True}, (DATA,))
+
+
+def opening(form: str = "csv", path: Path | None = None, state: bytes = b"", at: int = 0, ordinal: int = 0, **more: Any) -> Frame:
+    output = {"file": FILE, "shape": "row", "rows_per_record": 1, "key_columns": ["id"], "most_bytes": 1000}
+    head = {"format": form, "source": {}, "rules": {}, "output": output, "at": at, "line": 1, "ordinal": ordinal, "path": str(path) if path else None}
+    return Frame({"kind": "open", **head, **more}, (state, DATA))
+
+
+def opened(*args: Any, **more: Any) -> Session:
+    session = Session(Limits())
+    assert session.answer(opening(*args, **more)).head == {"kind": "opened"}
+    return session
+
+
+def portion(answer: Frame) -> Portion:
+    assert answer.head == {"kind": "portion"}, answer.head
+    return Portion.unpack(answer.parts[0])
+
+
+def test_a_portion_holds_values_keys_ids_and_rejects() -> None:
+    found = portion(opened().answer(PIECES))
+    assert found.values == [b'{"id":"1","name":"a"}', b'{"id":"3","name":"b"}']
+    assert found.keys == [b"1", b"3"]
+    assert found.ids == ids_of(FILE, [0, 2])
+    assert [(reject.ordinal, reject.line, reject.code, reject.raw) for reject in found.rejects] == [(1, 3, "too_few_columns", b"2\n")]
+    assert (found.rows_read, found.good, found.rejected, found.skipped) == (3, 2, 1, 0)
+    assert (found.place.at, found.place.ordinal, found.over) == (len(DATA), 3, True)
+
+
+def test_another_process_goes_on_behind_a_portion() -> None:
+    first = portion(opened().answer(Frame({**PIECES.head, "last": False}, PIECES.parts)))
+    assert not first.over
+    session = opened(state=first.place.state, at=first.place.at, ordinal=first.place.ordinal)
+    more = Frame({"kind": "pieces", "places": [[len(DATA), 5, 3, 1, "records"]], "last": True}, (b"4,d\n",))
+    assert portion(session.answer(more)).values == [b'{"id":"4","name":"d"}']
+
+
+def test_rows_are_run_again_alone_under_their_own_ordinals() -> None:
+    state = portion(opened().answer(PIECES)).place.state
+    places = [[8, 2, 0, 1, "records"], [12, 3, 1, 1, "records"], [14, 4, 2, 1, "records"], [18, 5, 7, 1, "records"]]
+    found = portion(opened(state=state).answer(Frame({"kind": "again", "places": places}, (b"1,a\n", b"2\n", b"3,b\n4,c\n", b'5,"e"'))))
+    assert found.values == [b'{"id":"1","name":"a"}', b'{"id":"5","name":"e"}']
+    assert found.ids == ids_of(FILE, [0, 7])
+    assert [(reject.ordinal, reject.line, reject.offset, reject.code) for reject in found.rejects] == [(1, 3, 12, "too_few_columns"), (2, 4, 14, "miscounted")]
+    assert (found.rows_read, found.good) == (4, 2)
+
+
+def test_rules_turn_rows_away() -> None:
+    rules = {"data_types": {"id": "int64"}, "max": {"id": 2}}
+    found = portion(opened(rules=rules).answer(PIECES))
+    assert found.values == [b'{"id":1,"name":"a"}']
+    assert {reject.ordinal for reject in found.rejects} == {1, 2}
+
+
+def test_a_row_that_no_record_can_hold_is_a_reject() -> None:
+    data = b"id,name\n1,a\n2," + b"x" * 2000 + b"\n3,b\n"
+    found = portion(opened().answer(Frame(PIECES.head, (data,))))
+    assert found.ids == ids_of(FILE, [0, 2])
+    assert [(reject.ordinal, reject.code) for reject in found.rejects] == [(1, "row_too_large")]
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "json", "parquet", "excel"])
+def test_a_file_is_read_from_its_path_in_portions(tmp_path: Path, form: str) -> None:
+    frame = pl.DataFrame({"id": [f"k{n}" for n in range(3000)], "n": list(range(3000))})
+    path = tmp_path / "file.xlsx"
+    match form:
+        case "csv":
+            frame.write_csv(path)
+        case "ndjson":
+            frame.write_ndjson(path)
+        case "json":
+            path.write_bytes(orjson.dumps(frame.to_dicts()))
+        case "parquet":
+            frame.write_parquet(path, row_group_size=700)
+        case "excel":
+            frame.write_excel(path)
+    found = [portion(opened(form, path).answer(Frame({"kind": "rows", "most": 1000})))]
+    while not found[-1].over:
+        place = found[-1].place
+        session = opened(form, path, state=place.state, at=place.at, ordinal=place.ordinal)
+        found.append(portion(session.answer(Frame({"kind": "rows", "most": 1000}))))
+    assert [row_id for one in found for row_id in one.ids] == ids_of(FILE, range(3000))
+    assert [orjson.loads(value)["id"] for one in found for value in one.values] == [f"k{n}" for n in range(3000)]
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (PIECES, "bad_options"),
+        (opening("tar", Path("/nowhere")), "bad_options"),
+        (opening(source={"delimiter": ""}), "bad_options"),
+        (opening(rules={"regex": {"id": "("}}), "bad_options"),
+    ],
+)
+def test_a_message_that_means_nothing_is_answered_with_a_sentence(message: Frame, code: str) -> None:
+    answer = Session(Limits()).answer(message)
+    assert (answer.head["kind"], answer.head["code"]) == ("failed", code)
+    assert answer.head["detail"].endswith(".")
+
+
+def test_a_header_that_cannot_be_read_fails_the_file() -> None:
+    answer = opened().answer(Frame(PIECES.head, (b'a,"b\n1,2\n',)))
+    assert (answer.head["kind"], answer.head["code"]) == ("failed", "bad_header")
+
+
+def test_it_is_asked_over_pipes_and_ends_with_them() -> None:
+    said = BytesIO()
+    for frame in (Frame({"kind": "detect", "name": "x.csv"}, (DATA,)), opening(), PIECES):
+        frames.write(said, frame)
+    command = [sys.executable, "-P", "-m", "connectors.files", str(1 << 30), "60", str(1 << 30)]
+    done = subprocess.run(command, input=said.getvalue(), capture_output=True, timeout=60, check=True)
+    answers = BytesIO(done.stdout)
+    detected, also, last = (frames.read(answers) for _ in range(3))
+    assert detected is not None
+    assert detected.head["found"]["format"] == "csv"
+    assert also is not None
+    assert also.head == {"kind": "opened"}
+    assert last is not None
+    assert portion(last).good == 2
+
+
+def test_a_process_ends_at_its_memory_limit() -> None:
+    data = b"id\n" + b"".join(b"%d\n" % n for n in range(60_000))
+    said = BytesIO()
+    frames.write(said, opening())
+    frames.write(said, Frame({"kind": "pieces", "places": [[0, 1, 0, 60_000, "records"]] * 1, "last": True}, (data,)))
+    command = [sys.executable, "-P", "-m", "connectors.files", str(60 << 20), "60", "0"]
+    done = subprocess.run(command, input=said.getvalue(), capture_output=True, timeout=60, check=False)
+    assert done.returncode != 0

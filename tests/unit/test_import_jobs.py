@@ -1,0 +1,215 @@
+"""What a job's definition may say, and what its report can become."""
+
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from flows.core.errors import Conflict
+from flows.core.imports.jobs import JobDefinition, StoredJob, check_job
+from flows.core.imports.progress import ENDED, MOST_CODES, MOVES, OTHER, Checkpoint, Gain, Report, move, outcome, too_wrong
+from ingress.fields import errors_of
+
+SEED: dict[str, Any] = {
+    "name": "Customer Data Import",
+    "job_type": "one_time",
+    "data_format": "csv",
+    "source_config": {"file_path": "/path/to/customers.csv", "chunk_size": 1000},
+    "transformation_rules": {
+        "column_mapping": {"customer_id": "id", "customer_name": "name"},
+        "data_types": {"id": "int64", "created_at": "datetime"},
+    },
+}
+MONTHLY: dict[str, Any] = {
+    "name": "Monthly Customer Import",
+    "job_type": "scheduled",
+    "data_format": "csv",
+    "source_config": {"file_path": "/in/customers-*.csv"},
+    "schedule_config": {"frequency": "monthly", "day": 1, "time": "02:00"},
+}
+
+
+def wrong(base: dict[str, Any] = SEED, /, source: dict[str, Any] | None = None, **fields: Any) -> list[tuple[str, str]]:
+    body = base | fields | ({"source_config": base["source_config"] | source} if source is not None else {})
+    found = check_job(JobDefinition.model_validate(body))
+    assert all(error.detail for error in found)
+    return [(error.pointer, error.code) for error in found]
+
+
+def test_the_seeds_bodies_are_fine() -> None:
+    assert wrong() == []
+    assert wrong(MONTHLY) == []
+
+
+def test_a_stored_job_is_read_back_as_it_was() -> None:
+    stored = StoredJob(job_id="j-1", definition=JobDefinition.model_validate(MONTHLY), by="a", created_at_ms=1, updated_at_ms=2)
+    assert StoredJob.model_validate_json(stored.model_dump_json(by_alias=True)) == stored
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"source_config": {}}, [("/source_config", "value_error")]),
+        ({"source": {"url": "https://example.com/a.csv"}}, [("/source_config", "value_error")]),
+        ({"source_config": {"url": "ftp://example.com/a.csv"}}, [("/source_config/url", "url_invalid")]),
+        ({"source_config": {"url": "https://user@example.com/a.csv"}}, [("/source_config/url", "url_invalid")]),
+        ({"source_config": {"url": "s3://bucket/a.csv"}}, []),
+        ({"source": {"file_path": "/in/../etc/passwd"}}, [("/source_config/file_path", "wrong_form")]),
+        ({"source": {"file_path": "/in//a"}}, [("/source_config/file_path", "wrong_form")]),
+        ({"source": {"file_path": "/in/*.csv"}}, [("/source_config/file_path", "not_here")]),
+        ({"source": {"sheet": "A", "json_path": "/a"}}, [("/source_config/sheet", "not_here"), ("/source_config/json_path", "not_here")]),
+        ({"data_format": "parquet", "source": {"delimiter": ";"}}, [("/source_config/delimiter", "not_here")]),
+        ({"source": {"delimiter": ";", "quote": ";"}}, [("/source_config/quote", "conflict")]),
+        ({"source": {"delimiter": '"'}}, [("/source_config/quote", "conflict")]),
+        ({"source": {"delimiter": '"', "quote": ""}}, []),
+        ({"source": {"member": "a.csv", "compression": "gzip"}}, [("/source_config/member", "not_here")]),
+        ({"job_type": "scheduled"}, [("/schedule_config", "missing")]),
+        ({"schedule_config": {"frequency": "daily"}}, [("/schedule_config", "not_here")]),
+        ({"incremental": {}}, [("/incremental", "value_error")]),
+        ({"incremental": {"file": True, "key": ["id"]}}, [("/incremental", "value_error")]),
+        ({"incremental": {"cursor_column": "id"}}, []),
+        ({"target_topic": "xyra.events"}, []),
+        ({"target_topic": "xyra.config"}, [("/target_topic", "reserved_topic")]),
+        ({"target_topic": ".."}, [("/target_topic", "reserved_topic")]),
+        ({"block_format": "arrow"}, [("/block_format", "not_here")]),
+        ({"block_format": "arrow", "rows_per_record": 500}, []),
+        ({"rows_per_record": 500, "key_columns": ["id"]}, [("/key_columns", "not_here")]),
+        ({"key_columns": ["id", "id"]}, [("/key_columns", "conflict")]),
+    ],
+)
+def test_fields_that_do_not_go_together_are_named(fields: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert wrong(**fields) == expected
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    assert wrong(MONTHLY, source={"upload_id": "u", "sheet": 1}, schedule_config={"frequency": "weekly"}, incremental={}, block_format="arrow") == [
+        ("/source_config", "value_error"),
+        ("/source_config/sheet", "not_here"),
+        ("/source_config/upload_id", "not_here"),
+        ("/schedule_config/weekday", "missing"),
+        ("/incremental", "value_error"),
+        ("/block_format", "not_here"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *({"encoding": name} for name in ("rot13", "hex", "zip", "utf-7", "punycode", "no such", "a\0b", "undefined")),
+        *({"delimiter": text} for text in ("", ",,", "\n", "\r", "\0", "\u00a7")),
+        {"columns": []},
+        {"columns": ["a", "a"]},
+        {"chunk_size": 0},
+        {"file_path": "customers.csv"},
+        {"file_path": "/a\0b"},
+        {"record_path": "/a"},
+        {"json_path": "a"},
+        {"sheet": 0},
+        {"chunksize": 5},
+    ],
+)
+def test_what_no_source_has_is_refused(source: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        JobDefinition.model_validate(SEED | {"source_config": SEED["source_config"] | source})
+
+
+def test_a_misspelt_field_is_told_with_the_name_that_was_meant() -> None:
+    body = SEED | {"source_config": {"file_pth": "/a"}, "schedule_config": {"timezne": "UTC"}, "incrementl": {}}
+    with pytest.raises(ValidationError) as caught:
+        JobDefinition.model_validate(body)
+    found = errors_of([{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()], body, JobDefinition)
+    assert [(error.pointer, error.detail.partition("did you mean ")[2]) for error in found] == [
+        ("/source_config/file_pth", "file_path?"),
+        ("/schedule_config/timezne", "timezone?"),
+        ("/incrementl", "incremental?"),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF-16", "cp1252", "windows-1252", "latin1", "shift_jis", "gb18030", "utf_8_sig"])
+def test_encodings_of_files_are_taken(encoding: str) -> None:
+    assert wrong(source={"encoding": encoding}) == []
+
+
+def test_the_rule_of_the_counts_is_part_of_the_report() -> None:
+    Report(job_id="j", rows_read=6, rows_accepted=3, rows_rejected=2, rows_skipped=1)
+    with pytest.raises(ValueError, match="7 rows were read"):
+        Report(job_id="j", rows_read=7, rows_accepted=3, rows_rejected=2, rows_skipped=1)
+    with pytest.raises(ValueError, match="accepted"):
+        Report(job_id="j", rows_read=1, rows_accepted=2, rows_rejected=-1)
+
+
+def run(*gains: Gain, total: int | None = None) -> Report:
+    report = Report(job_id="j", bytes_total=total).after("start", 1000)
+    for number, gain in enumerate(gains, 1):
+        report = report.plus(gain, Checkpoint("f", number), 1000 + 1000 * number)
+    return report
+
+
+def test_a_report_grows_by_portions_and_is_read_back_as_it_was() -> None:
+    report = run(Gain(900, 100, 0, 5000, {"type": 100}), Gain(500, 0, 500, 5000, {}), total=100_000)
+    assert (report.rows_read, report.rows_accepted, report.rows_rejected, report.rows_skipped) == (2000, 1400, 100, 500)
+    assert report.rate_rows_s == pytest.approx(1000)
+    assert report.eta_s == 18
+    assert report.started_at_ms == 1000
+    assert Report.of(orjson.loads(report.text())) == report
+
+
+def test_a_retry_of_rejected_rows_moves_them() -> None:
+    report = run(Gain(90, 10, 0, 500, {"type": 10})).after("complete_with_errors", 3000).after("retry", 4000).after("start", 4001)
+    report = report.plus(Gain(8, -8, 0, 0, {"type": -10, "enum": 2}), report.checkpoint, 5000)
+    assert (report.rows_read, report.rows_accepted, report.rows_rejected, report.errors_by_code) == (100, 98, 2, {"enum": 2})
+    assert (report.turn, report.started_at_ms, report.ended_at_ms) == (2, 1000, None)
+
+
+def test_codes_are_bounded() -> None:
+    report = run(*(Gain(0, 1, 0, 1, {f"code{number}": 1}) for number in range(MOST_CODES + 20)))
+    assert len(report.errors_by_code) == MOST_CODES + 1
+    assert report.errors_by_code[OTHER] == 20
+    assert sum(report.errors_by_code.values()) == report.rows_rejected
+
+
+def test_every_status_is_reached_and_left_only_by_the_table() -> None:
+    statuses = {status for status, _ in MOVES}
+    assert set(MOVES.values()) == statuses == ENDED | {"queued", "running"}
+    for status in statuses:
+        for event in {event for _, event in MOVES}:
+            if (status, event) in MOVES:
+                assert move(status, event) == MOVES[status, event]
+            else:
+                with pytest.raises(Conflict, match=f"The job is {status}"):
+                    move(status, event)
+    with pytest.raises(Conflict, match=r"is completed: it cannot be cancelled\.$"):
+        move("completed", "cancel")
+    with pytest.raises(Conflict, match="is failed: it cannot be cancelled; it can be retried"):
+        move("failed", "cancel")
+
+
+def test_the_next_run_of_a_schedule_counts_from_nothing() -> None:
+    report = run(Gain(1, 0, 0, 1, {})).after("complete", 5000)
+    assert report.next_run(6000) == Report(job_id="j", updated_at_ms=6000)
+
+
+@pytest.mark.parametrize(
+    ("limits", "rejected", "read", "early", "at_the_end"),
+    [
+        ({}, 10, 10, False, False),
+        ({"max_errors": 5}, 5, 10, False, False),
+        ({"max_errors": 5}, 6, 10, True, True),
+        ({"max_errors": 0}, 1, 10, True, True),
+        ({"max_error_ratio": 0.1}, 100, 1000, False, False),
+        ({"max_error_ratio": 0.1}, 101, 1000, True, True),
+        ({"max_error_ratio": 0.1}, 9, 9, False, True),
+        ({"max_error_ratio": 0.1, "min_rows_for_ratio": 9}, 9, 9, True, True),
+        ({"max_error_ratio": 0}, 0, 0, False, False),
+        ({"all_or_nothing": True}, 0, 10, False, False),
+        ({"all_or_nothing": True}, 1, 10, False, True),
+        ({"all_or_nothing": True, "max_errors": 3}, 3, 10, False, False),
+        ({"all_or_nothing": True, "max_errors": 3}, 4, 10, True, True),
+    ],
+)
+def test_too_much_is_wrong_by_number_and_by_part(limits: dict[str, Any], rejected: int, read: int, early: bool, at_the_end: bool) -> None:
+    job = JobDefinition.model_validate(SEED | limits)
+    report = Report(job_id="j", rows_read=read, rows_accepted=read - rejected, rows_rejected=rejected)
+    assert (too_wrong(job, report, over=False) is not None, too_wrong(job, report, over=True) is not None) == (early, at_the_end)
+    assert outcome(report) == ("complete_with_errors" if rejected else "complete")

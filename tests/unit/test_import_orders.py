@@ -1,0 +1,213 @@
+"""What becomes of an import job that is ordered, retried, cancelled; and rejected rows as a file of their own format."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from flows.core.clock import SystemClock
+from flows.core.errors import Conflict, InvalidFields, Unavailable
+from flows.core.imports.jobs import JobDefinition, StoredJob
+from flows.core.imports.progress import BEGINNING, Gain, Report
+from flows.core.imports.rejects import Turned
+from flows.core.imports.uploads import create
+from flows.core.settings import load
+from ingress import jobs, masks
+from ingress.jobs import RetryRequest
+from ingress.originals import form_of
+from ingress.status import StatusView
+from ingress.streams import Seats
+
+NOW = 1_780_000_000_000
+
+
+def definition(source: dict[str, Any] | None = None, **over: Any) -> JobDefinition:
+    base = {"name": "orders", "job_type": "one_time", "data_format": "csv", "source_config": source or {"upload_id": "u-1"}}
+    return JobDefinition.model_validate({**base, **over})
+
+
+def order(**over: Any) -> StoredJob:
+    return jobs.ordered("j-1", definition(), NOW).model_copy(update=over)
+
+
+def running(rejected: int = 0) -> Report:
+    begun = Report(job_id="j-1", updated_at_ms=NOW).after("start", NOW)
+    return begun.plus(Gain(5, rejected, 0, 100, {"required": rejected} if rejected else {}), BEGINNING, NOW + 1)
+
+
+def view() -> StatusView:
+    found = StatusView(SystemClock())
+    found.apply("upload/u-1", create("u-1", 10, "", NOW, 1000, 100).text(), 0)
+    return found
+
+
+def pointers(wanted: JobDefinition, now_ms: int = NOW, **over: str) -> dict[str, str]:
+    with pytest.raises(InvalidFields) as caught:
+        jobs.checked(wanted, view(), load({}, **over), now_ms)
+    return {error.pointer: error.code for error in caught.value.errors}
+
+
+def test_an_upload_that_is_known_can_be_imported_also_while_it_arrives() -> None:
+    jobs.checked(definition(), view(), load({}), NOW)
+
+
+def test_an_upload_that_is_unknown_or_gone_is_named() -> None:
+    assert pointers(definition({"upload_id": "u-2"})) == {"/source_config/upload_id": "unknown_upload"}
+    assert pointers(definition(), NOW + 1000) == {"/source_config/upload_id": "upload_gone"}
+
+
+def test_a_path_lies_under_a_root(tmp_path: Path) -> None:
+    wanted = definition({"file_path": f"{tmp_path}/orders.csv"})
+    jobs.checked(wanted, view(), load({}, import_roots=str(tmp_path)), NOW)
+    assert pointers(wanted) == {"/source_config/file_path": "outside_roots"}
+    with pytest.raises(InvalidFields) as caught:
+        jobs.checked(wanted, view(), load({}), NOW)
+    assert "INTEGRATION_IMPORT_ROOTS names no folder" in caught.value.errors[0].detail
+
+
+def test_every_rule_that_is_wrong_is_named_with_all_else() -> None:
+    rules = {"regex": {"a": "("}, "data_types": {"b": "int63"}, "lenght": {}}
+    found = pointers(definition({"upload_id": "u-2"}, transformation_rules=rules))
+    assert {"/source_config/upload_id", "/transformation_rules/data_types/b", "/transformation_rules/lenght"} <= set(found)
+    assert pointers(definition(transformation_rules={"regex": {"a": "("}})) == {"/transformation_rules/regex/a": "invalid_regex"}
+
+
+def test_a_rule_that_says_null_stays_on_the_log() -> None:
+    wanted = jobs.ordered("j-1", definition(transformation_rules={"constants": {"a": None}}), NOW)
+    assert StoredJob.model_validate_json(jobs.text(wanted)) == wanted
+
+
+def test_how_a_job_is_shown_before_the_flow_has_come_to_it() -> None:
+    assert jobs.shown(order(), None).status == "queued"
+    assert jobs.shown(order(cancelled=True), None).status == "cancelled"
+    assert jobs.shown(order(cancelled=True), running()).phase == "cancelling"
+    again = jobs.shown(order(turn=2), running(1).after("fail", NOW, "too many"))
+    assert (again.status, again.trouble, again.rows_rejected, again.over) == ("queued", "", 1, False)
+
+
+def test_a_retry_of_the_rejected_rows() -> None:
+    report = running(2).after("complete_with_errors", NOW)
+    after = jobs.retried(RetryRequest(only="rejected", transformation_rules={"trim": True}), report, NOW + 9)(order())
+    assert (after.turn, after.only, after.standing, after.definition.transformation_rules) == (2, "rejected", 2, {"trim": True})
+    rest = jobs.retried(RetryRequest(), running(2).after("fail", NOW), NOW + 9)(order(cancelled=True))
+    assert (rest.turn, rest.standing, rest.cancelled) == (2, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("report", "only", "sentence"),
+    [
+        (None, "rest", "The job is queued: it cannot be retried; it can be cancelled."),
+        (running(), "rest", "The job is running: it cannot be retried; it can be cancelled."),
+        (running().after("complete", NOW), "rest", "The job is completed: it cannot be retried."),
+        (running().after("fail", NOW), "rejected", "No row of the job is rejected, so that there is none to run again."),
+        (running(1).after("complete_with_errors", NOW), "rest", "The job has read its file to the end;"),
+    ],
+)
+def test_what_cannot_be_retried(report: Report | None, only: Any, sentence: str) -> None:
+    with pytest.raises(Conflict) as caught:
+        jobs.retried(RetryRequest(only=only), report, NOW)(order())
+    assert caught.value.detail.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("over", "sentence"),
+    [
+        ({"data_format": "parquet"}, "Rows of parquet do not stand"),
+        ({"data_format": "excel"}, "Rows of excel do not"),
+        ({"all_or_nothing": True}, "Nothing of the file"),
+    ],
+)
+def test_rejected_rows_that_cannot_be_run_again(over: dict[str, Any], sentence: str) -> None:
+    job = order(definition=definition().model_copy(update=over))
+    with pytest.raises(Conflict) as caught:
+        jobs.retried(RetryRequest(only="rejected"), running(1).after("fail", NOW), NOW)(job)
+    assert caught.value.detail.startswith(sentence)
+
+
+def test_a_scheduled_job_is_through_when_it_is_cancelled() -> None:
+    daily = definition({"url": "https://example.com/a.csv"}, job_type="scheduled", schedule_config={"frequency": "daily"})
+    scheduled, done = jobs.ordered("j-1", daily, NOW), running().after("complete", NOW)
+    assert not jobs.is_through(scheduled, done)
+    assert jobs.is_through(scheduled.model_copy(update={"cancelled": True}), done)
+    assert jobs.is_through(order(), done)
+    assert not jobs.is_through(order(), running())
+
+
+def test_secrets_of_a_url_are_not_shown() -> None:
+    assert masks.address("s3://key:secret@bucket/a?x=1") == "s3://***@bucket/a?x=1"
+    assert masks.address("https://h/a?X-Amz-Signature=abc&part=2&token=&flag") == "https://h/a?X-Amz-Signature=***&part=2&token=***&flag"
+    assert masks.address("https://h/a@b") == "https://h/a@b"
+
+
+def test_seats_are_given_back() -> None:
+    seats = Seats(1, "listeners", 5)
+    for _ in range(2):
+        with seats.taken(), pytest.raises(Unavailable), seats.taken():
+            pass
+
+
+def turned(raw: bytes, *reasons: tuple[str, str, str, str]) -> Turned:
+    return Turned("j-1", 1, 0, 2, 5, reasons or (("a", "wrong_type", "int64", "x"),), raw)
+
+
+def written(job: JobDefinition, head: bytes, *rows: Turned) -> bytes:
+    form = form_of(job, head)
+    return form.front + form.between.join(map(form.row, rows)) + form.back
+
+
+ERROR = "wrong_type a: int64"
+
+
+@pytest.mark.parametrize(
+    ("source", "head", "raw", "wanted"),
+    [
+        ({}, b"a,b\r\n1,2\r\n", b"x,2\r\n", f'_error,a,b\n"{ERROR}",x,2\n'),
+        ({}, b"a;b\n1;2\n", b'x;"open', f'_error;a;b\n"{ERROR}";x;"open\n'),
+        ({"columns": ["a", "b"]}, b"", b"x,2", f'_error,"a","b"\n"{ERROR}",x,2\n'),
+        ({"header": False}, b"1,2\n", b"x,2\n", f'"{ERROR}",x,2\n'),
+        ({"quote": "", "delimiter": ":"}, b"a:b\n", b"x:2\n", "_error:a:b\nwrong_type a int64:x:2\n"),
+        ({"encoding": "windows-1252"}, "é,b\n".encode("cp1252"), "ü,2\n".encode("cp1252"), f'_error,é,b\n"{ERROR}",ü,2\n'),
+    ],
+)
+def test_rows_of_csv(source: dict[str, Any], head: bytes, raw: bytes, wanted: str) -> None:
+    job = definition({"upload_id": "u-1", **source})
+    assert written(job, head, turned(raw)).decode(source.get("encoding", "utf-8")) == wanted
+
+
+def test_rows_of_csv_in_utf_16_keep_their_mark() -> None:
+    head = "a\tb\n1\t2\n".encode("utf-16")
+    made = written(definition(), head, turned("x\t2\r\n".encode("utf-16-le")))
+    assert made.decode("utf-16") == f'_error\ta\tb\n"{ERROR}"\tx\t2\n'
+    assert made[:2] == head[:2]
+
+
+def test_an_error_is_no_formula() -> None:
+    made = written(definition({"upload_id": "u-1", "header": False}), b"", turned(b"1,2", ("a", "=cmd|' /C calc'!A0", "", "")))
+    assert made.startswith(b"\"'=cmd")
+
+
+def test_rows_of_json() -> None:
+    rows = [turned(b' {"a": 1.50}'), turned(b"{}"), turned(b"[1]"), turned(b'{"a": \xff'), turned(b'{"_error": "old", "b": 1}')]
+    found = [{"_error": ERROR, "a": 1.5}, {"_error": ERROR}, {"_error": ERROR, "_row": "[1]"}, {"_error": ERROR, "_row": '{"a": \ufffd'}]
+    found.append({"_error": ERROR, "b": 1})
+    made = written(definition(data_format="ndjson"), b"", *rows)
+    assert list(map(orjson.loads, made.splitlines())) == found
+    assert b'"a": 1.50}' in made
+    assert orjson.loads(written(definition(data_format="json"), b"", *rows)) == found
+    assert orjson.loads(written(definition(data_format="json"), b"")) == []
+
+
+def test_rows_of_xml() -> None:
+    job = definition({"upload_id": "u-1", "record_path": "orders/order"}, data_format="xml")
+    rows = [turned(b'<o:order id="1"><a>x</a></o:order>'), turned(b'<order a="/>"/>'), turned(b"<order><a></order>", ("", "not_xml", "", ""))]
+    made = written(job, b'<?xml version="1.0"?><orders xmlns:o="urn:o"><o:order/>', *rows).decode()
+    error = f"<_error>{ERROR}</_error>"
+    assert made.splitlines() == [
+        '<?xml version="1.0" encoding="utf-8"?>',
+        '<orders xmlns:o="urn:o">',
+        f'<o:order id="1">{error}<a>x</a></o:order>',
+        f'<order a="/>">{error}</order>',
+        "<_row><_error>not_xml</_error>&lt;order&gt;&lt;a&gt;&lt;/order&gt;</_row>",
+        "</orders>",
+    ]
