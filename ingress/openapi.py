@@ -17,7 +17,7 @@ MEANING: Final = {
     "404": "There is no such thing.",
     "405": "The path exists, the method does not.",
     "408": "The body did not come in time.",
-    "409": "It exists already, or it is the last one.",
+    "409": "It exists already, it is the last one, or it is not the time for it.",
     "410": "It was deactivated.",
     "413": "Too large.",
     "415": "A content type or encoding nobody here reads.",

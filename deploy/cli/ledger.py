@@ -38,7 +38,7 @@ class Row:
     def balanced(self) -> bool:
         """Nothing is missing and nothing is doubled."""
         decided = self.out + sum(self.dropped.values()) + sum(self.buried.values()) + self.waiting
-        return self.arrived == decided and self.counted in (None, self.arrived)
+        return self.arrived == decided <= self.end and self.counted in (None, self.arrived)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

@@ -49,7 +49,7 @@ def show(preset_id: Annotated[str, typer.Argument(metavar="PRESET", help="The pr
 
 
 @presets_app.command(
-    epilog="Examples: `xyra presets verify http://127.0.0.1:8000/integration/webhooks/test --preset stripe` · "
+    epilog="Examples: `xyra presets verify http://127.0.0.1:8000/integration/webhooks/shop --preset stripe` · "
     f"`xyra presets verify https://hooks.example.com/github --preset github --secret - < secret`. {CODES}"
 )
 def verify(

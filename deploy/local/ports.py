@@ -56,13 +56,15 @@ def free_port(span: int = 1) -> int:
 
 
 def holder(port: int) -> str:
-    """Return who listens on `port` in words; "another user's process" when the system does not say."""
+    """Return who listens on `port`, or calls out from it, in words; "another user's process" when the system does not say."""
     with contextlib.suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
+        found = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port]
+        for connection in sorted(found, key=lambda one: one.status != psutil.CONN_LISTEN):
+            if connection.pid:
                 process = psutil.Process(connection.pid)
-                return f"{process.name()} (process {connection.pid}: {' '.join(process.cmdline())[:100]})"
-    return "another user's process"
+                calls = "" if connection.status == psutil.CONN_LISTEN else "a connection of "
+                return f"{calls}{process.name()} (process {connection.pid}: {' '.join(process.cmdline())[:100]})"
+    return "another user's process, or a connection that is just being closed"
 
 
 def check_host(host: str, setting: str) -> None:

@@ -193,6 +193,7 @@ class Supervisor:
             if children:
                 self._say(f"Stopping {', '.join(child.part.name for child in children)}")
             await asyncio.gather(*(self._stop(child) for child in children))
+        await asyncio.gather(*self._keepers.values(), return_exceptions=True)  # the first error was told; those of others have the same cause
         self._write(state="stopped")
 
     async def _stop(self, child: Child) -> None:

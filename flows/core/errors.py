@@ -89,9 +89,9 @@ class MethodNotAllowed(Refused):
 
 
 class Conflict(Refused):
-    """It exists already, or somebody else was first."""
+    """It exists already, somebody else was first, or it is not the time for it."""
 
-    code, title, status = "conflict", "It exists already", 409
+    code, title, status = "conflict", "It cannot be done as things stand", 409
 
 
 class Gone(Refused):

@@ -127,10 +127,10 @@ class Assignment:
             if max(0, position) < state.source:  # -1: nothing was committed yet
                 state.rebuild("commit_lost", _lost(inlet.topic, number, state.source, position))
             count = restore(self._settings, state, self._flow.changelog.name, number, lambda _done, _left: moved())
-            if position < 0 < state.source:
+            if max(0, position) < state.source:  # the changelog says it, and it was committed together with the group's offset
+                LOG.error(_forgotten(self._flow, number, position, state.source))
                 position = state.source
                 inlet.seek(number, position)
-                LOG.error(_forgotten(self._flow, number, position))
         except BaseException:
             state.close()
             raise
@@ -190,13 +190,15 @@ class Assignment:
 def _lost(topic: str, number: int, applied: int, committed: int) -> str:
     """Say that a store has seen a batch that counts for nothing: a broker that is killed between a commit's answer and its end may forget it."""
     return (
-        f"The state of {topic}/{number} has seen offsets up to {applied:,}, and {max(0, committed):,} are committed: Kafka has lost a commit it had answered."
+        f"The state of {topic}/{number} has seen offsets up to {applied:,}, and Kafka says that {max(0, committed):,} are committed: "
+        "it has lost a commit it had answered, or does not know it yet."
     )
 
 
-def _forgotten(flow: Flow, number: int, position: int) -> str:
-    """Say that the group has no offset, and the changelog has: a group's offsets expire, and a coordinator that has just started may know none."""
+def _forgotten(flow: Flow, number: int, committed: int, position: int) -> str:
+    """Say that the group's offset is behind the state: offsets expire, and a coordinator that has just started may know older ones, or none."""
     return (
-        f"Kafka knows no committed offset of the group {flow.group} on {flow.topic.name}/{number}, and the state on {flow.changelog.name} is the one "
-        f"behind offset {position:,}: going on there. To begin anew, delete {flow.changelog.name} and the flow's stores as well."
+        f"Kafka says that the group {flow.group} has read {flow.topic.name}/{number} up to offset {max(0, committed):,}, and the state on "
+        f"{flow.changelog.name} is the one behind offset {position:,}, which was committed with it: going on there. "
+        f"To begin anew, delete {flow.changelog.name} and the flow's stores as well."
     )

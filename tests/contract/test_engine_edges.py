@@ -7,7 +7,7 @@ from threading import Event
 import confluent_kafka
 import orjson
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from flows.core import topics
@@ -253,9 +253,26 @@ def test_a_group_that_kafka_has_forgotten_goes_on_where_its_state_is(kafka: str,
     forget(kafka, flow.group)
     made.send((b"a", b""), partition=0)
     made.run(flow)
-    assert caplog.text.count("knows no committed offset") == 1
+    assert caplog.text.count("going on there") == 1
     assert not faults(made.read(), {"a": 3})
     assert sum(tally["in"] for tally in made.tallies().values()) == 3
+
+
+def test_an_offset_older_than_the_state_is_not_gone_back_to(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A coordinator that has just started may answer with what was committed long ago."""
+    made = bench(kafka, tmp_path)
+    flow = made.flow(counting(made.target))
+    made.send((b"a", b""), (b"a", b""), (b"a", b""), partition=0)
+    made.run(flow)
+    forget(kafka, flow.group)
+    older = Consumer({"bootstrap.servers": kafka, "group.id": flow.group})
+    older.commit(offsets=[TopicPartition(made.name, 0, 1)], asynchronous=False)
+    older.close()
+    made.send((b"a", b""), partition=0)
+    made.run(flow)
+    assert caplog.text.count("going on there") == 1
+    assert not faults(made.read(), {"a": 4})
+    assert sum(tally["in"] for tally in made.tallies().values()) == 4
 
 
 def forget(kafka: str, group: str) -> None:
