@@ -178,75 +178,75 @@ def limited(most: int) -> dict[str, object]:
 
 @pytest.mark.parametrize("data_format", ["csv", "csv.gz", "ndjson", "json", "xml"])
 def test_rejected_rows_are_run_again_by_new_rules(kafka: str, tmp_path: Path, data_format: str) -> None:
-    made = importer(kafka, tmp_path)
+    made, job_id = importer(kafka, tmp_path), f"again-{data_format}"
     form, data = data_format.partition(".")[0], aged(data_format)
     source = {"upload_id": made.upload(data, Format.RAW if data_format in {"csv.gz", "xml"} else FORMS[form])}
-    source |= {"record_path": "/people/person"} if form == "xml" else {}
+    source |= {"record_path": "people/person"} if form == "xml" else {}
     short = 1 if form == "csv" else 0
-    made.order("again", form, source=source, transformation_rules=limited(50))
-    (report,) = made.run("again")
+    made.order(job_id, form, source=source, transformation_rules=limited(50))
+    (report,) = made.run(job_id)
     ages = [60 if n == 3 else n % 90 for n in range(3000)]
     first = [n for n, age in enumerate(ages) if age > 50]
     assert counts(report) == ("completed_with_errors", 3000 + short, 3000 - len(first), len(first) + short, 0)
-    before = {one.ordinal: one for one in made.rejects("again")}
+    before = {one.ordinal: one for one in made.rejects(job_id)}
 
-    made.order("again", form, source=source, transformation_rules=limited(80), turn=2, only="rejected")
-    (report,) = made.run("again", turn=2)
+    made.order(job_id, form, source=source, transformation_rules=limited(80), turn=2, only="rejected")
+    (report,) = made.run(job_id, turn=2)
     second = [n for n, age in enumerate(ages) if age > 80 or n == 3]
     assert counts(report) == ("completed_with_errors", 3000 + short, 3000 - len(second), len(second) + short, 0)
     assert report.errors_by_code == {"too_large": len(second)} | ({"too_few_columns": 1} if short else {})
     file = sha256(data).hexdigest()
-    rows = made.rows("again")
+    rows = made.rows(job_id)
     expected = {sha256(f"{file}:{n}".encode()).hexdigest(): (n, age) for n, age in enumerate(ages) if n not in second}
     assert {row.header("ce_id"): (int(orjson.loads(row.value or b"")["id"]), orjson.loads(row.value or b"")["age"]) for row in rows} == expected
     assert len(rows) == len(expected)
-    again = [one for one in made.rejects("again") if one.turn == 2]
+    again = [one for one in made.rejects(job_id) if one.turn == 2]
     assert sorted(one.ordinal for one in again) == [*second, *[3000] * short]
     assert all((one.line, one.offset, one.raw) == (before[one.ordinal].line, before[one.ordinal].offset, before[one.ordinal].raw) for one in again)
 
-    made.order("again", form, source=source, transformation_rules=limited(90), turn=3, only="rejected")
-    (report,) = made.run("again", turn=3)
+    made.order(job_id, form, source=source, transformation_rules=limited(90), turn=3, only="rejected")
+    (report,) = made.run(job_id, turn=3)
     assert counts(report) == ("completed_with_errors", 3000 + short, 2999, 1 + short, 0)
-    assert len({row.header("ce_id") for row in made.rows("again")}) == len(made.rows("again")) == 2999
+    assert len({row.header("ce_id") for row in made.rows(job_id)}) == len(made.rows(job_id)) == 2999
     assert balanced(made.bench.tallies())
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4])
 def test_a_worker_that_dies_runs_no_rejected_row_twice_and_leaves_none_out(kafka: str, tmp_path: Path, step: int) -> None:
-    made = importer(kafka, tmp_path)
-    source = {"upload_id": made.upload(people(ROWS))}
-    made.order("again", source=source, transformation_rules=limited(20))
-    made.order("other", source=source, transformation_rules=limited(20))
-    first, _ = made.run("again", "other")
-    made.order("again", source=source, transformation_rules=limited(80), turn=2, only="rejected")
+    made, job_id, total = importer(kafka, tmp_path), f"dies-{step}", 12_000
+    source = {"upload_id": made.upload(people(total))}
+    made.order(job_id, source=source, transformation_rules=limited(50))
+    made.order(f"other-{step}", source=source, transformation_rules=limited(50))
+    first, _ = made.run(job_id, f"other-{step}")
+    made.order(job_id, source=source, transformation_rules=limited(80), turn=2, only="rejected")
     for times in (1, 3):
         with pytest.raises(Crash):
-            made.run("again", turn=2, after=dies(step, times))
-    (report,) = made.run("again", turn=2)
-    accepted = sum(n % 90 <= 80 for n in range(ROWS))
+            made.run(job_id, turn=2, after=dies(step, times))
+    (report,) = made.run(job_id, turn=2)
+    accepted = sum(n % 90 <= 80 for n in range(total))
     assert first.rows_accepted < accepted
-    assert counts(report) == ("completed_with_errors", ROWS, accepted, ROWS - accepted, 0)
-    assert report.errors_by_code == {"too_large": ROWS - accepted}
-    ids = Counter(row.header("ce_id") for row in made.rows("again"))
+    assert counts(report) == ("completed_with_errors", total, accepted, total - accepted, 0)
+    assert report.errors_by_code == {"too_large": total - accepted}
+    ids = Counter(row.header("ce_id") for row in made.rows(job_id))
     assert (len(ids), set(ids.values())) == (accepted, {1})
-    assert Counter(one.turn for one in made.rejects("again")) == {1: first.rows_rejected, 2: ROWS - accepted}
+    assert Counter(one.turn for one in made.rejects(job_id)) == {1: first.rows_rejected, 2: total - accepted}
 
 
 def test_rejected_rows_of_a_file_that_was_not_read_to_its_end_and_then_the_rest(kafka: str, tmp_path: Path) -> None:
     made = importer(kafka, tmp_path)
     source = {"upload_id": made.upload(people(ROWS)), "chunk_size": 10}
-    made.order("again", source=source, transformation_rules=limited(50), max_errors=50)
-    (report,) = made.run("again")
+    made.order("unread", source=source, transformation_rules=limited(50), max_errors=50)
+    (report,) = made.run("unread")
     assert report.status == "failed"
     read = report.rows_read
-    made.order("again", source=source, transformation_rules=limited(90), max_errors=50, turn=2, only="rejected")
-    (report,) = made.run("again", turn=2)
+    made.order("unread", source=source, transformation_rules=limited(90), max_errors=50, turn=2, only="rejected")
+    (report,) = made.run("unread", turn=2)
     assert counts(report) == ("failed", read, read, 0, 0)
     assert "not read to its end" in report.trouble
-    made.order("again", source=source, transformation_rules=limited(90), max_errors=50, turn=3)
-    (report,) = made.run("again", turn=3)
+    made.order("unread", source=source, transformation_rules=limited(90), max_errors=50, turn=3)
+    (report,) = made.run("unread", turn=3)
     assert counts(report) == ("completed", ROWS, ROWS, 0, 0)
-    assert len({row.header("ce_id") for row in made.rows("again")}) == len(made.rows("again")) == ROWS
+    assert len({row.header("ce_id") for row in made.rows("unread")}) == len(made.rows("unread")) == ROWS
 
 
 def blocks(made: Importer, job_id: str) -> list[bytes]:
