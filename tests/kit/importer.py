@@ -22,7 +22,8 @@ from flows.core.record import CE_SOURCE, Output, Record
 from flows.engine import Flow
 from flows.engine.checkpoint import nothing
 from flows.engine.runtime import Engine
-from flows.wire.kafka import PARTITIONER, ensure_topics
+from flows.steps.jobs import read_job
+from flows.wire.kafka import PARTITIONER, ensure_topics, partition_count
 from tests.kit.engine import Bench, bench
 from tests.kit.topics import Read
 
@@ -45,8 +46,14 @@ class Importer:
 
     @property
     def flow(self) -> Flow:
-        """The flow, under a name of its own."""
-        return replace(imports.FLOW, name=self.bench.name)
+        """The flow, under a name of its own, which knows of no jobs but those that were ordered here."""
+        return replace(imports.FLOW, name=self.bench.name, definitions={JOB: self._ours})
+
+    def _ours(self, stored: bytes) -> StoredJob:
+        order = read_job(stored)
+        if order.job_id not in self.orders:
+            raise ValueError(f"the job {order.job_id} was ordered elsewhere")
+        return order
 
     def upload(self, data: bytes, form: Format = Format.CSV, options: Options = None, *, whole: bool = True) -> str:
         """Write a file as an ingress does, and return the upload's id; without `whole` the last piece and the end are kept back."""
@@ -79,6 +86,7 @@ class Importer:
         **fields: Any,
     ) -> StoredJob:
         """Put a job on the log of definitions."""
+        fields.setdefault("target_topic", f"rows-{job_id}")
         told = {"name": job_id, "job_type": "one_time", "data_format": data_format, "source_config": source} | fields
         now_ms = self.bench.clock.now_ms()
         stored = StoredJob(
@@ -129,9 +137,12 @@ class Importer:
         told = [read.value for read in self.bench.read(topics.STATUS.name) if read.key == f"{JOB}/{job_id}".encode()]
         return Report.of(orjson.loads(told[-1] or b""))
 
-    def rows(self, job_id: str, topic: str = topics.EVENTS.name) -> list[Read]:
-        """Return what a job has published."""
-        return [read for read in self.bench.read(topic) if read.header(CE_SOURCE) == f"/imports/{job_id}"]
+    def rows(self, job_id: str) -> list[Read]:
+        """Return what a job has published; nothing where its topic was never made."""
+        target = self.orders[job_id].definition.target_topic or topics.EVENTS.name
+        if partition_count(self.bench.settings, target) is None:
+            return []
+        return [read for read in self.bench.read(target) if read.header(CE_SOURCE) == f"/imports/{job_id}"]
 
     def rejects(self, job_id: str) -> list[rejects.Turned]:
         """Return the rows a job has turned away."""

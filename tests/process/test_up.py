@@ -20,7 +20,7 @@ from tests.kit.stack import Stack
 
 pytestmark = pytest.mark.timeout(240)
 IDLE_LIMIT = 1024**3
-WORKERS = ("worker-webhooks-0", "worker-deliveries-0", "worker-replay-0")
+WORKERS = ("worker-webhooks-0", "worker-deliveries-0", "worker-replay-0", "worker-imports-0")
 
 
 @pytest.fixture(scope="module")
