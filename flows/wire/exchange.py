@@ -19,7 +19,7 @@ DRAIN_BYTES: Final = 64 * 1024
 JOINED_BYTES: Final = 64 * 1024
 """Up to here a body is copied behind its head, for one packet and one call instead of two."""
 _OK: Final = 200
-BODILESS: Final = frozenset({204, 304})
+NO_CONTENT: Final = 204
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 
 
@@ -184,7 +184,7 @@ class Exchange(asyncio.Protocol):
             return
         self._reply = self._made()
         announced = any(name == "content-length" and value.strip() not in {"0", ""} for name, value in self._headers)
-        without = self._parser.get_status_code() in BODILESS
+        without = self._parser.get_status_code() == NO_CONTENT
         self._extra = not self._parser.should_keep_alive() or (without and announced)  # the body that may not be there may come all the same
 
     @property

@@ -14,6 +14,7 @@ from deploy.local import record
 from deploy.local.processes import Identity, find, identify, memory_bytes, stop
 from deploy.local.record import PartRecord, StackRecord
 from flows.core.errors import Busy
+from tests.kit.door import until
 
 SLEEPER = (sys.executable, "-c", "print(flush=True); import time; time.sleep(600)")
 STUBBORN = (sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)")
@@ -64,14 +65,16 @@ def test_what_does_not_listen_is_killed(stubborn: Identity) -> None:
 def test_what_ended_is_not_waited_for_though_its_parent_takes_no_note(sleeper: Identity) -> None:
     careless = f"import subprocess, time; print(subprocess.Popen({SLEEPER!r}, stdout=subprocess.DEVNULL).pid, flush=True); time.sleep(600)"
     with subprocess.Popen((sys.executable, "-c", careless), stdout=subprocess.PIPE) as parent:
-        assert parent.stdout
-        child = identify(int(parent.stdout.readline()))
-        assert child
-        begun = time.monotonic()
-        assert stop([child, sleeper], 30) == 2
-        assert time.monotonic() - begun < 15
-        assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
-        parent.kill()
+        try:
+            assert parent.stdout
+            child = identify(int(parent.stdout.readline()))
+            assert child
+            begun = time.monotonic()
+            assert stop([child, sleeper], 30) == 2
+            assert time.monotonic() - begun < 15
+            until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+        finally:
+            parent.kill()
 
 
 def test_the_record_is_read_back(tmp_path: Path, sleeper: Identity) -> None:
