@@ -8,9 +8,9 @@ import polars as pl
 from connectors.files.codes import Code
 from connectors.files.places import Fault, Places, Span
 from connectors.files.reader import Read
-from connectors.files.table import RAW_BYTES, Table
+from connectors.files.table import Table
 from flows.core.files.pieces import Part, Piece
-from flows.core.files.rejects import Reject
+from flows.core.files.rejects import RAW_BYTES, Reject
 
 RECORD_BYTES: Final = 4 * 1024 * 1024
 """Most of one record: what comes of it is one message, and brokers take 1 MiB of those."""

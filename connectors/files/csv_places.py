@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from connectors.files.csv_fast import odd_places, outside_quotes
-from connectors.files.table import RAW_BYTES, Place
+from connectors.files.table import Place
 from flows.core.files.csv_rows import LINE_END, Dialect
+from flows.core.files.rejects import RAW_BYTES
 from flows.core.files.units import shadow, width
 
 

@@ -14,10 +14,10 @@ import polars as pl
 from connectors.files.csv_fast import Damage, able, fault, mend, parse, utf8
 from connectors.files.csv_places import Chunk, places
 from connectors.files.reader import Read, Unreadable
-from connectors.files.table import RAW_BYTES, Table
+from connectors.files.table import Table
 from flows.core.files.csv_rows import LINE_END, Dialect, rows
 from flows.core.files.pieces import PIECE_BYTES, Part, Piece
-from flows.core.files.rejects import Reject
+from flows.core.files.rejects import RAW_BYTES, Reject
 from flows.core.files.units import bom, shadow
 
 AT_ONCE: Final = 2 * 1024 * 1024

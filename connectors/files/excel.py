@@ -12,13 +12,13 @@ from connectors.files.archive import Archive
 from connectors.files.bounds import Limits, refusal
 from connectors.files.inflate import Gauge
 from connectors.files.old_excel import old_tables
-from connectors.files.table import RAW_BYTES, VALUE_CHARS, Place, Table
+from connectors.files.table import Place, Table
 from connectors.files.whole import Portion, distinct
 from connectors.files.xlsx_book import Book, read_book
 from connectors.files.xlsx_cells import Cells, Column, Splitter, letters_of
 from connectors.files.xlsx_columns import Typed, Typist
 from connectors.files.xlsx_strings import Strings, fill
-from flows.core.files.rejects import Reject
+from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
 
 _BLOCK_BYTES: Final = 512 * 1024
 """As much of a sheet as becomes one table."""

@@ -6,8 +6,8 @@ from operator import attrgetter
 from connectors.files.encode import Encoded, Output, Shape, encode, expressible
 from connectors.files.plan import Plan, Sifted
 from connectors.files.reader import Read, Unreadable
-from connectors.files.table import VALUE_CHARS, Table
-from flows.core.files.rejects import Reject
+from connectors.files.table import Table
+from flows.core.files.rejects import VALUE_CHARS, Reject
 from flows.core.imports.portion import Place, Portion
 
 

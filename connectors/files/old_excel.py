@@ -12,9 +12,10 @@ from python_calamine import CalamineError, CalamineWorkbook
 from connectors.files.archive import Archive
 from connectors.files.bounds import Limits, refusal
 from connectors.files.inflate import Gauge
-from connectors.files.table import RAW_BYTES, Place, Table
+from connectors.files.table import Place, Table
 from connectors.files.whole import Portion, distinct
 from connectors.files.xlsx_cells import letters_of
+from flows.core.files.rejects import RAW_BYTES
 
 _ROWS: Final = 5_000
 _RATIO: Final = 50

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.files.bounds import Limits, refusal
-from connectors.files.table import RAW_BYTES, VALUE_CHARS, Place, Table
+from connectors.files.table import Place, Table
 from connectors.files.whole import Portion, distinct
-from flows.core.files.rejects import Reject
+from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
 
 _MAGIC: Final = b"PAR1"
 _ENCRYPTED: Final = b"PARE"

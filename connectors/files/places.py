@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 from connectors.files.codes import Code
-from connectors.files.table import RAW_BYTES, VALUE_CHARS, Place
+from connectors.files.table import Place
 from flows.core.files.pieces import Piece
-from flows.core.files.rejects import Reject
+from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
 
 
 class Span(NamedTuple):

@@ -1,14 +1,9 @@
 """Rows that were read, and where in the file each of them stands."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
-
-RAW_BYTES: Final = 64 * 1024
-"""Most of a row that is kept with a reject."""
-VALUE_CHARS: Final = 256
-"""Most of a value that is kept with a reject."""
 
 
 class Place(NamedTuple):

@@ -1,16 +1,14 @@
 """The slow work of a retry of rejected rows: reads the next of them from `xyra.rejects`, and has them read as rows of their file once more."""
 
-import os
 import shutil
-import tempfile
 from base64 import b64decode
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from flows.core import topics
 from flows.core.files.pieces import Part
+from flows.core.files.rejects import RAW_BYTES
 from flows.core.imports import rejects
 from flows.core.imports.again import Again, codes_of, rejects_of
 from flows.core.imports.portion import Place, Portion
@@ -18,7 +16,7 @@ from flows.core.imports.rejects import Turned
 from flows.core.murmur import partition_of
 from flows.core.settings import Settings
 from flows.engine import Task
-from flows.steps.parse import opening
+from flows.steps.parse import opening, scratch
 from flows.wire.child import Child
 from flows.wire.replay import extent_of
 from flows.wire.strand import Strand
@@ -27,8 +25,6 @@ ROWS: Final = 2_000
 BYTES: Final = 4 << 20
 LOOKED_AT: Final = 100_000
 """Records of other jobs that are passed over for one portion."""
-RAW_BYTES: Final = 64 * 1024
-"""A row of so many bytes may have been longer in its file: it cannot be run again."""
 
 
 class Found(NamedTuple):
@@ -58,6 +54,7 @@ class Anew:
         """
         asked: dict[str, Any] = orjson.loads(task.payload)
         found = self._found(asked)
+        # A row of RAW_BYTES may have been longer in its file: it cannot be run again.
         whole = sorted((row for row in found.rows if len(row.raw) < RAW_BYTES), key=lambda row: row.ordinal)
         cut = [reject for row in found.rows if len(row.raw) >= RAW_BYTES for reject in rejects_of(row)]
         portion = self._read(asked, whole) if whole else nothing(asked)
@@ -82,9 +79,8 @@ class Anew:
 
     def _read(self, asked: dict[str, Any], rows: list[Turned]) -> Portion:
         """Have rows read in a process of their own."""
-        self._home.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f"reader-{os.getpid()}-", dir=self._home))
-        child = Child(self._settings, scratch)
+        place = scratch(self._home)
+        child = Child(self._settings, place)
         try:
             answer = child.ask(opening(asked, asked["job"]["definition"]["source_config"], None), (b64decode(asked["state"]), b""))
             if answer.head["kind"] != "failed":
@@ -92,7 +88,7 @@ class Anew:
                 answer = child.ask({"kind": "again", "places": places}, [row.raw for row in rows])
         finally:
             child.close()
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
         if answer.head["kind"] == "failed":
             return nothing(asked)._replace(unreadable=(answer.head["code"], answer.head["detail"]))
         return Portion.unpack(answer.parts[0])

@@ -21,6 +21,7 @@ from flows.core.murmur import partition_of
 from flows.core.record import Output
 from flows.engine import Batch, Finished
 from flows.steps import stage
+from flows.steps.parse import OFFSET_BYTES
 from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
 from flows.steps.shelve import arrived, shelf_of
 
@@ -30,7 +31,6 @@ PARSE: Final = "parse"
 """The slow work that reads a portion: a request in (`ask`), the offset of the next piece and a `Portion` out."""
 ANEW: Final = "anew"
 """The slow work that runs rejected rows again: a request in (`ask_again`), an `Again` out."""
-OFFSET_BYTES: Final = 8
 DIED: Final = "ReaderDied"
 """What an error begins with when the process that read has died."""
 MOST_DEATHS: Final = 3
@@ -75,10 +75,7 @@ class Jobs:
             if timer.id.startswith(RUN):
                 self._go_on(batch, timer.partition, timer.id[len(RUN) :].decode())
         for finished in batch.finished:
-            if finished.kind in {PARSE, ANEW}:
-                self._came(batch, finished)
-            elif finished.kind == STAGE_WORK:
-                self._brought(batch, finished)
+            self._came_back(batch, finished)
         for number, upload in arrived(batch):
             for key, _ in list(batch.state(number).scan(WAKE + upload.encode() + b"\0")):
                 self._go_on(batch, number, key.rpartition(b"\0")[2].decode())
@@ -113,24 +110,48 @@ class Jobs:
 
     def _go_on(self, batch: Batch, number: int, job_id: str) -> None:
         """Go on with a job whose time has come, or for which something has arrived."""
+        under_way = self._under_way(batch, number, job_id)
+        if under_way is not None:
+            self._advance(batch, number, *under_way)
+
+    def _came_back(self, batch: Batch, finished: Finished) -> None:
+        """Take what slow work has come to, or have it done again after a while."""
+        number = finished.partition
+        under_way = self._under_way(batch, number, finished.id[len(RUN) :].decode())
+        if under_way is None:
+            return
+        order, run = under_way
+        if finished.result is None:
+            self._failed(batch, number, run, finished.error or "")
+        elif finished.kind == STAGE_WORK:
+            self._brought(batch, number, order, run, stage.Brought.unpack(finished.result))
+        elif finished.kind == ANEW:
+            again = Again.unpack(finished.result)
+            self._came(batch, number, order, run, again.portion, again)
+        else:
+            offset, packed = finished.result[:OFFSET_BYTES], finished.result[OFFSET_BYTES:]
+            self._came(batch, number, order, run, Portion.unpack(packed), int.from_bytes(offset, "big"))
+
+    def _under_way(self, batch: Batch, number: int, job_id: str) -> tuple[StoredJob, Run] | None:
+        """Return a job and its run, None where there is none or it is over."""
         text, order = batch.state(number).get(RUN + job_id.encode()), batch.config.get(JOB, job_id)
-        if text is not None and order is not None and not (run := Run.of(text)).report.over:
-            self._advance(batch, number, order, run)
+        if text is None or order is None or (run := Run.of(text)).report.over:
+            return None
+        return order, run
 
     def _advance(self, batch: Batch, number: int, order: StoredJob, run: Run) -> None:
         """Have the next portion read, or wait until there is one."""
         if order.only == "rejected":
-            report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
-            asked = ask_again(order, run, batch.limit(target_of(order)))
-            batch.work(number).submit(RUN + order.job_id.encode(), ANEW, asked, lane=LANE, slots=self._slots)
-            self._keep(batch, number, run.on(report=report.now(batch.now_ms, phase=AGAIN)))
+            self._ask(batch, number, run, ANEW, ask_again(order, run, batch.limit(target_of(order))), phase=AGAIN)
             return
         if run.read:
             self._finish(batch, number, order, run.on(report=run.report.after("start", batch.now_ms)))
             return
         staged = stage.Staged.of(run.staged) if run.staged is not None else stage.Staged()
-        if order.definition.source_config.file_path is not None and not staged.over:
-            self._fetch(batch, number, order, run, staged)
+        source = order.definition.source_config
+        if source.file_path is not None and not staged.over:
+            asked = stage.ask(source.model_dump(mode="json"), order.definition.data_format, staged)
+            self._ask(batch, number, run.on(staged=staged.told()), STAGE_WORK, asked, phase=STAGE)
             return
         wake = WAKE + run.upload.encode() + b"\0" + order.job_id.encode()
         shelf = shelf_of(batch, number, run.upload)
@@ -139,32 +160,18 @@ class Jobs:
             self._keep(batch, number, run.on(report=run.report.now(batch.now_ms, phase=WAIT)))
             return
         batch.state(number).delete(wake)
-        report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
         first = CHECK if order.definition.all_or_nothing else READ
-        phase = report.phase if report.phase in {CHECK, READ} else first
-        report = report.now(batch.now_ms, phase=phase, bytes_total=shelf.length)
-        asked = ask(order, run, shelf, number, batch.limit(target_of(order)))
-        batch.work(number).submit(RUN + order.job_id.encode(), PARSE, asked, lane=LANE, slots=self._slots)
-        self._keep(batch, number, run.on(report=report))
+        phase = run.report.phase if run.report.phase in {CHECK, READ} else first
+        self._ask(batch, number, run, PARSE, ask(order, run, shelf, number, batch.limit(target_of(order))), phase=phase, bytes_total=shelf.length)
 
-    def _fetch(self, batch: Batch, number: int, order: StoredJob, run: Run, staged: stage.Staged) -> None:
-        """Have the next portion of the file brought in."""
-        definition = order.definition
-        asked = stage.ask(definition.source_config.model_dump(mode="json"), definition.data_format, staged)
-        batch.work(number).submit(RUN + order.job_id.encode(), STAGE_WORK, asked, lane=LANE, slots=self._slots)
+    def _ask(self, batch: Batch, number: int, run: Run, kind: str, asked: bytes, **told: Any) -> None:
+        """Have slow work done for a job that begins with it, or goes on."""
         report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
-        self._keep(batch, number, run.on(report=report.now(batch.now_ms, phase=STAGE), staged=staged.told()))
+        batch.work(number).submit(RUN + report.job_id.encode(), kind, asked, lane=LANE, slots=self._slots)
+        self._keep(batch, number, run.on(report=report.now(batch.now_ms, **told)))
 
-    def _brought(self, batch: Batch, finished: Finished) -> None:
+    def _brought(self, batch: Batch, number: int, order: StoredJob, run: Run, brought: stage.Brought) -> None:
         """Publish the pieces of a file that were brought in; they come back as those of an upload do."""
-        number, job_id = finished.partition, finished.id[len(RUN) :].decode()
-        text, order = batch.state(number).get(RUN + job_id.encode()), batch.config.get(JOB, job_id)
-        if text is None or order is None or (run := Run.of(text)).report.over:
-            return
-        if finished.result is None:
-            self._failed(batch, number, run, finished.error or "")
-            return
-        brought = stage.Brought.unpack(finished.result)
         if brought.failed is not None:
             self._end(batch, number, run, "fail", brought.failed)
             return
@@ -175,36 +182,28 @@ class Jobs:
             batch.publish(end_output(key, run.upload, End(staged.at, staged.sha256)))
         self._advance(batch, number, order, run.on(staged=staged.told(), failures=0))
 
-    def _came(self, batch: Batch, finished: Finished) -> None:
-        """Publish the portion that was read, or have it read again after a while."""
-        number, job_id = finished.partition, finished.id[len(RUN) :].decode()
-        text, order = batch.state(number).get(RUN + job_id.encode()), batch.config.get(JOB, job_id)
-        if text is None or order is None or (run := Run.of(text)).report.over:
-            return
-        if finished.result is None:
-            self._failed(batch, number, run, finished.error or "")
-            return
+    def _came(self, batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion, behind: Again | int) -> None:
+        """Publish a portion; `behind` says what was run again, or the offset of the piece that comes next."""
         limit = batch.limit(target_of(order))
         if not limit:
             self._end(batch, number, run, "fail", f"The topic {target_of(order)} cannot be made; choose another target_topic, or have it made.")
             return
-        again = Again.unpack(finished.result) if finished.kind == ANEW else None
-        portion = again.portion if again is not None else Portion.unpack(finished.result[OFFSET_BYTES:])
+        again = isinstance(behind, Again)
         if max(map(len, portion.values), default=0) > limit:
             self._end(batch, number, run, "fail", f"{target_of(order)} takes records of {limit:,} bytes only since its settings were changed; retry the job.")
             return
-        if portion.unreadable is not None and again is not None:
+        if portion.unreadable is not None and again:
             self._end(batch, number, run, "fail", portion.unreadable[1])
             return
         checking = run.report.phase == CHECK
         if not checking:
             publish_rows(batch, order, portion)
-        if checking or again is not None or not order.definition.all_or_nothing:
+        if checking or again or not order.definition.all_or_nothing:
             publish_rejects(batch, order, portion)
-        if again is not None:
-            self._mended(batch, number, order, run, again)
-            return
-        self._after(batch, number, order, self._counted(batch, number, run, portion, int.from_bytes(finished.result[:OFFSET_BYTES], "big")), portion)
+        if isinstance(behind, Again):
+            self._mended(batch, number, order, run, behind)
+        else:
+            self._after(batch, number, order, self._counted(batch, number, run, portion, behind), portion)
 
     def _mended(self, batch: Batch, number: int, order: StoredJob, run: Run, again: Again) -> None:
         """Count rows that were run again, and go on with the next of them."""

@@ -95,13 +95,13 @@ class Parser:
     def _keep(self, reading: "Reading") -> None:
         """Keep it for the next portion; the one that was used the longest time ago makes room."""
         with self._lock:
+            gone = [reading] if reading.over else []
             if not reading.over:
                 self._kept[reading.job_id] = reading
-            old = [one for one in self._kept.values() if time.monotonic() - one.used_at > KEPT_S]
-            gone = [*old, *list(self._kept.values())[: max(0, len(self._kept) - len(old) - KEPT)]]
-            for one in gone:
-                self._kept.pop(one.job_id, None)
-        for one in [*gone, *([reading] if reading.over else [])]:
+            idle = time.monotonic() - KEPT_S
+            while len(self._kept) > KEPT or next(iter(self._kept.values()), reading).used_at < idle:
+                gone.append(self._kept.popitem(last=False)[1])
+        for one in gone:
             one.close()
 
 
@@ -118,8 +118,7 @@ class Reading:
         self._at, self._next = asked["at"], asked["from"]
         self._fed = asked["at"]
         self._opened = self._file = False
-        home.mkdir(parents=True, exist_ok=True)
-        self._scratch = Path(tempfile.mkdtemp(prefix=f"reader-{os.getpid()}-", dir=home))
+        self._scratch = scratch(home)
         self._strand = Strand(settings, topics.UPLOADS.name, asked["partition"])
         self._child = Child(settings, self._scratch)
 
@@ -259,6 +258,12 @@ def _piece(record: Record) -> Piece | None:
     return found if isinstance(found, Piece) else None
 
 
+def scratch(home: Path) -> Path:
+    """Make a directory for one reading process, which `clear` knows."""
+    home.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"reader-{os.getpid()}-", dir=home))
+
+
 def clear(home: Path) -> None:
     """Remove the directories of reading processes whose worker is not alive any more."""
     for path in home.glob("reader-*-*"):
@@ -270,8 +275,6 @@ def clear(home: Path) -> None:
 def _lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)  # it lives, and is somebody else's
     return True

@@ -10,9 +10,9 @@ from connectors.files.rules.computed import Computing
 from connectors.files.rules.program import Program, Source, build
 from connectors.files.rules.tests import Test
 from connectors.files.rules.unique import Nothing, Seen, judge
-from connectors.files.table import VALUE_CHARS, Table
+from connectors.files.table import Table
 from flows.core.errors import InvalidFields
-from flows.core.files.rejects import Reject
+from flows.core.files.rejects import VALUE_CHARS, Reject
 from flows.core.imports import codes
 from flows.core.imports.check import check_rules
 from flows.core.imports.codes import Code

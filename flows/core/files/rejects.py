@@ -1,6 +1,11 @@
 """A row that an import turned away."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+RAW_BYTES: Final = 64 * 1024
+"""Most of a row that is kept with a reject."""
+VALUE_CHARS: Final = 256
+"""Most of a value that is kept with a reject."""
 
 
 class Reject(NamedTuple):
