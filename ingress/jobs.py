@@ -15,7 +15,6 @@ from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.wire.roots import Roots
 from ingress import fields
-from ingress.status import StatusView
 
 ADMIN: Final = "admin"
 """Who orders: whoever has the one admin key."""
@@ -31,19 +30,14 @@ class RetryRequest(Model):
     """In place of the job's own, from here on. Absent: those stay."""
 
 
-def known_upload(view: StatusView, upload_id: str) -> Upload | None:
-    """Return an upload, None where there is none of this id."""
-    return view.uploads.get(upload_id)
-
-
-def checked(wanted: JobDefinition, view: StatusView, settings: Settings, now_ms: int) -> None:
-    """Do nothing when a job can be carried out.
+def checked(wanted: JobDefinition, upload: Upload | None, settings: Settings, now_ms: int) -> None:
+    """Do nothing when a job can be carried out; `upload` is the one it names, None where there is none of this id.
 
     Raises:
         InvalidFields: it cannot; every reason at once.
 
     """
-    wrong = (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, view, settings, now_ms), *_for_later(wanted))
+    wrong = (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, upload, settings, now_ms), *_for_later(wanted))
     if wrong:
         raise InvalidFields("The job has fields that are not valid.", errors=wrong)
 
@@ -74,11 +68,11 @@ def rule_faults(rules: Mapping[str, Any]) -> tuple[FieldError, ...]:
     return tuple(FieldError(RULES + one.pointer, one.code, one.detail) for one in found)
 
 
-def _source_faults(wanted: JobDefinition, view: StatusView, settings: Settings, now_ms: int) -> Iterator[FieldError]:
+def _source_faults(wanted: JobDefinition, upload: Upload | None, settings: Settings, now_ms: int) -> Iterator[FieldError]:
     """Yield what is wrong with where the rows come from, as things stand now."""
     source = wanted.source_config
     if source.upload_id is not None:
-        yield from _upload_faults(known_upload(view, source.upload_id), source.upload_id, now_ms)
+        yield from _upload_faults(upload, source.upload_id, now_ms)
     if source.file_path is not None:
         try:
             Roots(settings.import_roots, 0).check(source.file_path)  # nothing is opened here: the file may be on another machine, where the worker is

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import orjson
 
 from flows.core.clock import Clock
-from flows.core.imports import progress, uploads
+from flows.core.imports import progress
 from flows.core.reruns import Report
 from flows.core.resources import StoredWebhook
 from ingress.rates import WINDOWS_S, Meter
@@ -21,7 +21,6 @@ REPLAY: Final = "replay/"
 DISCARD: Final = "discard/"
 RERUN: Final = "rerun/"
 JOB: Final = "job/"
-UPLOAD: Final = f"{uploads.UPLOAD}/"
 FLOW: Final = "flow/"
 FLOW_PARTS: Final = 3
 BREAKER: Final = "breaker/"
@@ -105,8 +104,6 @@ class StatusView:
         """What has come of each replay of the log, by its id."""
         self.jobs: dict[str, progress.Report] = {}
         """How far each import job has come, by its id."""
-        self.uploads: dict[str, uploads.Upload] = {}
-        """Every upload, by its id, without the bytes that its cutter holds back."""
         self.pauses: dict[tuple[str, str], dict[str, Any]] = {}
         """Flows and partitions that take no records, and why."""
         self.malformed = 0
@@ -114,7 +111,6 @@ class StatusView:
         self._readers: Final = (
             *((TALLY, self._tally), (TRACE, self._trace), (BEAT, self._beat), (BREAKER, self._breaker)),
             *((REPLAY, self._order), (DISCARD, self._order), (FLOW, self._pause), (RERUN, self._rerun), (JOB, self._job)),
-            (UPLOAD, self._upload),
         )
 
     def apply(self, key: str, value: bytes | None, _offset: int) -> None:
@@ -150,12 +146,6 @@ class StatusView:
         self.jobs.pop(key[len(JOB) :], None)
         if content is not None:
             self.jobs[key[len(JOB) :]] = progress.Report.of(content)
-
-    def _upload(self, key: str, content: dict[str, Any] | None) -> None:
-        self.uploads.pop(key[len(UPLOAD) :], None)
-        if content is not None:
-            found = uploads.Upload.of(content)
-            self.uploads[key[len(UPLOAD) :]] = replace(found, tail=b"", cutter=b"", offset=found.cut)
 
     def _pause(self, key: str, content: dict[str, Any] | None) -> None:
         _, flow, partition = key.split("/", FLOW_PARTS - 1)

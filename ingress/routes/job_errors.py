@@ -12,10 +12,10 @@ from flows.core.imports.jobs import StoredJob
 from flows.core.imports.rejects import Turned
 from ingress import export, originals, rejected
 from ingress.door import Door
-from ingress.jobs import known_upload
 from ingress.jsonbody import StrictRoute
 from ingress.originals import Form
 from ingress.rejected import Wanted
+from ingress.routes.job_answers import upload_of
 from ingress.routes.job_reject_answers import COLUMNS, RejectAnswer, Rejects, cells_of
 from ingress.routes.jobs import known
 from ingress.routes.webhooks import TheDoor
@@ -73,9 +73,7 @@ async def _original(door: Door, order: StoredJob, wanted: Wanted) -> Response:
     if not kind:
         detail = f"rows of {order.definition.data_format} are not written one by one; take csv or ndjson"
         raise InvalidFields("The rows cannot be had in this format.", errors=(FieldError("/query/format", "not_here", detail),))
-    upload_id = order.definition.source_config.upload_id
-    upload = known_upload(door.status, upload_id) if upload_id is not None else None
-    head = await door.streams.readings.aside(rejected.head_of, door.settings, order, upload)
+    head = await door.streams.readings.aside(rejected.head_of, door.settings, order, await upload_of(door, order.definition))
     return _file(door, wanted, originals.form_of(order.definition, head), kind, f"{order.job_id}-rejected.{ending}")
 
 

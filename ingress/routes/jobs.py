@@ -13,7 +13,7 @@ from ingress import jobs
 from ingress.door import Door
 from ingress.jobs import RetryRequest
 from ingress.jsonbody import StrictRoute
-from ingress.routes.job_answers import JobAnswer, JobProgress, Jobs
+from ingress.routes.job_answers import JobAnswer, JobProgress, Jobs, upload_of
 from ingress.routes.webhooks import TheDoor
 
 router = APIRouter(prefix="/integration/import/jobs", tags=["imports"], route_class=StrictRoute)
@@ -32,7 +32,7 @@ async def begin(wanted: JobDefinition, door: TheDoor) -> JobAnswer:
     """
     door.require_status()
     now_ms = door.clock.now_ms()
-    jobs.checked(wanted, door.status, door.settings, now_ms)
+    jobs.checked(wanted, await upload_of(door, wanted), door.settings, now_ms)
     order = jobs.ordered(ids.event_id(now_ms), wanted, now_ms)
     await _make_room(door)
     await door.registrar.order(f"{JOB}/{order.job_id}", lambda _: jobs.text(order))
@@ -79,10 +79,9 @@ async def retry(job_id: str, door: TheDoor, wanted: RetryRequest | None = None) 
     order = known(door, job_id)
     now_ms = door.clock.now_ms()
     decide = jobs.retried(wanted or RetryRequest(), door.status.jobs.get(job_id), now_ms)
-    upload_id = order.definition.source_config.upload_id
-    upload = jobs.known_upload(door.status, upload_id) if upload_id is not None else None
+    upload = await upload_of(door, order.definition)
     if upload is not None and upload.phase(now_ms) in {"expired", "terminated"}:
-        raise Conflict(f"The upload {upload_id} is gone, so that its rows cannot be read again; send the file once more, and order another job.")
+        raise Conflict(f"The upload {upload.upload_id} is gone, so that its rows cannot be read again; send the file once more, and order another job.")
     await door.registrar.order(f"{JOB}/{job_id}", jobs.changing(job_id, decide))
     return JobAnswer.of(door, known(door, job_id))
 

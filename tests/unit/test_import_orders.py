@@ -6,17 +6,15 @@ from typing import Any
 import orjson
 import pytest
 
-from flows.core.clock import SystemClock
 from flows.core.errors import Conflict, InvalidFields, Unavailable
 from flows.core.imports.jobs import JobDefinition, StoredJob
 from flows.core.imports.progress import BEGINNING, Gain, Report
 from flows.core.imports.rejects import Turned
-from flows.core.imports.uploads import create
+from flows.core.imports.uploads import Upload, create
 from flows.core.settings import load
 from ingress import jobs, masks
 from ingress.jobs import RetryRequest
 from ingress.originals import form_of
-from ingress.status import StatusView
 from ingress.streams import Seats
 
 NOW = 1_780_000_000_000
@@ -36,20 +34,18 @@ def running(rejected: int = 0) -> Report:
     return begun.plus(Gain(5, rejected, 0, 100, {"required": rejected} if rejected else {}), BEGINNING, NOW + 1)
 
 
-def view() -> StatusView:
-    found = StatusView(SystemClock())
-    found.apply("upload/u-1", create("u-1", 10, "", NOW, 1000, 100).text(), 0)
-    return found
+def known(wanted: JobDefinition) -> Upload | None:
+    return create("u-1", 10, "", NOW, 1000, 100) if wanted.source_config.upload_id == "u-1" else None
 
 
 def pointers(wanted: JobDefinition, now_ms: int = NOW, **over: str) -> dict[str, str]:
     with pytest.raises(InvalidFields) as caught:
-        jobs.checked(wanted, view(), load({}, **over), now_ms)
+        jobs.checked(wanted, known(wanted), load({}, **over), now_ms)
     return {error.pointer: error.code for error in caught.value.errors}
 
 
 def test_an_upload_that_is_known_can_be_imported_also_while_it_arrives() -> None:
-    jobs.checked(definition(), view(), load({}), NOW)
+    jobs.checked(definition(), known(definition()), load({}), NOW)
 
 
 def test_an_upload_that_is_unknown_or_gone_is_named() -> None:
@@ -59,10 +55,10 @@ def test_an_upload_that_is_unknown_or_gone_is_named() -> None:
 
 def test_a_path_lies_under_a_root(tmp_path: Path) -> None:
     wanted = definition({"file_path": f"{tmp_path}/orders.csv"})
-    jobs.checked(wanted, view(), load({}, import_roots=str(tmp_path)), NOW)
+    jobs.checked(wanted, known(wanted), load({}, import_roots=str(tmp_path)), NOW)
     assert pointers(wanted) == {"/source_config/file_path": "outside_roots"}
     with pytest.raises(InvalidFields) as caught:
-        jobs.checked(wanted, view(), load({}), NOW)
+        jobs.checked(wanted, known(wanted), load({}), NOW)
     assert "INTEGRATION_IMPORT_ROOTS names no folder" in caught.value.errors[0].detail
 
 
