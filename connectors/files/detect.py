@@ -13,6 +13,7 @@ import orjson
 from connectors.files.csv_reader import unique
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect, rows
+from flows.core.files.guess import EXTENSIONS
 
 SAMPLE_BYTES: Final = 256 * 1024
 _CHARDET_BYTES: Final = 64 * 1024
@@ -26,14 +27,6 @@ _MAGIC: Final = (
     (b"\x1f\x8b", "", "gzip"),
     (b"\x28\xb5\x2f\xfd", "", "zstd"),
 )
-_EXTENSIONS: Final = {
-    **dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".psv"), "csv"),
-    **dict.fromkeys((".ndjson", ".jsonl"), "ndjson"),
-    **dict.fromkeys((".xlsx", ".xls", ".xlsb", ".xlsm", ".ods"), "excel"),
-    **dict.fromkeys((".parquet", ".pq"), "parquet"),
-    ".json": "json",
-    ".xml": "xml",
-}
 _COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 _DELIMITERS: Final = (",", "\t", ";", "|", ":")
 _TYPES: Final = (
@@ -82,7 +75,8 @@ def _hint(name: str) -> str | None:
     path = PurePath(name.lower())
     if path.suffix in _COMPRESSED:
         path = path.with_suffix("")
-    return _EXTENSIONS.get(path.suffix)
+    found = EXTENSIONS.get(path.suffix.removeprefix("."))
+    return "csv" if found == "tsv" else found  # which of them it is, the dialect says
 
 
 def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool) -> None:

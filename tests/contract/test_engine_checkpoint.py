@@ -1,7 +1,6 @@
 """The checkpoint on a real Kafka: all of a batch or nothing of it, wherever the worker dies."""
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -11,19 +10,7 @@ from hypothesis import strategies as st
 
 from flows.core.errors import Fatal, Fenced
 from flows.engine import Batch, Step
-from tests.kit.engine import Bench, Crash, balanced, bench, counting, faults
-
-
-def dies(step: int, batch: int) -> Callable[[int], None]:
-    """Make a hook that ends the worker behind a numbered step of its nth batch."""
-    seen = Counter[int]()
-
-    def after(done: int) -> None:
-        seen[done] += 1
-        if done == step and seen[done] == batch:
-            raise Crash
-
-    return after
+from tests.kit.engine import Bench, Crash, balanced, bench, counting, dies, faults
 
 
 def fill(made: Bench, count: int) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 import gzip
 from collections import Counter
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from flows.core.files.cutters import Format
 from flows.core.imports.progress import Report
-from tests.kit.engine import Crash, balanced
+from tests.kit.engine import Crash, balanced, dies
 from tests.kit.importer import Importer, importer
 
 ROWS = 30_000
@@ -28,18 +27,6 @@ def people(rows: int, bad: int = 0) -> bytes:
 def counts(report: Report) -> tuple[str, int, int, int, int]:
     """Return a report's status and counts."""
     return report.status, report.rows_read, report.rows_accepted, report.rows_rejected, report.rows_skipped
-
-
-def dies(step: int, times: int) -> Callable[[int], None]:
-    """Make a hook that ends the worker behind the nth time a numbered step is done."""
-    seen = Counter[int]()
-
-    def after(done: int) -> None:
-        seen[done] += 1
-        if done == step and seen[done] == times:
-            raise Crash
-
-    return after
 
 
 def test_a_csv_becomes_rows_with_ids_of_file_and_ordinal(kafka: str, tmp_path: Path) -> None:

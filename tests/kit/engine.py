@@ -34,6 +34,18 @@ class Crash(Exception):
     """What a test raises to end a worker."""
 
 
+def dies(step: int, batch: int) -> Callable[[int], None]:
+    """Make a hook that ends the worker behind a numbered step of its nth batch."""
+    seen = Counter[int]()
+
+    def after(done: int) -> None:
+        seen[done] += 1
+        if done == step and seen[done] == batch:
+            raise Crash
+
+    return after
+
+
 def counting(target: str) -> Step:
     """Make a step that counts each key in state and writes `{"k", "n", "at"}` to `target`: lost, doubled or stale state shows."""
 

@@ -35,7 +35,7 @@ _MAGIC: Final = (
     (b"BZh", "", "bzip2"),
     (b"\xfd7zXZ\x00", "", "xz"),
 )
-_EXTENSIONS: Final = {
+EXTENSIONS: Final = {
     **dict.fromkeys(("csv", "txt", "psv"), "csv"),
     **dict.fromkeys(("tsv", "tab"), "tsv"),
     **dict.fromkeys(("ndjson", "jsonl"), "ndjson"),
@@ -161,7 +161,7 @@ def _packed(sample: bytes, name: str, said: Mapping[str, Any]) -> tuple[str | No
 
 
 def _extension(name: str) -> str | None:
-    return _EXTENSIONS.get(name.lower().rpartition(".")[2])
+    return EXTENSIONS.get(name.lower().rpartition(".")[2])
 
 
 def _encoding(sample: bytes, said: str | None) -> str:
