@@ -1,6 +1,6 @@
 """Imports: files that came piece by piece are read, checked, transformed and published, row by row.
 
-xyra.uploads -> shelve -> jobs (what operators have ordered) -> parse or again (slow work) -> jobs -> xyra.events or a topic of the job's, xyra.rejects
+xyra.uploads -> shelve -> jobs (what was ordered) -> stage, parse or again (slow work) -> portions -> xyra.events or a topic of the job's, xyra.rejects
 """
 
 from typing import Final
@@ -12,14 +12,13 @@ from flows.core import topics
 from flows.core.imports.jobs import JOB
 from flows.engine import Flow, Runtime
 from flows.steps.again import Anew
-from flows.steps.jobs import ANEW, PARSE, STAGE_WORK, Jobs, read_job
+from flows.steps.asks import ANEW, PARSE, STAGE_WORK
+from flows.steps.jobs import Jobs, read_job
 from flows.steps.parse import Parser
 from flows.steps.shelve import shelve
 from flows.steps.stage import Stager
 
 NAME: Final = "imports"
-READERS: Final = 2
-"""Portions that a worker reads at once, each of another job: as many as there are cores to a broker on a small machine."""
 
 
 def build(runtime: Runtime) -> Dataflow:
@@ -31,7 +30,7 @@ def build(runtime: Runtime) -> Dataflow:
     flow = Dataflow(NAME)
     batches = op.input("pieces", flow, runtime.source())
     batches = runtime.step("shelve", batches, shelve)
-    batches = runtime.step("jobs", batches, Jobs(settings.kafka_partitions, READERS))
+    batches = runtime.step("jobs", batches, Jobs(settings.kafka_partitions))
     op.output("checkpoint", batches, runtime.sink())
     return flow
 

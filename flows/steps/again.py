@@ -45,7 +45,7 @@ class Anew:
         self._partitions = partitions
 
     def __call__(self, task: Task) -> bytes:
-        """Run a portion of rejects again: the request of `flows.steps.jobs.ask_again` in, an `Again` out; blocks.
+        """Run a portion of rejects again: the request of `flows.steps.asks.ask_again` in, an `Again` out; blocks.
 
         Raises:
             ReaderDied: the process that read ended.

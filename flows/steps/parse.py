@@ -63,7 +63,7 @@ class Parser:
         clear(self._home)
 
     def __call__(self, task: Task) -> bytes:
-        """Read a portion: the request of `flows.steps.jobs.ask` in, the offset of the next piece and a `Portion` out; blocks.
+        """Read a portion: the request of `flows.steps.asks.ask` in, the offset of the next piece and a `Portion` out; blocks.
 
         Raises:
             ReaderDied: the process that read ended.

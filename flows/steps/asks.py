@@ -1,0 +1,108 @@
+"""What a job asks for next: a part of its file brought in, a portion of it read, or rejected rows run again, each as slow work."""
+
+from base64 import b64encode
+from typing import Any, Final
+
+import orjson
+
+from flows.core import topics
+from flows.core.imports.jobs import StoredJob
+from flows.core.imports.run import AGAIN, CHECK, READ, STAGE, WAIT, Run
+from flows.core.imports.shelf import Shelf
+from flows.engine import Batch
+from flows.steps import stage
+from flows.steps.publish import target_of
+from flows.steps.runs import RUN, finish, keep
+from flows.steps.shelve import shelf_of
+
+STAGE_WORK: Final = "stage"
+"""The slow work that brings a file in: a request in (`stage.ask`), `stage.Brought` out."""
+PARSE: Final = "parse"
+"""The slow work that reads a portion: a request in (`ask`), the offset of the next piece and a `Portion` out."""
+ANEW: Final = "anew"
+"""The slow work that runs rejected rows again: a request in (`ask_again`), an `Again` out."""
+LANE: Final = "parse"
+READERS: Final = 2
+"""Portions that a worker reads at once, each of another job: as many as there are cores to a broker on a small machine."""
+WAKE: Final = b"wake/"
+"""Behind it are an upload's id, a zero and the id of a job that waits for more of the upload."""
+
+
+def advance(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
+    """Have done what comes next, or wait until it can be."""
+    if order.only == "rejected":
+        _ask(batch, number, run, ANEW, ask_again(order, run, batch.limit(target_of(order))), phase=AGAIN)
+    elif run.read:
+        finish(batch, number, order, run.on(report=run.report.after("start", batch.now_ms)))
+    elif not _fetch(batch, number, order, run):
+        _read(batch, number, order, run)
+
+
+def _fetch(batch: Batch, number: int, order: StoredJob, run: Run) -> bool:
+    """Have more of the file brought in, where the job fetches it itself; whether there was any left to bring."""
+    source = order.definition.source_config
+    staged = stage.Staged.of(run.staged) if run.staged is not None else stage.Staged()
+    if source.file_path is None or staged.over:
+        return False
+    asked = stage.ask(source.model_dump(mode="json"), order.definition.data_format, staged)
+    _ask(batch, number, run.on(staged=staged.told()), STAGE_WORK, asked, phase=STAGE)
+    return True
+
+
+def _read(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
+    """Have the next portion read, or wait until there is one."""
+    wake = WAKE + run.upload.encode() + b"\0" + order.job_id.encode()
+    shelf = shelf_of(batch, number, run.upload)
+    if not shelf.whole:
+        batch.state(number).put(wake, b"", expires_at_ms=batch.now_ms + topics.UPLOADS.retention_ms)
+        keep(batch, number, run.on(report=run.report.now(batch.now_ms, phase=WAIT)))
+        return
+    batch.state(number).delete(wake)
+    first = CHECK if order.definition.all_or_nothing else READ
+    phase = run.report.phase if run.report.phase in {CHECK, READ} else first
+    _ask(batch, number, run, PARSE, ask(order, run, shelf, number, batch.limit(target_of(order))), phase=phase, bytes_total=shelf.length)
+
+
+def waiting(batch: Batch, number: int, upload_id: str) -> list[str]:
+    """Return the jobs that wait for more of an upload."""
+    return [key.rpartition(b"\0")[2].decode() for key, _ in batch.state(number).scan(WAKE + upload_id.encode() + b"\0")]
+
+
+def _ask(batch: Batch, number: int, run: Run, kind: str, asked: bytes, **told: Any) -> None:
+    """Have slow work done for a run that begins with it, or goes on."""
+    report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
+    batch.work(number).submit(RUN + report.job_id.encode(), kind, asked, lane=LANE, slots=READERS)
+    keep(batch, number, run.on(report=report.now(batch.now_ms, **told)))
+
+
+def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int, most_bytes: int) -> bytes:
+    """Return the request for a run's next portion."""
+    return orjson.dumps(
+        basis(order, run, shelf.sha256, most_bytes)
+        | {
+            "upload": run.upload,
+            "partition": partition,
+            "first": shelf.first,
+            "from": run.next if run.next >= 0 else shelf.first,
+            "last": shelf.last,
+            "length": shelf.length,
+        }
+    )
+
+
+def ask_again(order: StoredJob, run: Run, most_bytes: int) -> bytes:
+    """Return the request to run the next of a job's rejected rows again."""
+    return orjson.dumps(basis(order, run, run.report.checkpoint.file, most_bytes) | {"from": run.mended, "end": run.until})
+
+
+def basis(order: StoredJob, run: Run, sha256: str, most_bytes: int) -> dict[str, Any]:
+    """Return what both requests have: how the job's rows are read, and where that stands."""
+    return {
+        "job": order.model_dump(mode="json", by_alias=True),
+        "most_bytes": most_bytes,
+        "sha256": sha256,
+        "at": run.place.at,
+        "line": run.place.line,
+        "ordinal": run.place.ordinal,
+        "state": b64encode(run.place.state).decode(),
+    }

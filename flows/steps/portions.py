@@ -1,0 +1,127 @@
+"""What becomes of the slow work that came back: its rows and rejects published, its run counted, and what follows decided.
+
+A portion's rows, its rejects, the place where the next one begins and the report are one transaction with the batch they happen to
+fall into. So a worker that dies in the middle repeats nothing and loses nothing: what was not committed is read again.
+"""
+
+from typing import Final
+
+from flows.core.imports.again import Again
+from flows.core.imports.jobs import StoredJob
+from flows.core.imports.portion import BEGINNING, Portion
+from flows.core.imports.progress import MOST_TEXT, Checkpoint, outcome, too_wrong
+from flows.core.imports.run import CHECK, READ, Run
+from flows.core.imports.shelf import End, end_output, piece_output
+from flows.engine import Batch, Finished
+from flows.steps import stage
+from flows.steps.asks import ANEW, STAGE_WORK, advance
+from flows.steps.parse import OFFSET_BYTES
+from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
+from flows.steps.runs import RUN, end, finish, home, keep, under_way
+from flows.steps.shelve import shelf_of
+
+DIED: Final = "ReaderDied"
+"""What an error begins with when the process that read has died."""
+MOST_DEATHS: Final = 3
+AGAIN_MS: Final = 2_000
+MOST_FAILURES: Final = 60
+"""Attempts to read one portion: two minutes of a broker that does not answer, or a reader that dies."""
+
+
+def came_back(batch: Batch, finished: Finished) -> None:
+    """Take what slow work has come to, or have it done again after a while."""
+    number = finished.partition
+    found = under_way(batch, number, finished.id[len(RUN) :].decode())
+    if found is None:
+        return
+    order, run = found
+    if finished.result is None:
+        _failed(batch, number, run, finished.error or "")
+    elif finished.kind == STAGE_WORK:
+        _brought(batch, number, order, run, stage.Brought.unpack(finished.result))
+    elif finished.kind == ANEW:
+        again = Again.unpack(finished.result)
+        _came(batch, number, order, run, again.portion, again)
+    else:
+        offset, packed = finished.result[:OFFSET_BYTES], finished.result[OFFSET_BYTES:]
+        _came(batch, number, order, run, Portion.unpack(packed), int.from_bytes(offset, "big"))
+
+
+def _brought(batch: Batch, number: int, order: StoredJob, run: Run, brought: stage.Brought) -> None:
+    """Publish the pieces of a file that were brought in; they come back as those of an upload do."""
+    if brought.failed is not None:
+        end(batch, number, run, "fail", brought.failed)
+        return
+    staged, key = brought.staged, home(order).encode()
+    for piece in brought.pieces:
+        batch.publish(piece_output(key, run.upload, piece, staged.cut.encode()))
+    if staged.over:
+        batch.publish(end_output(key, run.upload, End(staged.at, staged.sha256)))
+    advance(batch, number, order, run.on(staged=staged.told(), failures=0))
+
+
+def _came(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion, behind: Again | int) -> None:
+    """Publish a portion; `behind` says what was run again, or the offset of the piece that comes next."""
+    limit = batch.limit(target_of(order))
+    if not limit:
+        end(batch, number, run, "fail", f"The topic {target_of(order)} cannot be made; choose another target_topic, or have it made.")
+        return
+    again = isinstance(behind, Again)
+    if max(map(len, portion.values), default=0) > limit:
+        end(batch, number, run, "fail", f"{target_of(order)} takes records of {limit:,} bytes only since its settings were changed; retry the job.")
+        return
+    if portion.unreadable is not None and again:
+        end(batch, number, run, "fail", portion.unreadable[1])
+        return
+    checking = run.report.phase == CHECK
+    if not checking:
+        publish_rows(batch, order, portion)
+    if checking or again or not order.definition.all_or_nothing:
+        publish_rejects(batch, order, portion)
+    if isinstance(behind, Again):
+        _mended(batch, number, order, run, behind)
+    else:
+        _after(batch, number, order, _counted(batch, number, run, portion, behind), portion)
+
+
+def _mended(batch: Batch, number: int, order: StoredJob, run: Run, again: Again) -> None:
+    """Count rows that were run again, and go on with the next of them."""
+    report = run.report.plus(again.gain(run.report.rows_rejected), run.report.checkpoint, batch.now_ms)
+    after = run.on(report=report, mended=again.next, until=again.end, failures=0)
+    if not again.portion.over:
+        advance(batch, number, order, after)
+    else:
+        finish(batch, number, order, after)
+
+
+def _counted(batch: Batch, number: int, run: Run, portion: Portion, offset: int) -> Run:
+    """Return a run behind a portion."""
+    place, sha256 = portion.place, shelf_of(batch, number, run.upload).sha256
+    at = Checkpoint(sha256, place.at, place.line, place.ordinal)
+    report = run.report.plus(gain_of(portion, max(0, place.at - run.report.bytes_read)), at, batch.now_ms)
+    return run.on(report=report, place=place, next=offset, failures=0, read=portion.over and report.phase != CHECK)
+
+
+def _after(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion) -> None:
+    """Decide what follows a portion."""
+    if portion.unreadable is not None:
+        end(batch, number, run, "fail", portion.unreadable[1])
+    elif (trouble := too_wrong(order.definition, run.report, over=portion.over)) is not None:
+        end(batch, number, run, "fail", trouble)
+    elif not portion.over:
+        advance(batch, number, order, run)
+    elif run.report.phase == CHECK:
+        advance(batch, number, order, run.on(report=run.report.anew(batch.now_ms, phase=READ), place=BEGINNING, next=-1))
+    else:
+        end(batch, number, run, outcome(run.report))
+
+
+def _failed(batch: Batch, number: int, run: Run, error: str) -> None:
+    """Try a portion again after a while, unless it was tried too often."""
+    failures = run.failures + 1
+    if failures >= (MOST_DEATHS if error.startswith(DIED) else MOST_FAILURES):
+        end(batch, number, run.on(failures=failures), "fail", f"A portion could not be read {failures} times: {error}")
+        return
+    batch.timers(number).set(RUN + run.report.job_id.encode(), batch.now_ms + AGAIN_MS)
+    told = f"A portion could not be read, and is tried again: {error}"[:MOST_TEXT]
+    keep(batch, number, run.on(failures=failures, report=run.report.now(batch.now_ms, trouble=told)))

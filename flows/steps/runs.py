@@ -1,0 +1,52 @@
+"""The runs of import jobs in the state of their partition: kept, told on `xyra.status`, and ended."""
+
+from typing import Final
+
+from flows.core import topics
+from flows.core.imports.jobs import JOB, StoredJob
+from flows.core.imports.progress import Event, outcome, too_wrong
+from flows.core.imports.run import Run
+from flows.core.record import Output
+from flows.engine import Batch
+
+RUN: Final = b"run/"
+"""A run's key in state, its timer and its slow work begin with it; behind it is the job's id."""
+KEPT_MS: Final = 30 * topics.DAY_MS
+"""How long it is remembered that a job is over."""
+UNREAD: Final = 'The rejected rows were run again, but the file was not read to its end; retry the job with {"only": "rest"} for what is left of it.'
+
+
+def home(order: StoredJob) -> str:
+    """Return the key of the pieces that a job reads: the upload's id, or its own where it fetches the file itself."""
+    return order.definition.source_config.upload_id or order.job_id
+
+
+def run_of(batch: Batch, number: int, job_id: str) -> Run | None:
+    """Return how a job stands, None where nothing is known of it."""
+    text = batch.state(number).get(RUN + job_id.encode())
+    return Run.of(text) if text is not None else None
+
+
+def under_way(batch: Batch, number: int, job_id: str) -> tuple[StoredJob, Run] | None:
+    """Return a job and its run, None where there is none or it is over."""
+    run, order = run_of(batch, number, job_id), batch.config.get(JOB, job_id)
+    return (order, run) if run is not None and order is not None and not run.report.over else None
+
+
+def keep(batch: Batch, number: int, run: Run) -> None:
+    """Put it into state and tell it."""
+    batch.touch(number)
+    key = run.report.job_id.encode()
+    batch.state(number).put(RUN + key, run.text(), expires_at_ms=batch.now_ms + KEPT_MS if run.report.over else None)
+    batch.publish(Output(topics.STATUS.name, f"{JOB}/{run.report.job_id}".encode(), run.report.text()))
+
+
+def end(batch: Batch, number: int, run: Run, event: Event, trouble: str = "") -> None:
+    """End a run; nothing more is done for it in this turn."""
+    keep(batch, number, run.on(report=run.report.after(event, batch.now_ms, trouble)))
+
+
+def finish(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
+    """End a run that has nothing left to do in this turn."""
+    trouble = (too_wrong(order.definition, run.report, over=True) if run.read else UNREAD) or ""
+    end(batch, number, run, "fail" if trouble else outcome(run.report), trouble)
