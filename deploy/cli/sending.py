@@ -20,7 +20,7 @@ Told = Callable[[int, int], None]
 
 def begin(http: httpx2.Client, file: Path, data_format: str) -> str:
     """Begin an upload and return its id; raises as `call` does."""
-    about = {"filename": file.name} | ({"data_format": data_format} if data_format else {})
+    about = {"filename": file.name, "sha256": _sha256(file)} | ({"data_format": data_format} if data_format else {})
     metadata = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in about.items())
     headers = TUS | {"upload-length": str(file.stat().st_size), "upload-metadata": metadata}
     return str(call(http, "POST", ROUTE, headers=headers).headers["location"].rpartition("/")[2])
@@ -93,11 +93,14 @@ def received(http: httpx2.Client, file: Path, upload_id: str, pause: Callable[[f
         found = _looked(http, upload_id)
     if found is None:
         raise Unavailable(f"The ingress at {http.base_url} has not heard yet that the upload {upload_id} has come. Go on with --resume {upload_id}.")
-    with file.open("rb") as source:
-        own = hashlib.file_digest(source, "sha256").hexdigest()
-    if found["sha256"] not in {None, own}:
+    if found["sha256"] not in {None, _sha256(file)}:
         raise Refused(f"The upload {upload_id} does not hold the bytes of {file}: another file, or changed since. Send it as a new one, without --resume.")
     return found
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def _looked(http: httpx2.Client, upload_id: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from flows.core.imports.shelf import Shelf
 from flows.engine import Batch
 from flows.steps import stage
 from flows.steps.publish import target_of
-from flows.steps.runs import RUN, finish, keep
+from flows.steps.runs import RUN, end, finish, keep
 from flows.steps.shelve import shelf_of
 
 STAGE_WORK: Final = "stage"
@@ -24,6 +24,7 @@ ANEW: Final = "anew"
 LANE: Final = "parse"
 READERS: Final = 2
 """Portions that a worker reads at once, each of another job: as many as there are cores to a broker on a small machine."""
+NEVER_CAME: Final = "The upload did not come whole in the time that its pieces are kept; begin another one."
 WAKE: Final = b"wake/"
 """Behind it are an upload's id, a zero and the id of a job that waits for more of the upload."""
 
@@ -51,16 +52,30 @@ def _fetch(batch: Batch, number: int, order: StoredJob, run: Run) -> bool:
 
 def _read(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """Have the next portion read, or wait until there is one."""
-    wake = WAKE + run.upload.encode() + b"\0" + order.job_id.encode()
+    job = order.job_id.encode()
+    wake = WAKE + run.upload.encode() + b"\0" + job
     shelf = shelf_of(batch, number, run.upload)
-    if not shelf.whole:
-        batch.state(number).put(wake, b"", expires_at_ms=batch.now_ms + topics.UPLOADS.retention_ms)
+    given_up_ms = order.updated_at_ms + topics.UPLOADS.retention_ms
+    if shelf.broken or (not shelf.whole and batch.now_ms >= given_up_ms):
+        end(batch, number, run, "fail", f"{shelf.broken or NEVER_CAME} What was published of the file before that stays.")
+    elif not shelf.whole and not _early(order, run, shelf):
+        batch.state(number).put(wake, b"", expires_at_ms=given_up_ms)
+        batch.timers(number).set(RUN + job, given_up_ms)
         keep(batch, number, run.on(report=run.report.now(batch.now_ms, phase=WAIT)))
-        return
-    batch.state(number).delete(wake)
-    first = CHECK if order.definition.all_or_nothing else READ
-    phase = run.report.phase if run.report.phase in {CHECK, READ} else first
-    _ask(batch, number, run, PARSE, ask(order, run, shelf, number, batch.limit(target_of(order))), phase=phase, bytes_total=shelf.length)
+    else:
+        batch.state(number).delete(wake)
+        batch.timers(number).cancel(RUN + job)
+        first = CHECK if order.definition.all_or_nothing else READ
+        phase = run.report.phase if run.report.phase in {CHECK, READ} else first
+        asked = ask(order, run, shelf, number, batch.limit(target_of(order)))
+        _ask(batch, number, run.on(asked=(run.next, shelf.last)), PARSE, asked, phase=phase, bytes_total=shelf.length)
+
+
+def _early(order: StoredJob, run: Run, shelf: Shelf) -> bool:
+    """Tell whether a file can be read on that has not come whole: its rows have their ids, and more of it is here than was asked for last."""
+    definition = order.definition
+    fresh = run.failures > 0 or run.asked != (run.next, shelf.last)
+    return fresh and run.next <= shelf.last and shelf.serves(definition.data_format, definition.source_config.model_dump(mode="json"))
 
 
 def waiting(batch: Batch, number: int, upload_id: str) -> list[str]:
@@ -78,7 +93,7 @@ def _ask(batch: Batch, number: int, run: Run, kind: str, asked: bytes, **told: A
 def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int, most_bytes: int) -> bytes:
     """Return the request for a run's next portion."""
     return orjson.dumps(
-        basis(order, run, shelf.sha256, most_bytes)
+        basis(order, run, shelf.file, most_bytes)
         | {
             "upload": run.upload,
             "partition": partition,
@@ -86,6 +101,7 @@ def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int, most_bytes: in
             "from": run.next if run.next >= 0 else shelf.first,
             "last": shelf.last,
             "length": shelf.length,
+            "whole": shelf.whole,
         }
     )
 

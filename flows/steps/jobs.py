@@ -7,7 +7,7 @@ from typing import Final
 
 from flows.core.imports.jobs import JOB, StoredJob
 from flows.core.imports.progress import Report
-from flows.core.imports.run import Run
+from flows.core.imports.run import NEVER, Run
 from flows.core.murmur import partition_of
 from flows.engine import Batch
 from flows.steps.asks import advance, waiting
@@ -60,7 +60,7 @@ class Jobs:
                 batch.timers(number).cancel(RUN + job_id.encode())
                 keep(batch, number, run.on(report=run.report.after("cancel", batch.now_ms)))
             elif run is not None and order.turn > run.report.turn and run.report.over:
-                advance(batch, number, order, run.on(report=run.report.after("retry", batch.now_ms), failures=0, until=-1))
+                advance(batch, number, order, run.on(report=run.report.after("retry", batch.now_ms), failures=0, until=-1, asked=NEVER))
 
 
 def _begin(batch: Batch, number: int, order: StoredJob) -> None:

@@ -138,7 +138,7 @@ class Reading:
             most = CHUNKS * (asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size)
             answer = self._child.ask({"kind": "rows", "most": most})
         else:
-            last = not found or found[-1].offset + 1 >= asked["last"]
+            last = asked["whole"] and (not found or found[-1].offset + 1 >= asked["last"])
             pieces = [one.piece for one in found]
             places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
             answer = self._child.ask({"kind": "pieces", "places": places, "last": last}, [piece.data for piece in pieces])

@@ -96,7 +96,7 @@ def _mended(batch: Batch, number: int, order: StoredJob, run: Run, again: Again)
 
 def _counted(batch: Batch, number: int, run: Run, portion: Portion, offset: int) -> Run:
     """Return a run behind a portion."""
-    place, sha256 = portion.place, shelf_of(batch, number, run.upload).sha256
+    place, sha256 = portion.place, shelf_of(batch, number, run.upload).file
     at = Checkpoint(sha256, place.at, place.line, place.ordinal)
     report = run.report.plus(gain_of(portion, max(0, place.at - run.report.bytes_read)), at, batch.now_ms)
     return run.on(report=report, place=place, next=offset, failures=0, read=portion.over and report.phase != CHECK)

@@ -22,7 +22,7 @@ def shelf_of(batch: Batch, partition: int, upload_id: str) -> Shelf:
 def _shelve(record: Record, batch: Batch) -> Verdict | None:
     try:
         upload_id = upload_of(record)
-        after = shelf_of(batch, record.partition, upload_id).after(read(record), record.offset)
+        after = shelf_of(batch, record.partition, upload_id).after(read(record), record)
     except NotAPiece as error:
         return Bury((Reason("not_a_piece", f"The record is no piece of an upload: {error}. Send files to /integration/import/upload."),))
     batch.state(record.partition).put(PREFIX + upload_id.encode(), after.text(), expires_at_ms=batch.now_ms + (topics.UPLOADS.retention_ms or 0))

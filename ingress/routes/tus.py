@@ -1,5 +1,6 @@
 """Uploads that go on where they broke off: the tus protocol 1.0.0 over `flows.core.imports.tus`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 
 from flows.core.errors import BadRequest, Refused, XyraError
 from flows.core.files.guess import HINTS, check_hints
-from flows.core.imports import tus, tusheaders, uploads
+from flows.core.imports import tus, tusheaders
 from flows.core.imports.tus import Answer, Ask, Create, Limits, Receive, Remove
 from flows.core.imports.uploads import Upload
 from ingress import problems
@@ -24,6 +25,7 @@ router = APIRouter(prefix="/integration/import/tus", tags=["imports"])
 METHODS: Final = ["OPTIONS", "POST", "HEAD", "PATCH", "DELETE", "GET", "PUT"]
 SAVE_EACH: Final = 16 * 1024 * 1024
 """How much has to be sent again after an ingress was killed, at most."""
+_SHA256: Final = re.compile(r"(?:[0-9a-f]{64})?")
 MOST_CHECKED: Final = 8 * 1024 * 1024
 """Of a body with a checksum: it is held until it is known to be right."""
 
@@ -66,8 +68,7 @@ async def _answered(request: Request, body: Body, door: Door, upload_id: str | N
     try:
         with door.uploads.held(decided.upload.upload_id):
             if isinstance(decided, Remove):
-                await door.uploads.save(uploads.ended(decided.upload, door.clock.now_ms()))
-                door.uploads.count("terminated")
+                await door.uploads.break_off(decided.upload, "Its sender has taken it back.", "terminated")
                 return tus.removed()
             return await _receive(body, door, decided)
     except BlockingIOError:
@@ -75,8 +76,7 @@ async def _answered(request: Request, body: Body, door: Door, upload_id: str | N
 
 
 async def _create(path: str, body: Body, door: Door, create: Create, ask: Ask, limits: Limits) -> Answer:
-    name, kind, hints = _about(create.metadata)
-    upload = door.uploads.begin(create.length, create.metadata, name=name, content_type=kind, hints=hints)
+    upload = door.uploads.begin(create.length, create.metadata, **_about(create.metadata))
     location = f"{path.rstrip('/')}/{upload.upload_id}"
     with door.uploads.held(upload.upload_id):
         if create.receive:
@@ -91,8 +91,8 @@ async def _create(path: str, body: Body, door: Door, create: Create, ask: Ask, l
     return tus.created(upload, location, received=create.receive)
 
 
-def _about(described: str) -> tuple[str, str, dict[str, Any]]:
-    """Return name, type and hints of what a client says of its file; raises BadRequest."""
+def _about(described: str) -> dict[str, Any]:
+    """Return what a client says of its file, as an upload has it; raises BadRequest."""
     found = {key: value.decode("utf-8", "replace") for key, value in tusheaders.metadata(described).items()}
     try:
         hints = Hints.model_validate({name: found[name] for name in HINTS if found.get(name)}).told()
@@ -100,7 +100,11 @@ def _about(described: str) -> tuple[str, str, dict[str, Any]]:
         wrong = error.errors()[0]
         raise BadRequest(f"Upload-Metadata says {wrong['loc'][0]} of the file, which is not valid: {wrong['msg']}.") from error
     check_hints(hints)
-    return plain_name(found.get("filename") or found.get("name") or ""), (found.get("filetype") or found.get("type") or "")[:256], hints
+    announced = found.get("sha256", "").lower()
+    if not _SHA256.fullmatch(announced):
+        raise BadRequest("Upload-Metadata says sha256 of the file, which is not valid: write 64 hexadecimal digits, or leave it out.")
+    name, kind = found.get("filename") or found.get("name") or "", found.get("filetype") or found.get("type") or ""
+    return {"name": plain_name(name), "content_type": kind[:256], "hints": hints, "announced": announced}
 
 
 async def _receive(body: Body, door: Door, order: Receive) -> Answer:
@@ -168,8 +172,7 @@ async def _kept(door: Door, writer: Writer) -> Upload:
 
 async def _unreadable(door: Door, writer: Writer, error: Refused) -> Answer:
     """End an upload that nothing can be made of."""
-    await door.uploads.save(uploads.ended(writer.upload, door.clock.now_ms()))
-    door.uploads.count("refused")
+    await door.uploads.break_off(writer.upload, error.detail, "refused")
     return tus.refused(error, None)
 
 

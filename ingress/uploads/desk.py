@@ -14,7 +14,7 @@ from flows.core.clock import Clock
 from flows.core.errors import NotFound, TooLarge, Unavailable
 from flows.core.files.pieces import Piece
 from flows.core.imports import uploads
-from flows.core.imports.shelf import NotAPiece, read
+from flows.core.imports.shelf import End, NotAPiece, end_output, read
 from flows.core.imports.uploads import Digest, Upload
 from flows.core.record import Output
 from flows.core.settings import Settings
@@ -184,6 +184,12 @@ class Uploads:
         upload = replace(upload, detected=told)
         await self.save(upload)
         return upload
+
+    async def break_off(self, upload: Upload, why: str, outcome: str) -> None:
+        """End an upload of which nothing more is to come, and tell the jobs that wait for it; raises Unavailable."""
+        await self._send(end_output(upload.upload_id.encode(), upload.upload_id, End(upload.cut, "", why)))
+        await self.save(uploads.ended(upload, self._clock.now_ms()))
+        self.count(outcome)
 
     def sweep(self) -> None:
         """Forget uploads that expired a day ago; call it about once a second."""

@@ -24,7 +24,7 @@ Send = Callable[[Output], "asyncio.Future[Delivery]"]
 
 
 class Uncuttable(Refused):
-    """Nothing can be made of the file, whatever else comes of it."""
+    """Nothing can be made of the file, whatever else comes of it: it cannot be cut, or is not what its sender announced."""
 
     code, title, status = "unreadable_file", "The file cannot be read", 422
 
@@ -95,6 +95,8 @@ class Writer:
         if digest.at != upload.length:
             digest = await again(upload)
         sha256 = digest.hex()
+        if upload.announced not in {"", sha256}:
+            raise Uncuttable(f"The bytes that came are not those of the sha256 that was announced ({upload.announced}); begin another upload of the file.")
         await self._send(end_output(upload.upload_id.encode(), upload.upload_id, End(upload.cut, sha256)))
         self.upload = uploads.hashed(upload, sha256)
         return self.upload
@@ -123,7 +125,7 @@ class Writer:
         found = []
         for piece in pieces:
             self._digest.take(piece.start, piece.data)
-            found.append((piece, piece_output(upload.upload_id.encode(), upload.upload_id, piece, self._how)))
+            found.append((piece, piece_output(upload.upload_id.encode(), upload.upload_id, piece, self._how, upload.announced)))
         return found
 
 

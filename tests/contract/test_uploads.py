@@ -50,10 +50,10 @@ def on_the_log(door: RunningDoor, upload_id: str) -> tuple[bytes, Shelf, int]:
             if record.key != upload_id.encode():
                 continue
             found, before, records = read(record), shelf, records + 1
-            shelf = shelf.after(found, record.offset)
+            shelf = shelf.after(found, record)
             if isinstance(found, Piece) and shelf.at > before.at:
                 data += found.data
-            if isinstance(found, End):
+            if isinstance(found, End) and not found.broken:
                 assert found.sha256 == hashlib.sha256(data).hexdigest()
     return data, shelf, records
 
@@ -146,8 +146,31 @@ def test_tus_goes_on_where_it_was_and_ends_an_upload(door: RunningDoor) -> None:
     assert door.http.patch(place, content=b"x", headers=PATCH | {"upload-offset": "0"}).status_code == 409
     assert door.http.delete(place, headers=TUS).status_code == 204
     assert door.http.head(place, headers=TUS).status_code == 410
+    half = begun(door, len(data))
+    assert door.http.patch(half, content=data[: len(data) // 2], headers=PATCH | {"upload-offset": "0"}).status_code == 204
+    assert door.http.delete(half, headers=TUS).status_code == 204
+    assert "taken it back" in on_the_log(door, half.rpartition("/")[2])[1].broken
     assert door.http.head(place + "x", headers=TUS).status_code == 404
     assert sent(door.http.post(f"{ROUTE}/upload", content=b""), b"")
+
+
+def told(**about: str) -> dict[str, str]:
+    return {"upload-metadata": ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in about.items())}
+
+
+def test_a_file_that_is_not_what_was_announced_is_ended_for_all_who_wait_for_it(door: RunningDoor) -> None:
+    data = rows(60_000, 4)
+    right, wrong = hashlib.sha256(data).hexdigest(), hashlib.sha256(data[1:]).hexdigest()
+    good, bad = (begun(door, len(data), **told(filename="d.csv", sha256=announced)) for announced in (right, wrong))
+    assert door.http.patch(good, content=data, headers=PATCH | {"upload-offset": "0"}).status_code == 204
+    _, shelf, _ = on_the_log(door, good.rpartition("/")[2])
+    assert (shelf.announced, shelf.file, shelf.whole) == (right, right, True)
+    refused = door.http.patch(bad, content=data, headers=PATCH | {"upload-offset": "0"})
+    assert (refused.status_code, "announced" in refused.json()["detail"]) == (422, True)
+    _, shelf, _ = on_the_log(door, bad.rpartition("/")[2])
+    assert (shelf.whole, "announced" in shelf.broken) == (False, True)
+    assert door.http.head(bad, headers=TUS).status_code == 410
+    assert door.http.post(f"{ROUTE}/tus", headers=TUS | {"upload-length": "1"} | told(sha256="zz")).status_code == 400
 
 
 @pytest.mark.timeout(180)

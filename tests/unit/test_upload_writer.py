@@ -80,7 +80,7 @@ async def test_a_file_is_cut_alike_however_it_comes(make: Callable[[random.Rando
         log, upload = await send_all(data, source, deaths)
         for record in log:
             found, before = read(record), shelf
-            shelf = shelf.after(found, record.offset)
+            shelf = shelf.after(found, record)
             if not isinstance(found, End) and shelf.at > before.at:
                 got += found.data
                 parts.append((found.start, found.records))

@@ -17,6 +17,9 @@ WAIT: Final = "waiting for the upload"
 AGAIN: Final = "running rejected rows again"
 """Phases of a report, while it runs: all rows are looked at and none goes out; rows go out; the file is brought in; more of it has to come; a retry of some."""
 
+NEVER: Final = (-2, -2)
+"""No portion has been asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -28,6 +31,8 @@ class Run:
     next: int = -1
     """The offset on `xyra.uploads` of the next piece to read; -1: of the first."""
     place: Place = BEGINNING
+    asked: tuple[int, int] = NEVER
+    """With which `next`, and up to which offset, a portion was asked for last."""
     failures: int = 0
     """Attempts in a row at the same portion that came to nothing."""
     staged: Mapping[str, Any] | None = None
@@ -56,4 +61,5 @@ class Run:
         """Read what `text` wrote."""
         found: Mapping[str, Any] = orjson.loads(text)
         at, line, ordinal, state = found["place"]
-        return cls(**{**found, "report": Report.of(found["report"]), "place": Place(at, b64decode(state), line, ordinal)})
+        start, last = found["asked"]
+        return cls(**{**found, "report": Report.of(found["report"]), "place": Place(at, b64decode(state), line, ordinal), "asked": (start, last)})

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from flows.core import topics
+from flows.core.files.guess import Cut
 from flows.core.files.pieces import Part, Piece
 from flows.core.record import Output, Record
 
@@ -17,8 +18,10 @@ PIECE: Final = "x-piece"
 """JSON `{"start", "line", "first", "records", "part", "sha256"}` of the piece that the value is."""
 CUT: Final = "x-cut"
 """JSON of how the file is cut (`flows.core.files.guess.Cut`); an upload's pieces have it."""
+FILE: Final = "x-file"
+"""The sha256 that the whole file will have, where its sender has announced it: its rows have their ids then before all of it has come."""
 END: Final = "x-end"
-"""JSON `{"length", "sha256"}` of the file: there are no further pieces."""
+"""JSON `{"length", "sha256", "broken"}` of the file: there are no further pieces."""
 
 
 class NotAPiece(ValueError):
@@ -31,10 +34,21 @@ class End:
 
     length: int
     sha256: str
+    broken: str = ""
+    """Why nothing more comes of a file that is not whole; empty: it is."""
 
 
-def piece_output(key: bytes, upload_id: str, piece: Piece, cut: bytes = b"") -> Output:
-    """Return the record that a piece is written as; all pieces of an upload have one key, and so one partition. `cut` says how the file is cut."""
+def piece_output(key: bytes, upload_id: str, piece: Piece, cut: bytes = b"", announced: str = "") -> Output:
+    """Return the record that a piece is written as; all pieces of an upload have one key, and so one partition.
+
+    Args:
+        key: the partition's.
+        upload_id: what it is a piece of.
+        piece: itself.
+        cut: how the file is cut.
+        announced: the sha256 that the file will have, as its sender says.
+
+    """
     told = {
         "start": piece.start,
         "line": piece.line,
@@ -43,13 +57,14 @@ def piece_output(key: bytes, upload_id: str, piece: Piece, cut: bytes = b"") -> 
         "part": piece.part,
         "sha256": hashlib.sha256(piece.data).hexdigest(),
     }
-    headers = ((UPLOAD, upload_id.encode()), (PIECE, orjson.dumps(told)), *(((CUT, cut),) if cut else ()))
+    also = ((CUT, cut), (FILE, announced.encode()))
+    headers = ((UPLOAD, upload_id.encode()), (PIECE, orjson.dumps(told)), *(header for header in also if header[1]))
     return Output(topics.UPLOADS.name, key, piece.data, headers)
 
 
 def end_output(key: bytes, upload_id: str, end: End) -> Output:
     """Return the record that says that an upload is whole."""
-    told = {"length": end.length, "sha256": end.sha256}
+    told = {"length": end.length, "sha256": end.sha256} | ({"broken": end.broken} if end.broken else {})
     return Output(topics.UPLOADS.name, key, None, ((UPLOAD, upload_id.encode()), (END, orjson.dumps(told))))
 
 
@@ -72,7 +87,7 @@ def read(record: Record) -> Piece | End:
         end = record.header(END)
         if end is not None:
             found: Mapping[str, Any] = orjson.loads(end)
-            return End(int(found["length"]), str(found["sha256"]))
+            return End(int(found["length"]), str(found["sha256"]), str(found.get("broken", "")))
         told: Mapping[str, Any] = orjson.loads(record.header(PIECE) or b"")
         data, sha256 = record.value or b"", told["sha256"]
         piece = Piece(int(told["start"]), data, int(told["line"]), int(told["first"]), int(told["records"]), Part(told["part"]))
@@ -97,21 +112,43 @@ class Shelf:
     length: int | None = None
     """None: the end has not come."""
     sha256: str = ""
+    announced: str = ""
+    """The sha256 that the file will have, as its sender said before it came."""
+    cut: str = ""
+    """How the first piece says that the file is cut."""
+    broken: str = ""
+    """Why nothing more comes, though the file is not whole."""
 
     @property
     def whole(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether all of the file has come."""
         return self.length is not None
 
-    def after(self, found: Piece | End, offset: int) -> "Shelf":
+    @property
+    def file(self) -> str:
+        """The file's sha256 as far as it is known: what the ids of its rows are made of."""
+        return self.sha256 or self.announced
+
+    def serves(self, data_format: str, source: Mapping[str, Any]) -> bool:
+        """Tell whether a job that reads the file so can read its pieces before the last one has come; `source` is its `source_config`."""
+        return bool(self.announced and self.cut) and Cut.of(self.cut).serves(data_format, source)
+
+    def after(self, found: Piece | End, record: Record) -> "Shelf":
         """Return it after one more record. What has come before, which an ingress writes again after a crash, changes nothing.
+
+        Args:
+            found: what `read` has made of the record.
+            record: itself, which says where it stands.
 
         Raises:
             NotAPiece: it does not follow.
 
         """
-        if self.whole:
+        offset = record.offset
+        if self.whole or self.broken:
             return self
+        if isinstance(found, End) and found.broken:
+            return replace(self, broken=found.broken, last=offset)
         if isinstance(found, End):
             if found.length != self.at:
                 raise NotAPiece(f"the upload ends at byte {found.length}, and its pieces at {self.at}")
@@ -120,7 +157,8 @@ class Shelf:
             return self
         if found.start != self.at:
             raise NotAPiece(f"it begins at byte {found.start}, and the piece before it ended at {self.at}")
-        return replace(self, first=offset if self.first < 0 else self.first, last=offset, at=self.at + len(found.data), pieces=self.pieces + 1)
+        told = self if self.pieces else replace(self, first=offset, announced=record.text(FILE) or "", cut=record.text(CUT) or "")
+        return replace(told, last=offset, at=self.at + len(found.data), pieces=self.pieces + 1)
 
     def text(self) -> bytes:
         """Write it as it stands in state."""

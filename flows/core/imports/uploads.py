@@ -65,6 +65,8 @@ class Upload:
     """The offset of its latest piece there."""
     sha256: str = ""
     """Of the whole file; empty until it is known."""
+    announced: str = ""
+    """What that will be, as its sender said when it began."""
     created_at_ms: int
     expires_at_ms: int
     """When it is given up, if the file has not come by then, and when its pieces may be gone, if it has."""
