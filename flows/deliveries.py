@@ -223,11 +223,11 @@ def _verdict(plan: Plan, record: Record, row: Outcome, told: Told, facts: turns.
         return None
     why = row.reason(f"HTTP {told.status}" if told.status is not None else told.detail.rstrip("."))
     if row.consequence != "retried":
-        return Bury((why,))
+        return Bury((why,), row.counts)
     wait_ms = backoff.read_retry_after(told.retry_after, now_ms) if told.retry_after is not None else None
     tried = attempt(record) + 1 if row.counts else 0
     due = backoff.next_due_ms(plan.schedule, webhook_id(record), tried, facts.first_ms, now_ms, wait_ms)
-    return Bury((due, why)) if isinstance(due, Reason) else Retry(due, why, counts=row.counts)
+    return Bury((due, why), row.counts) if isinstance(due, Reason) else Retry(due, why, counts=row.counts)
 
 
 def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from flows.core import presets
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
+from flows.core.outbound.egress import Policy
 from flows.core.resources import MOST_FORMER, SecretText, StoredSecret, StoredWebhook, WebhookDefinition, WebhookFields, WebhookReplacement, live
 from flows.core.rules import check_definition
 from flows.core.verification import Verification
@@ -26,14 +27,14 @@ class Registration(WebhookDefinition):
     """What the sender signs with or shows (its secret, its token, its user:password), or its public key; sealed before it is stored, never given back."""
 
 
-def register(definition: Registration, seal: Seal, now_ms: int, signs: StoredSecret | None = None) -> Decide:
-    """Make a new endpoint, whose deliveries are signed with `signs`.
+def register(definition: Registration, calls: Policy, seal: Seal, now_ms: int, signs: StoredSecret | None = None) -> Decide:
+    """Make a new endpoint, whose deliveries are signed with `signs`; `calls` says where they may go.
 
     Raises:
         InvalidFields: the definition cannot be run, or its secret is unfit; every reason at once.
 
     """
-    checked(definition)
+    checked(definition, calls)
     first = new_secret(definition.endpoint_id, definition.secret.get_secret_value(), None, seal, now_ms)
 
     signing = () if signs is None else (signs,)
@@ -50,11 +51,17 @@ def register(definition: Registration, seal: Seal, now_ms: int, signs: StoredSec
 
 
 def replace(
-    endpoint_id: str, replacement: WebhookReplacement, unseal: Callable[[StoredSecret], str], seal: Seal, now_ms: int, signs: StoredSecret | None = None
+    endpoint_id: str,
+    replacement: WebhookReplacement,
+    calls: Policy,
+    unseal: Callable[[StoredSecret], str],
+    seal: Seal,
+    now_ms: int,
+    signs: StoredSecret | None = None,
 ) -> Decide:
     """Put another definition in an endpoint's place, active, deliveries switched on; its secrets stay unless there is a new one.
 
-    `signs` is what its deliveries are signed with from now on, where it has a `url` and no delivery secret yet.
+    `signs` is what its deliveries are signed with from now on, where it has a `url` and no delivery secret yet; `calls` says where they may go.
 
     Raises:
         InvalidFields: as in `register`; also, from the decision, when a secret that stays does not fit the new verification.
@@ -62,7 +69,7 @@ def replace(
     """
     if replacement.endpoint_id not in {None, endpoint_id}:
         raise InvalidFields("The body names another endpoint.", errors=(FieldError("/endpoint_id", "mismatch", f"leave it out, or say {endpoint_id!r}"),))
-    verification = checked(replacement)
+    verification = checked(replacement, calls)
     given = new_secret(endpoint_id, replacement.secret.get_secret_value(), None, seal, now_ms) if replacement.secret else None
     fields = {name: getattr(replacement, name) for name in WebhookFields.model_fields}
     definition = WebhookDefinition.model_construct(endpoint_id=endpoint_id, secret=None, **fields)
@@ -139,15 +146,15 @@ def new_secret(endpoint_id: str, plain: str, secret_id: str | None, seal: Seal, 
     return StoredSecret(secret_id=name, sealed=seal(endpoint_id, name, plain), created_at_ms=now_ms, expires_at_ms=expires_at_ms)
 
 
-def checked(definition: WebhookReplacement | Registration) -> Verification:
-    """Return how a definition's sender proves itself, all of the definition having been judged.
+def checked(definition: WebhookReplacement | Registration, calls: Policy) -> Verification:
+    """Return how a definition's sender proves itself, all of the definition having been judged, its `url` by what may be called.
 
     Raises:
         InvalidFields: there is no such preset, a rule cannot be run, or the secret does not fit; every reason at once.
 
     """
     plain = definition.secret.get_secret_value() if definition.secret is not None else None
-    errors = list(check_definition(definition))
+    errors = list(check_definition(definition, calls))
     verification = Verification()
     try:
         verification = presets.resolve(definition.preset, definition.verification)

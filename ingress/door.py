@@ -10,6 +10,7 @@ import orjson
 from flows.core import signals, topics
 from flows.core.clock import Clock
 from flows.core.errors import Unavailable, XyraError
+from flows.core.outbound.egress import Policy
 from flows.core.settings import Settings
 from flows.wire.compacted import CompactedTopic
 from flows.wire.instance import Instance
@@ -62,6 +63,7 @@ class Door:
         """
         self.settings, self.clock, self._fail = settings, clock, fail
         self.vault = Vault.load(settings)
+        self.calls: Final = Policy.of(settings)
         self.admin_key = admin_key(settings).text
         self._instance = Instance(settings.data_dir, INGRESS)
         self.instance = self._instance.name

@@ -9,6 +9,7 @@ from typing import Final
 from flows.core.deadletters.letters import place_of
 from flows.core.deadletters.summaries import STATUSES, Status, Summary
 from flows.core.orders import Filter
+from flows.core.verdict import Reason
 
 MOST_GROUPS: Final = 10_000
 MOST_GAP: Final = 1 << 24
@@ -27,9 +28,11 @@ class Group:
     fingerprint: str
     flow: str
     step: str
+    resource: str
     letter_class: str
-    code: str
-    detail: str
+    code: str = "-"
+    """What the newest of them says first; another may tell the same reasons in another order."""
+    reasons: tuple[Reason, ...] = ()
     """What the newest of them says."""
     sample: str = ""
     """The id of the newest."""
@@ -42,12 +45,12 @@ class Group:
         self.first_ms = min(self.first_ms or letter.buried_at_ms, letter.buried_at_ms)
         if letter.buried_at_ms >= self.last_ms:
             self.last_ms, self.sample = letter.buried_at_ms, letter.id
-            self.detail = letter.reasons[0].detail if letter.reasons else ""
+            self.code, self.reasons = letter.code, letter.reasons
 
 
 def group_for(letter: Summary) -> Group:
     """Begin a group with a letter's cause."""
-    return Group(letter.fingerprint, letter.flow, letter.step, letter.letter_class, letter.code, "")
+    return Group(letter.fingerprint, letter.flow, letter.step, letter.resource, letter.letter_class, letter.code)
 
 
 def grouped(letters: Iterable[Summary]) -> list[Group]:
@@ -174,7 +177,7 @@ class LettersView:
         name = letter.fingerprint if len(self._groups) < MOST_GROUPS else OTHERS
         if name not in self._by_fingerprint:
             self._by_fingerprint[name] = len(self._groups)
-            self._groups.append(group_for(letter) if name != OTHERS else Group(OTHERS, "-", "-", letter.letter_class, "-", ""))
+            self._groups.append(group_for(letter) if name != OTHERS else Group(OTHERS, "-", "-", "-", letter.letter_class))
         return self._by_fingerprint[name]
 
     def _remember(self, letter: Summary, place: tuple[int, int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from flows.core import presets, topics
 from flows.core.errors import FieldError, InvalidFields
 from flows.core.expressions import Expression, FailedError, MissingError, Scope, compile_expression
-from flows.core.outbound import urls
+from flows.core.outbound.egress import Policy, Refusal
 from flows.core.resources import WebhookFields
 from flows.core.schemas import InvalidSchemaError, Schema
 from flows.core.transforms import Shape, compile_transform
@@ -70,22 +70,18 @@ class Rules:
         return None if value else Drop(FILTERED)
 
 
-def check_definition(definition: WebhookFields) -> tuple[FieldError, ...]:
-    """Say everything that is wrong with a definition's rules; nothing when the flow can run them.
+def check_definition(definition: WebhookFields, calls: Policy) -> tuple[FieldError, ...]:
+    """Say everything that is wrong with a definition's rules; nothing when the flow can run them, and may call its `url` as far as the text tells.
 
     Takes milliseconds, does no I/O and never raises. Pointers begin at the definition.
     """
-    return (*_compile(definition)[1], *_url(definition.url))
+    return (*_compile(definition)[1], *_url(definition.url, calls))
 
 
-def _url(url: str | None) -> tuple[FieldError, ...]:
-    """Refuse early what would never be called; where a name leads, and which ports may be called, is asked at each call."""
-    try:
-        if url is not None:
-            urls.read(url)
-    except urls.BadUrl as error:
-        return (FieldError("/url", "url_invalid", str(error)),)
-    return ()
+def _url(url: str | None, calls: Policy) -> tuple[FieldError, ...]:
+    """Refuse early what would never be called; where a name leads is asked at each call."""
+    found = calls.judge(url) if url is not None else None
+    return (FieldError("/url", found.code, found.detail),) if isinstance(found, Refusal) else ()
 
 
 def compile_rules(definition: WebhookFields) -> Rules:

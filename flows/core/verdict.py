@@ -58,6 +58,8 @@ class Bury:
     """It will never pass: it goes to `xyra.dlq` with its original bytes and every reason at once."""
 
     reasons: tuple[Reason, ...]
+    counts: bool = False
+    """Whether this was an attempt, one more than `x-attempt` says; not where nothing was tried, as with a record that a schema does not allow."""
 
 
 Waiting = Retry | Await | Hold

@@ -97,9 +97,9 @@ class Batch:
         """Let a record go on purpose; counted by `reason`, of which there are few, while `detail` is told in a trace."""
         self._decide(record, Drop(reason, detail))
 
-    def bury(self, record: Record, reasons: Sequence[Reason]) -> None:
-        """Send a record, as it came in, to the dead letters with every reason; it is counted by the first one's code."""
-        self._decide(record, Bury(tuple(reasons) or (Reason("unknown", "The step gave no reason."),)))
+    def bury(self, record: Record, reasons: Sequence[Reason], *, counts: bool = False) -> None:
+        """Send a record, as it came in, to the dead letters with every reason; it is counted by the first one's code. `counts`: this was an attempt."""
+        self._decide(record, Bury(tuple(reasons) or (Reason("unknown", "The step gave no reason."),), counts))
 
     def retry(self, record: Record, due_ms: int, reason: Reason) -> None:
         """Keep a record, as it came in, in state until `due_ms`; then it enters the flow anew with a higher `x-attempt`."""
@@ -110,8 +110,8 @@ class Batch:
         match verdict:
             case Drop(reason, detail):
                 self.drop(record, reason, detail)
-            case Bury(reasons):
-                self.bury(record, reasons)
+            case Bury(reasons, counts):
+                self.bury(record, reasons, counts=counts)
             case Retry() | Await() | Hold():
                 self._wait(record, verdict)
 
@@ -249,7 +249,10 @@ class Batch:
             self._decide(record, verdict)
             return
         reasons = [Reason("too_large_to_wait", "The record is too large to be kept until it can be tried again.")]
-        self.bury(record, [*reasons, verdict.reason] if isinstance(verdict, Retry) else reasons)
+        if isinstance(verdict, Retry):
+            self.bury(record, [*reasons, verdict.reason], counts=verdict.counts)
+        else:
+            self.bury(record, reasons)
 
     def _refuse(self, record: Record, topic: str, length: int) -> None:
         limit = self._limit(topic)

@@ -9,7 +9,7 @@ from flows.core.verdict import Await, Bury, Hold, Retry
 from flows.engine.batch import Batch
 from flows.engine.contents import Decided
 from flows.engine.flow import UNKNOWN, Flow
-from flows.engine.letters import letter
+from flows.engine.letters import Where, letter
 from flows.engine.portion import Place, place
 from flows.engine.share import Share
 from flows.engine.tally import Change, changes
@@ -58,7 +58,7 @@ class Books:
         return [self._letter(batch, resource, entry, entry.verdict) for resource, entry in self._named(batch) if isinstance(entry.verdict, Bury)]
 
     def _letter(self, batch: Batch, resource: str, entry: Decided, verdict: Bury) -> Output:
-        return letter(self._flow.name, entry.step, resource, entry.record, verdict.reasons, batch.now_ms, self._version)
+        return letter(Where(self._flow.name, entry.step, resource), entry.record, verdict, batch.now_ms, self._version)
 
     def _named(self, batch: Batch) -> Iterable[tuple[str, Decided]]:
         """Give what was decided, each with what its record is counted under."""

@@ -74,7 +74,8 @@ class Brake:
         for where in burials[allowed:]:
             entry = batch.decided[where]
             if size(entry.record) <= topics.RECORD_BYTES:
-                batch.decided[where] = entry._replace(verdict=Retry(batch.now_ms, Reason(TOO_MUCH, why), counts=False))
+                tried = isinstance(entry.verdict, Bury) and entry.verdict.counts
+                batch.decided[where] = entry._replace(verdict=Retry(batch.now_ms, Reason(TOO_MUCH, why), counts=tried))
         known: StoredPause | None = self._definitions.get(PAUSE, self._flow)
         LOG.error("The flow pauses itself. %s", why)
         self._stands = Pause(batch.now_ms, TOO_MUCH, why, known.order_id if known is not None else "", "")

@@ -21,7 +21,7 @@ class Search(Filter):
     status: Status | None = None
     id: LetterId | None = None
     group: bool = False
-    """Count by cause instead of listing: of all letters by flow, class and fingerprint; by anything else of those that are held in full."""
+    """Count by cause instead of listing: of all letters by flow, resource, class and fingerprint; by anything else of those that are held in full."""
     limit: Annotated[int, Field(ge=1, le=500)] | None = None
     """Letters on a page, 100 where nothing is said; an export without it has all."""
     cursor: Annotated[str, StringConstraints(pattern=r"^([0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18})?$")] = ""
@@ -132,10 +132,13 @@ class GroupAnswer(Answer):
     fingerprint: str
     flow: str
     step: str
+    resource: str
     letter_class: str = Field(validation_alias=AliasChoices("letter_class", "class"), serialization_alias="class")
     code: str
     detail: str
-    """What the newest of them says."""
+    """What the newest of them says first."""
+    reasons: tuple[ReasonAnswer, ...]
+    """All that it says; letters with one fingerprint tell the same reasons, in whatever order."""
     count: int
     buried: int
     replayed: int
@@ -148,8 +151,9 @@ class GroupAnswer(Answer):
     @classmethod
     def of(cls, group: Group) -> "GroupAnswer":
         """Show a group."""
-        names = ("fingerprint", "flow", "step", "letter_class", "code", "detail", "sample")
+        names = ("fingerprint", "flow", "step", "resource", "letter_class", "code", "sample")
         found: dict[str, Any] = {name: getattr(group, name) for name in names} | dict(zip(STATUSES, group.counts, strict=True))
+        found |= {"detail": group.reasons[0].detail if group.reasons else "", "reasons": tuple(map(ReasonAnswer.of, group.reasons))}
         return cls(count=sum(group.counts), first_seen=rfc3339(group.first_ms), last_seen=rfc3339(group.last_ms), **found)
 
 

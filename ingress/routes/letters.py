@@ -52,7 +52,7 @@ MOST_ORDERS: Final = 500
 """Replays, and discards, that are remembered; an old one that is over makes room for a new one."""
 ADMIN: Final = "admin"
 """Who orders: whoever has the one admin key."""
-CAUSES: Final = frozenset({"flow", "letter_class", "fingerprint", "group", "limit", "cursor"})
+CAUSES: Final = frozenset({"flow", "resource", "letter_class", "fingerprint", "group", "limit", "cursor"})
 """What may be asked of causes without looking at letters."""
 EXPORTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -154,7 +154,7 @@ def count(view: LettersView, search: Search) -> tuple[list[Group], bool]:
     """Count what is asked for by cause, and tell whether that is all: exactly where only causes are asked about, else the letters that are here in full."""
     if not search.model_fields_set <= CAUSES:
         return grouped(_found(view, search, "")), not view.left_out
-    wanted = {name: value for name in ("flow", "letter_class", "fingerprint") if (value := getattr(search, name)) is not None}
+    wanted = {name: value for name in ("flow", "resource", "letter_class", "fingerprint") if (value := getattr(search, name)) is not None}
     groups = view.groups()
     found = [group for group in groups if all(getattr(group, name) == value for name, value in wanted.items())]
     return found, not wanted or all(group.fingerprint != OTHERS for group in groups)

@@ -52,7 +52,7 @@ async def register(definition: changes.Registration, door: TheDoor) -> Registere
     """
     now_ms = door.clock.now_ms()
     plain, made = delivering.new_secret(definition.endpoint_id, door.vault.seal, now_ms) if definition.url is not None else (None, None)
-    stored = await door.registrar.change(definition.endpoint_id, changes.register(definition, door.seal, now_ms, made))
+    stored = await door.registrar.change(definition.endpoint_id, changes.register(definition, door.calls, door.seal, now_ms, made))
     return Registered.of(door, stored).showing(plain)
 
 
@@ -98,7 +98,7 @@ async def replace(endpoint_id: str, replacement: WebhookReplacement, door: TheDo
 
     now_ms = door.clock.now_ms()
     plain, made = delivering.new_secret(endpoint_id, door.vault.seal, now_ms) if replacement.url is not None else (None, None)
-    stored = await door.registrar.change(endpoint_id, changes.replace(endpoint_id, replacement, unseal, door.seal, now_ms, made))
+    stored = await door.registrar.change(endpoint_id, changes.replace(endpoint_id, replacement, door.calls, unseal, door.seal, now_ms, made))
     return Registered.of(door, stored).showing(plain if made in stored.delivery_secrets else None)
 
 

@@ -27,8 +27,8 @@ from flows.core.clock import SystemClock
 from flows.core.record import Record
 from flows.core.reruns import Report, StoredRerun
 from flows.core.settings import Settings, load
-from flows.core.verdict import Reason
-from flows.engine.letters import letter
+from flows.core.verdict import Bury, Reason
+from flows.engine.letters import Where, letter
 from flows.wire.kafka import PARTITIONER, client_config, ensure_topics
 from tests.bench.place import environment
 from tests.chaos.orders import Ordered, all_over, flush, index, order, write
@@ -172,7 +172,7 @@ def _order_letters(settings: Settings, target: str, letters: int) -> Sequence[Or
     producer = Producer(client_config(settings, partitioner=PARTITIONER))
     for n in range(letters):
         record = Record(target, 0, n, 0, b"k%d" % n, b"v%d" % n, (("ce_id", b"%d" % n),))
-        made = letter("flow", "step", target, record, [Reason("schema", "wrong")], SystemClock().now_ms(), "1")
+        made = letter(Where("flow", "step", target), record, Bury((Reason("schema", "wrong"),)), SystemClock().now_ms(), "1")
         producer.produce(made.topic, made.value, made.key, headers=list(made.headers))
         producer.poll(0)
     flush(producer)

@@ -130,6 +130,7 @@ def test_a_bad_target_has_a_clear_end(made: Courier, name: str, talk: Talk, code
     assert letter.value == b"1"
     assert code in (letter.header("x-dlq-reasons") or "")
     assert letter.header("x-dlq-code") == (code if tries == 1 else "attempts_spent")
+    assert (letter.header("x-dlq-attempt"), letter.header("x-attempt")) == (str(tries), None)
     assert balanced(made.bench.tallies())
 
 
@@ -232,6 +233,7 @@ def test_days_of_nothing_but_failures_switch_deliveries_off(made: Courier, clock
     assert len(target.requests) == 3
     assert made.moves(name)[-1]["off"]["why"] == "nothing was delivered for 2 days"
     assert [letter.header("x-dlq-code") for letter in made.letters(name)] == ["attempts_spent", "deliveries_off"]
+    assert [letter.header("x-dlq-attempt") for letter in made.letters(name)] == ["3", "0"]
 
 
 def test_later_ones_of_a_key_wait_behind_one_that_is_tried_again(made: Courier, clock: ManualClock, name: str) -> None:

@@ -1,5 +1,6 @@
 """A flow that buries too much stands still until somebody has looked: on a real Kafka."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from tests.kit.engine import Bench, balanced, bench
 BAD = b"bad"
 
 
+TRIED = b"tried"
+"""An attempt is made of it, which fails for good."""
+
+
 def judge(batch: Batch) -> None:
     """Bury what is bad, write out the rest."""
     for record in batch.records:
-        if record.value == BAD:
-            batch.bury(record, [Reason("schema", "it is bad")])
+        if record.value in {BAD, TRIED}:
+            batch.bury(record, [Reason("schema", "it is bad")], counts=record.value == TRIED)
     batch.settle()
     for portion in batch.portions():
         batch.emit_all(portion, OUT[0], portion.values)
@@ -141,3 +146,17 @@ def test_what_was_read_and_not_handed_out_comes_again(kafka: str, tmp_path: Path
     made.run(flow, until=lambda engine: goes(engine) and made.through(engine))
     assert sorted(dead.key or b"" for dead in made.dead()) == [b"k%02d" % n for n in range(40)]
     assert balanced(made.tallies())
+
+
+def test_an_attempt_counts_though_its_burial_has_to_wait(kafka: str, tmp_path: Path) -> None:
+    """The first batch may bury nothing and waits; what an attempt was made of is tried once more when it goes on."""
+    made = started(kafka, tmp_path, least="1")
+    made.send(*records(5, TRIED), *records(5, BAD), partition=0)
+    made.run(made.flow(judge), until=stands)
+    assert made.dead() == []
+    order(made, order_id="go", paused=False, bury_until_ms=made.clock.now_ms() + 600_000)
+    made.run(made.flow(judge), until=lambda engine: goes(engine) and made.through(engine))
+    attempts = Counter(dead.header("x-dlq-attempt") for dead in made.dead())
+    assert (attempts["0"], attempts["1"] + attempts["2"]) == (5, 5)
+    assert attempts["2"] >= 1
+    assert not any(dead.header("x-attempt") for dead in made.dead())

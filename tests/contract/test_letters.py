@@ -12,8 +12,8 @@ from confluent_kafka import Producer
 
 from flows.core import topics
 from flows.core.record import Record
-from flows.core.verdict import Reason
-from flows.engine.letters import letter
+from flows.core.verdict import Bury, Reason
+from flows.engine.letters import Where, letter
 from flows.wire.kafka import client_config
 from ingress.export import unguarded
 from tests.kit.door import SECRET, RunningDoor, throughout, until
@@ -98,6 +98,20 @@ class TestLetters:
         (binary,) = (item for item in items if item["code"] == "not_json")
         assert door.http.get(f"{ROUTE}/{binary['id']}").json()["body"]["base64"] == "//4="
 
+    def test_a_discard_by_fingerprint_takes_one_cause_of_one_resource(self, door: RunningDoor) -> None:
+        """Two endpoints have the same fault; a third letter has it among others, which another order of fields does not part."""
+        schema = {"type": "object", "properties": {name: {"type": "integer"} for name in ("a", "b")}}
+        first = buried(door, b'{"a": "x"}', b'{"b": "x", "a": "y"}', b'{"a": "z", "b": "z"}', schema=schema)
+        second = buried(door, b'{"a": "x"}', schema=schema)
+        groups = {len(group["reasons"]): group for group in listed(door, resource=first, group=True)}
+        assert {reasons: (group["count"], group["resource"]) for reasons, group in groups.items()} == {1: (1, first), 2: (2, first)}
+        assert listed(door, fingerprint=groups[1]["fingerprint"], resource=second) == []
+        answer = door.http.post(f"{ROUTE}/discard", json={"filter": {"fingerprint": groups[1]["fingerprint"]}, "reason": "test data"})
+        assert answer.json()["selected"] == 1
+        until(lambda: len(listed(door, resource=first, status="discarded")) == 1)
+        assert [item["reason_count"] for item in listed(door, resource=first, status="buried")] == [2, 2]
+        assert [item["status"] for item in listed(door, resource=second)] == ["buried"]
+
     def test_a_secret_that_stands_in_the_body_is_masked(self, door: RunningDoor) -> None:
         name = door.register(preset="figma", schema={"anyOf": [{"required": ["nothing"]}]})
         assert door.http.post(f"/integration/webhooks/{name}", content=b'{"passcode": "%b", "n": 1}' % SECRET.encode()).status_code == 202
@@ -110,7 +124,7 @@ class TestLetters:
     def test_a_dry_run_foresees_deliveries_that_are_switched_off(self, door: RunningDoor) -> None:
         name = door.register(url="https://example.com/hook")
         event = Record(topics.DELIVERIES.name, 0, 0, 0, name.encode(), b"{}", (("ce_id", name.encode()), ("ce_source", f"/webhooks/{name}".encode())))
-        made = letter("deliveries", "send", name, event, [Reason("gone", "HTTP 410")], 1_800_000_000_000, "1")
+        made = letter(Where("deliveries", "send", name), event, Bury((Reason("gone", "HTTP 410"),)), 1_800_000_000_000, "1")
         producer = Producer(client_config(door.settings))
         producer.produce(made.topic, made.value, made.key, headers=list(made.headers))
         assert producer.flush(30) == 0

@@ -14,15 +14,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from flows.core import topics
 from flows.core.record import Record
-from flows.core.verdict import Reason
-from flows.engine.letters import letter
+from flows.core.verdict import Bury, Reason
+from flows.engine.letters import Where, letter
 from flows.wire.kafka import PARTITIONER, ensure_topics
 from tests.kit.door import RunningDoor, until
 from tests.kit.topics import topic_reader
 from tests.kit.workers import running_workers
 
 ROUTE = "/integration/dlq"
-CAUSES = ("schema", "bug")
+TWO: dict[str, tuple[str, ...]] = {"both": ("schema", "bug"), "spent": ("spent", "failed"), "timed": ("spent", "late")}
+CAUSES: dict[str, tuple[str, ...]] = {"schema": ("schema",), "bug": ("bug",), **TWO}
+"""Codes of reasons, by cause; the first ones of two of them are the same."""
+OURS = {"bug", "both"}
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +47,18 @@ class Routes(RuleBasedStateMachine):
         self.status: dict[str, str] = {}
         """By event id."""
         self.cause: dict[str, str] = {}
+        self.fingerprints: dict[str, str] = {}
+        """By cause, those that have been seen."""
         self.ids: dict[str, str] = {}
 
-    @rule(count=st.integers(1, 4), cause=st.sampled_from(CAUSES))
-    def bury(self, count: int, cause: str) -> None:
+    @rule(count=st.integers(1, 4), cause=st.sampled_from([*CAUSES]), turned=st.booleans())
+    def bury(self, count: int, cause: str, turned: bool) -> None:
         for _ in range(count):
             name = uuid4().hex
             record = Record(self.target, 0, 0, 0, name.encode(), b'{"n": 1}', (("ce_id", name.encode()),))
-            made = letter("machine", "step", self.resource, record, [Reason(cause, f"wrong: {name!r}")], 1_800_000_000_000 + len(self.status), "1")
+            reasons = tuple(Reason(code, f"wrong: {name!r}") for code in CAUSES[cause])
+            verdict = Bury(reasons[::-1] if turned else reasons)
+            made = letter(Where("machine", "step", self.resource), record, verdict, 1_800_000_000_000 + len(self.status), "1")
             self.producer.produce(made.topic, made.value, made.key, headers=list(made.headers))
             self.status[name], self.cause[name] = "buried", cause
         assert self.producer.flush(30) == 0
@@ -100,12 +107,14 @@ class Routes(RuleBasedStateMachine):
             cursor = page["next_cursor"]
         assert Counter(seen) == Counter(list(self.status))
         until(lambda: self.seen() == self.status, why=self.seen)
-        groups = {item["code"]: item for item in self.listed(group="true")}
-        assert {code: group["count"] for code, group in groups.items()} == Counter(self.cause.values())
-        for code, group in groups.items():
-            mine = Counter(self.status[name] for name, cause in self.cause.items() if cause == code)
+        named = {frozenset(codes): cause for cause, codes in CAUSES.items()}
+        groups = {named[frozenset(reason["code"] for reason in item["reasons"])]: item for item in self.listed(group="true")}
+        assert {cause: group["count"] for cause, group in groups.items()} == Counter(self.cause.values())
+        for cause, group in groups.items():
+            mine = Counter(self.status[name] for name, of in self.cause.items() if of == cause)
             assert {status: group[status] for status in ("buried", "replayed", "discarded")} == {"buried": 0, "replayed": 0, "discarded": 0} | mine
-            assert group["class"] == ("ours" if code == "bug" else "theirs")
+            assert (group["class"], group["resource"]) == ("ours" if cause in OURS else "theirs", self.resource)
+            assert self.fingerprints.setdefault(cause, group["fingerprint"]) == group["fingerprint"]
 
     def teardown(self) -> None:
         if hasattr(self, "status"):
@@ -117,9 +126,12 @@ class Routes(RuleBasedStateMachine):
         if by_ids:
             names = data.draw(st.lists(st.sampled_from(sorted(self.status)), min_size=1, max_size=4, unique=True))
             return {"ids": [self.ids[name] for name in names]}, set(names)
-        cause = data.draw(st.sampled_from([None, *CAUSES]))
-        narrow = {} if cause is None else {"class": "ours" if cause == "bug" else "theirs"}
-        return {"filter": {"resource": self.resource} | narrow}, {name for name, of in self.cause.items() if cause in {None, of}}
+        if data.draw(st.booleans()) and self.fingerprints:
+            cause = data.draw(st.sampled_from(sorted(self.fingerprints)))
+            return {"filter": {"fingerprint": self.fingerprints[cause]}}, {name for name, of in self.cause.items() if of == cause}
+        ours = data.draw(st.sampled_from([None, True, False]))
+        narrow = {} if ours is None else {"class": "ours" if ours else "theirs"}
+        return {"filter": {"resource": self.resource} | narrow}, {name for name, of in self.cause.items() if ours in {None, of in OURS}}
 
     def listed(self, **search: Any) -> list[dict[str, Any]]:
         answer = self.door.http.get(ROUTE, params={"resource": self.resource} | search)

@@ -51,6 +51,8 @@ def test_an_endpoint_is_registered_once(door: RunningDoor) -> None:
         ({"endpoint_id": "a", "secret": "s", "url": "https://me:secret@example.com/"}, ["/url"]),
         ({"endpoint_id": "a", "secret": "s", "url": "https://example.com:99999/"}, ["/url"]),
         ({"endpoint_id": "a", "secret": "s", "url": "https://example.com/#part"}, ["/url"]),
+        ({"endpoint_id": "a", "secret": "s", "url": "http://10.0.0.1/"}, ["/url"]),
+        ({"endpoint_id": "a", "secret": "s", "url": "http://169.254.169.254/latest/"}, ["/url"]),
         (
             {"endpoint_id": "a", "secret": "s", "retry_config": {"max_attempts": 0, "retry_delays": ["x"]}},
             ["/retry_config/max_attempts", "/retry_config/retry_delays/0"],

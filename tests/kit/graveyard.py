@@ -12,11 +12,11 @@ from flows import replay
 from flows.core import topics
 from flows.core.deadletters.summaries import Summary
 from flows.core.record import Output, Record
-from flows.core.verdict import Reason
+from flows.core.verdict import Bury, Reason
 from flows.engine.batch import Batch
 from flows.engine.contents import Taken
 from flows.engine.definitions import Definitions
-from flows.engine.letters import letter
+from flows.engine.letters import Where, letter
 from flows.engine.share import Share
 from flows.engine.work import Finished
 from flows.steps.exhume import LETTER, pack
@@ -58,7 +58,7 @@ class Graveyard:
 
     def bury(self, *records: Record, reasons: Sequence[Reason] = (Reason("schema", "n is no number", "/n"),), resource: str = "shop") -> list[str]:
         """Bury records as the flow webhooks does; returns the letters' ids."""
-        made = [letter("webhooks", "schema", resource, record, reasons, self.clock.now_ms(), "1") for record in records]
+        made = [letter(Where("webhooks", "schema", resource), record, Bury(tuple(reasons)), self.clock.now_ms(), "1") for record in records]
         return self.deliver(made)
 
     def deliver(self, letters: Iterable[Output]) -> list[str]:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from flows.core.deadletters.letters import class_of, fingerprint, fold, fold_pointer, letter_id, place_of, restored
 from flows.core.deadletters.summaries import Summary, reasons_in, summary_of
 from flows.core.record import Record
-from flows.core.verdict import Reason
-from flows.engine.letters import letter
+from flows.core.verdict import Bury, Reason
+from flows.engine.letters import Where, attempt, letter
 from ingress.export import COLUMNS, csv_head, csv_line, guarded, unguarded
 
 TEXT = st.text(max_size=60)
@@ -43,28 +43,55 @@ def test_values_do_not_part_causes(parts: list[str | None], data: st.DataObject)
         st.text(st.characters(exclude_characters="'\"`"), max_size=10).map(lambda text: f'"{text}"'),
     )  # fmt: skip
     told = [" ".join(data.draw(values) if part is None else part for part in parts) for _ in range(2)]
-    first, second = (fingerprint("f", "s", Reason("c", text, f"/items/{data.draw(st.integers(0, 999))}/n")) for text in told)
+    first, second = (fingerprint("f", "s", "r", [Reason("c", text, f"/items/{data.draw(st.integers(0, 999))}/n")]) for text in told)
     assert first == second
 
 
-@given(NAME, NAME, REASON, NAME, NAME, NAME)
-def test_flow_step_and_code_part_causes(flow: str, step: str, reason: Reason, other: str, elsewhere: str, code: str) -> None:
-    mine = fingerprint(flow, step, reason)
+@given(st.tuples(NAME, NAME, TEXT), st.tuples(NAME, NAME, TEXT), REASON, NAME)
+def test_flow_step_resource_and_code_part_causes(where: tuple[str, str, str], elsewhere: tuple[str, str, str], reason: Reason, code: str) -> None:
+    mine = fingerprint(*where, [reason])
     assert re.fullmatch("[0-9a-f]{16}", mine)
-    assume((flow, step, reason.code) != (other, elsewhere, code))
-    assert fingerprint(other, elsewhere, Reason(code, reason.detail, reason.pointer)) != mine
+    assume((*where, reason.code) != (*elsewhere, code))
+    assert fingerprint(*elsewhere, [Reason(code, reason.detail, reason.pointer)]) != mine
+
+
+@given(st.lists(REASON, min_size=1, max_size=6), st.data())
+def test_a_cause_is_the_set_of_its_reasons(reasons: list[Reason], data: st.DataObject) -> None:
+    """Their order and how often one is told make no other cause; one more or one less does."""
+    mine = fingerprint("f", "s", "r", reasons)
+    assert fingerprint("f", "s", "r", data.draw(st.permutations([*reasons, data.draw(st.sampled_from(reasons))]))) == mine
+    other = data.draw(REASON)
+    assume(other.code not in {reason.code for reason in reasons})
+    assert fingerprint("f", "s", "r", [*reasons, other]) != mine
+    assert class_of(*(reason.code for reason in reasons)) == class_of(*(reason.code for reason in reversed(reasons)))
+
+
+@given(st.lists(REASON, max_size=3), st.lists(REASON, max_size=3), TEXT)
+def test_nothing_runs_into_what_stands_beside_it(reasons: list[Reason], others: list[Reason], resource: str) -> None:
+    folded = [{(one.code, fold_pointer(one.pointer), fold(one.detail)) for one in told} for told in (reasons, others)]
+    assert (fingerprint("f", "s", resource, reasons) == fingerprint("f", "s", resource, others)) == (folded[0] == folded[1])
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reasons", "told"),
     [
-        (Reason("schema", '"x" is not of type "integer"', "/items/17/n"), "0ddf5dcc24c4a609"),
-        (Reason("unknown_endpoint", "There is no endpoint 'shop': register it, then replay this record."), "aea51462847351a5"),
-        (Reason("bug", "KeyError: 'a' (in transform, line 17)"), "ce32993bb338e6d8"),
+        ([Reason("schema", '"x" is not of type "integer"', "/items/17/n")], "0c4fbcb88a08836f"),
+        ([Reason("unknown_endpoint", "There is no endpoint 'shop': register it, then replay this record.")], "817bacc67628f1fe"),
+        ([Reason("bug", "KeyError: 'a' (in transform, line 17)")], "f4fc3e57ee0d524d"),
+        ([Reason("attempts_spent", "8 of 8 attempts: All attempts were made."), Reason("target_failed", "HTTP 503: The target failed.")], "f598971da8574ba4"),
     ],
 )
-def test_fingerprints_are_the_same_in_every_version(reason: Reason, told: str) -> None:
-    assert fingerprint("webhooks", "schema", reason) == told
+def test_fingerprints_are_the_same_in_every_version(reasons: list[Reason], told: str) -> None:
+    assert fingerprint("webhooks", "schema", "shop", reasons) == told
+
+
+def test_an_http_status_parts_causes() -> None:
+    assert fold("HTTP 404: refused, as HTTP 4041 and XHTTP 404 and HTTP x404 in 17 ms") == "HTTP 404: refused, as HTTP # and XHTTP # and HTTP # in # ms"
+    assert fold("'a'HTTP 404 HTTP 0x1 HTTP\t404") == "# HTTP # HTTP #"
+    for end in range(8):
+        cut = fold("x" * (300 - end) + " HTTP 404 and more")
+        assert fold(cut) == cut
+    assert fingerprint("f", "s", "r", [Reason("refused", "HTTP 404: no")]) != fingerprint("f", "s", "r", [Reason("refused", "HTTP 401: no")])
 
 
 def test_what_is_folded() -> None:
@@ -72,6 +99,7 @@ def test_what_is_folded() -> None:
     assert fold("[1, 2, 'x'] is not [3]") == "[#] is not [#]"
     assert fold_pointer("/a/0/b/12/c~1d/x1") == "/a/#/b/#/c~1d/x1"
     assert (class_of("bug"), class_of("schema"), class_of("unheard_of")) == ("ours", "theirs", "theirs")
+    assert (class_of("attempts_spent", "unknown_error"), class_of("attempts_spent", "target_failed")) == ("ours", "theirs")
 
 
 @given(st.integers(0, 10**17), st.integers(0, 10**17))
@@ -85,14 +113,17 @@ def test_no_other_text_is_an_id(text: str) -> None:
     assert place is None or letter_id(*place) == text
 
 
-@given(RECORD, st.lists(REASON, min_size=1, max_size=12), NAME, TEXT)
-def test_a_letter_tells_everything_and_gives_its_record_back(record: Record, reasons: list[Reason], step: str, resource: str) -> None:
-    made = letter("flow", step, resource, record, reasons, 17, "1")
+@given(RECORD, st.lists(REASON, min_size=1, max_size=12), NAME, TEXT, st.booleans())
+def test_a_letter_tells_everything_and_gives_its_record_back(record: Record, reasons: list[Reason], step: str, resource: str, counts: bool) -> None:
+    where, verdict = Where("flow", step, resource), Bury(tuple(reasons), counts)
+    made = letter(where, record, verdict, 17, "1")
     found = Record("xyra.dlq", 4, 9, 20, made.key, made.value, made.headers)
     summary = summary_of(found)
     assert (summary.id, summary.flow, summary.step, summary.resource) == ("4-9", "flow", step, resource or "-")
     assert (summary.topic, summary.partition, summary.offset, summary.code) == (*record[:3], reasons[0].code)
-    assert (summary.fingerprint, summary.letter_class) == (fingerprint("flow", step, reasons[0]), class_of(reasons[0].code))
+    assert (summary.fingerprint, summary.letter_class) == (fingerprint(*where, reasons), class_of(*(reason.code for reason in reasons)))
+    assert summary.attempt == attempt(record) + counts
+    assert made.headers.count(("x-attempt", record.header("x-attempt") or b"")) == 0
     assert [reason.code for reason in reasons_in(found)] == [reason.code for reason in reasons]
     back = restored(found)
     assert back[:6] == record[:6]
@@ -101,7 +132,7 @@ def test_a_letter_tells_everything_and_gives_its_record_back(record: Record, rea
         header for header in record.headers if header[0] not in named and not header[0].startswith("x-dlq-")
     ]
     assert back.text("ce_id") == summary.event_id
-    assert restored(found._replace(headers=letter("flow", step, resource, back, reasons, 17, "1").headers)) == back
+    assert restored(found._replace(headers=letter(where, back, verdict, 17, "1").headers)) == back
 
 
 @given(RECORD, st.lists(st.tuples(st.sampled_from(["class", "fingerprint", "event-id", "reasons", "offset", "time", "code", "topic"]), st.binary(max_size=30))))

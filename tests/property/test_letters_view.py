@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from flows.core.deadletters.summaries import STATUSES, Summary, summary_of
 from flows.core.orders import Filter
 from flows.core.record import Record
-from flows.core.verdict import Reason
-from flows.engine.letters import letter
+from flows.core.verdict import Bury, Reason
+from flows.engine.letters import Where, letter
 from ingress.letters import MOST_GROUPS, LettersView
 from ingress.routes.letter_answers import Search
 from ingress.routes.letters import count
@@ -22,7 +22,7 @@ CHANGES = st.lists(st.tuples(PLACES, st.sampled_from([None, *STATUSES]), st.inte
 
 def summary(partition: int, offset: int, cause: int, at_ms: int) -> Summary:
     record = Record("t", 0, offset, 0, None, b"v")
-    made = letter("flow", f"step{cause}", "r", record, [Reason("schema", "x")], at_ms + 1, "1")
+    made = letter(Where("flow", f"step{cause // 2}", f"r{cause % 2}"), record, Bury((Reason("schema", "x"),)), at_ms + 1, "1")
     return summary_of(Record("xyra.dlq", partition, offset, 0, made.key, made.value, made.headers))
 
 
@@ -48,13 +48,17 @@ def test_the_newest_are_held_and_all_are_counted(changes: list[tuple[tuple[int, 
         counted = {(group.fingerprint, name): n for group in view.groups() for name, n in zip(STATUSES, group.counts, strict=True) if n}
         assert counted == Counter((one.fingerprint, one.status) for one in model.values())
         assert view.left_out == len(model) - len(held)
-        narrow, complete = count(view, Search(resource="r", group=True, cursor="1.0.0"))
+        narrow, complete = count(view, Search(status="buried", group=True, cursor="1.0.0"))
         assert complete == (len(held) == len(model))
-        assert sum(sum(group.counts) for group in narrow) == len(held)
+        assert sum(sum(group.counts) for group in narrow) == sum(one.status == "buried" for one in held)
         for search in (Search(group=True), Search(group=True, flow="flow"), Search(group=True, flow="another")):
             found, complete = count(view, search)
             assert complete
             assert sum(sum(group.counts) for group in found) == (0 if search.flow == "another" else len(model))
+        for resource in ("r0", "r1"):
+            found, complete = count(view, Search(group=True, resource=resource))
+            assert complete
+            assert sum(sum(group.counts) for group in found) == sum(one.resource == resource for one in model.values())
 
 
 @given(st.lists(st.tuples(st.text(max_size=12), st.one_of(st.none(), st.binary(max_size=30)))))

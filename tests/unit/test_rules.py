@@ -10,19 +10,23 @@ from flows.core import rules
 from flows.core.errors import InvalidFields
 from flows.core.expressions import FailedError, MissingError, Scope, compile_expression
 from flows.core.expressions.tokens import MAX_LENGTH
+from flows.core.outbound.egress import Policy
 from flows.core.resources import WebhookFields
 from flows.core.schemas import MAX_REASONS, Schema
+from flows.core.settings import load
 from flows.core.transforms import compile_transform
+
+CALLS = Policy.of(load({}))
 
 
 def wrong(**fields: Any) -> list[tuple[str, str]]:
-    found = rules.check_definition(WebhookFields.model_validate(fields))
+    found = rules.check_definition(WebhookFields.model_validate(fields), CALLS)
     assert all(error.detail for error in found)
     return [(error.pointer, error.code) for error in found]
 
 
 def detail(**fields: Any) -> str:
-    return "; ".join(error.detail for error in rules.check_definition(WebhookFields.model_validate(fields)))
+    return "; ".join(error.detail for error in rules.check_definition(WebhookFields.model_validate(fields), CALLS))
 
 
 def test_the_seeds_definition_is_fine() -> None:
@@ -34,6 +38,31 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert [pointer for pointer, _ in found] == ["/events/1", "/schema/type", "/filter", "/transform/expressions/~1a", "/target_topic"]
     with pytest.raises(InvalidFields, match="/filter is not CEL"):
         rules.compile_rules(WebhookFields(filter="a =="))
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "says"),
+    [
+        ("http://127.0.0.1/", "address_not_allowed", "INTEGRATION_EGRESS_ALLOW"),
+        ("http://10.0.0.1:8080/hook", "address_not_allowed", "INTEGRATION_EGRESS_ALLOW"),
+        ("https://[::ffff:10.0.0.1]/", "address_not_allowed", "INTEGRATION_EGRESS_ALLOW"),
+        ("http://169.254.169.254/", "address_not_allowed", "is a cloud's metadata service, which is never called"),
+        ("http://[::ffff:169.254.169.254]/", "address_not_allowed", "is a cloud's metadata service, which is never called"),
+        ("http://metadata.google.internal/", "address_not_allowed", "is a cloud's metadata service, which is never called"),
+        ("https://8.8.8.8:9999/", "port_not_allowed", "INTEGRATION_EGRESS_PORTS"),
+        ("https://example.com:9999/", "port_not_allowed", "INTEGRATION_EGRESS_PORTS"),
+        ("https://user@example.com/", "url_invalid", "credentials"),
+    ],
+)
+def test_what_could_never_be_called_is_refused_when_it_is_declared(url: str, code: str, says: str) -> None:
+    assert wrong(url=url) == [("/url", code)]
+    assert says in detail(url=url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "http://[::1]/", "https://localhost:9/", "https://intern.test/", "https://8.8.8.8/"])
+def test_what_the_settings_allow_or_only_a_resolver_can_tell_is_declared(url: str) -> None:
+    calls = Policy.of(load({}, egress_allow="127.0.0.0/8, ::1/128"))
+    assert rules.check_definition(WebhookFields(url=url), calls) == ()
 
 
 @pytest.mark.parametrize("topic", ["xyra.webhooks", "xyra.config", "xyra.webhooks.changelog", "__consumer_offsets", ".", ".."])
@@ -172,7 +201,7 @@ class TestSchema:
 class TestTransform:
     def make(self, body: Any, **fields: Any) -> Any:
         definition = WebhookFields.model_validate({"transform": fields})
-        assert rules.check_definition(definition) == ()
+        assert rules.check_definition(definition, CALLS) == ()
         assert definition.transform is not None
         shape, _ = compile_transform(definition.transform)
         made = shape.apply(Scope({"body": body, "type": "t"}))

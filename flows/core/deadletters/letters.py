@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from flows.core import ids, pointer
@@ -31,20 +32,27 @@ FINGERPRINT_BYTES: Final = 8
 MOST_DIGITS: Final = 18
 
 _QUOTED: Final = re.compile(r"""(?<!\w)'[^']*'|"[^"]*"|`[^`]*`""")
-_WORD: Final = re.compile(r"[^\s,:;()\[\]{}=]+")
+_OPEN: Final = r"[^\s,:;()\[\]{}=]"
+_STATUS: Final = rf"(?:(?<=^HTTP )|(?<=[\s,:;()\[\]{{}}=]HTTP ))[1-9][0-9]{{2}}(?!{_OPEN})"
+_WORD: Final = re.compile(rf"(?<!{_OPEN})(?!{_STATUS})[^\s,:;()\[\]{{}}=\d{MARK}]*+[\d{MARK}]{_OPEN}*+")
+"""A word with a digit or a mark in it, but for an HTTP status; found in time that grows with the text."""
+_CUT: Final = re.compile(r"\bHTTP [0-9]{1,2}\Z")
+"""A status that was cut off at the end."""
 _RUN: Final = re.compile(r"#(?:[\s,:;]*#)+")
 
 
-def class_of(code: str) -> Class:
-    """Say whose a reason is: `ours` (a bug, a part that was away, a definition that cannot be run) or `theirs` (bad data, targets that refuse)."""
-    return OURS if code in OURS_CODES else THEIRS
+def class_of(*codes: str) -> Class:
+    """Say whose a letter with reasons of these codes is: `ours` where one is (a bug, a part that was away, a definition that cannot be run), else `theirs`."""
+    return THEIRS if OURS_CODES.isdisjoint(codes) else OURS
 
 
 def fold(detail: str) -> str:
-    """Take out of a sentence what differs from record to record: quoted values, and every word with a digit in it. Folding twice changes nothing more."""
-    folded = _QUOTED.sub(MARK, detail)
-    folded = _WORD.sub(lambda word: MARK if MARK in word[0] or any(c.isdigit() for c in word[0]) else word[0], folded)
-    return _RUN.sub(MARK, " ".join(folded.split()))[:MOST_FOLDED].rstrip()
+    """Take out of a sentence what differs from record to record: quoted values, and every word with a digit in it but for an HTTP status.
+
+    Folding twice changes nothing more.
+    """
+    folded = _WORD.sub(MARK, _QUOTED.sub(MARK, detail))
+    return _CUT.sub("HTTP", _RUN.sub(MARK, " ".join(folded.split()))[:MOST_FOLDED]).rstrip()
 
 
 def fold_pointer(where: str) -> str:
@@ -56,10 +64,20 @@ def fold_pointer(where: str) -> str:
     return "".join("/" + (MARK if pointer.index(token) is not None else token.replace("~", "~0").replace("/", "~1")) for token in tokens)
 
 
-def fingerprint(flow: str, step: str, reason: Reason) -> str:
-    """Name a cause: 16 hex digits, equal for letters that one mend would spare. The same in every version, since counts go by it."""
-    parts = [part.encode("utf-8", "replace") for part in (flow, step, reason.code, fold_pointer(reason.pointer), fold(reason.detail))]
-    return hashlib.blake2b(b"".join(b"%d:" % len(part) + part for part in parts), digest_size=FINGERPRINT_BYTES).hexdigest()
+def fingerprint(flow: str, step: str, resource: str, reasons: Iterable[Reason]) -> str:
+    """Name a cause: 16 hex digits, equal for letters that one mend would spare. The same in every version, since counts go by it.
+
+    The cause is the set of all reasons, folded: neither their order nor how often one is told makes another. What another resource is buried for is
+    another cause, since a mended target or definition is one resource's.
+    """
+    folded = {_joined(reason.code, fold_pointer(reason.pointer), fold(reason.detail)) for reason in reasons}
+    cause = _joined(flow, step, resource) + b"".join(b"%d:" % len(one) + one for one in sorted(folded))
+    return hashlib.blake2b(cause, digest_size=FINGERPRINT_BYTES).hexdigest()
+
+
+def _joined(*texts: str) -> bytes:
+    """Join texts so that others never come out the same."""
+    return b"".join(b"%d:" % len(part) + part for part in (text.encode("utf-8", "replace") for text in texts))
 
 
 def event_id_of(record: Record) -> str:

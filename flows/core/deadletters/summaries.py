@@ -106,18 +106,18 @@ SHARED: Final = frozenset({"resource", "flow", "step", "letter_class", "fingerpr
 
 def summary_of(record: Record) -> Summary:
     """Make the summary of a record of `xyra.dlq`; one that is no letter of ours gets what there is, and cannot be replayed."""
-    flow, step = _text(record, "flow"), _text(record, "step")
+    flow, step, resource = _text(record, "flow"), _text(record, "step"), _text(record, "resource")
     reasons = reasons_in(record)
     code = _text(record, "code")
-    first = reasons[0] if reasons else Reason(code, "")
+    causes = reasons or (Reason(code, ""),)
     return Summary(
         id=letter_id(record.partition, record.offset),
         event_id=(record.text(OURS_PREFIX + "event-id") or event_id_of(record))[:MOST_NAME],
-        resource=_text(record, "resource"),
+        resource=resource,
         flow=flow,
         step=step,
-        letter_class=told if (told := _text(record, "class")) in {OURS, THEIRS} else class_of(code),
-        fingerprint=(record.text(OURS_PREFIX + "fingerprint") or fingerprint(flow, step, first))[:MOST_NAME],
+        letter_class=told if (told := _text(record, "class")) in {OURS, THEIRS} else class_of(*(reason.code for reason in causes)),
+        fingerprint=(record.text(OURS_PREFIX + "fingerprint") or fingerprint(flow, step, resource, causes))[:MOST_NAME],
         code=code,
         reasons=tuple(Reason(reason.code[:MOST_NAME], reason.detail[:MOST_DETAIL], reason.pointer[:MOST_DETAIL]) for reason in reasons[:MOST_REASONS]),
         reason_count=_number(record, "reason-count"),

@@ -91,6 +91,11 @@ def carried(address: Address) -> IPv4Address | None:
     return None
 
 
+def is_metadata(address: Address) -> bool:
+    """Tell whether an address, or the IPv4 address it carries, is a cloud's metadata service."""
+    return address in METADATA or carried(address) in METADATA
+
+
 def is_allowed(address: Address, allow: tuple[Network, ...]) -> bool:
     """Tell whether an address may be called: it is public or in `allow`, so is the IPv4 address it carries, and neither is a cloud's metadata."""
     if address in METADATA:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from flows.core.outbound.addresses import Network, is_allowed, is_listed, parse
+from flows.core.outbound.addresses import Network, is_allowed, is_listed, is_metadata, parse
 from flows.core.outbound.urls import BadUrl, Target, read
 from flows.core.settings import Ports, Settings
 
@@ -165,7 +165,8 @@ class Policy:
             target = _read(url)
         except BadUrl as error:
             return Refusal("url_invalid", str(error))
-        if target.host in METADATA_NAMES:
+        address = parse(target.host) if target.literal else None
+        if target.host in METADATA_NAMES or (address is not None and is_metadata(address)):
             return Refusal("address_not_allowed", f"{target.host} is a cloud's metadata service, which is never called.")
         if target.literal:
             vetted = self.vet(target.host, (target.host,))
