@@ -18,6 +18,8 @@ MOST_SECRETS = 8
 
 Seal = Callable[[str, str, str], str]
 """Seals a secret: endpoint id, secret id, plain text."""
+Unseal = Callable[[StoredSecret], str | None]
+"""Gives a secret's plain text; None for one that cannot be opened with the key here."""
 
 
 class Registration(WebhookDefinition):
@@ -105,8 +107,8 @@ def deactivate(endpoint_id: str, now_ms: int) -> Decide:
     return decide
 
 
-def add_secret(endpoint_id: str, plain: str, made: StoredSecret, retire_others_ms: int | None, now_ms: int) -> Decide:
-    """Add a live secret; `retire_others_ms` says when those that are there expire, unless they do so sooner."""
+def add_secret(endpoint_id: str, plain: str, made: StoredSecret, retire_others_ms: int | None, unseal: Unseal, now_ms: int) -> Decide:
+    """Add a live secret, another than those there are; `retire_others_ms` says when those expire, unless they do so sooner."""
 
     def decide(current: StoredWebhook | None) -> StoredWebhook:
         there = _there(endpoint_id, current)
@@ -116,6 +118,9 @@ def add_secret(endpoint_id: str, plain: str, made: StoredSecret, retire_others_m
         live = live_secrets(there, now_ms)
         if any(secret.secret_id == made.secret_id for secret in there.secrets):
             raise Conflict(f"The endpoint has a secret {made.secret_id} already; choose another id.")
+        same = next((secret.secret_id for secret in live if unseal(secret) == plain), None)
+        if same is not None:
+            raise Conflict(f"It is the secret that the endpoint has as {same}: give the sender's new one, or remove {same} first to change when it expires.")
         if len(live) >= MOST_SECRETS:
             raise Conflict(f"The endpoint has {len(live)} live secrets, and each is tried on each request; remove one first.")
         if retire_others_ms is not None:

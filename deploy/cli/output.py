@@ -1,11 +1,14 @@
 """What commands print: facts to standard output, errors to standard error, colours only on a terminal."""
 
+import re
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import typer
+
+from flows.core.clock import SystemClock, rfc3339
 
 
 def as_json(value: Any) -> None:
@@ -44,8 +47,11 @@ def printable(data: bytes | None) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+_TIME: Final = re.compile(r"^[0-9T:.-]+Z  ")
+
+
 class Progress:
-    """Prints what happens, with the seconds since the command began."""
+    """Prints what happens, with the time, as the processes log it."""
 
     def __init__(self) -> None:
         """Begin now."""
@@ -58,4 +64,9 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print one line of progress."""
-        typer.echo(typer.style(f"{self.seconds:6.1f} s  ", dim=True) + text)
+        typer.echo(typer.style(f"{rfc3339(SystemClock().now_ms())}  ", dim=True) + text)
+
+
+def said(line: str) -> str:
+    """Return what a line says, without the time that `Progress` has put before it."""
+    return _TIME.sub("", line, count=1)

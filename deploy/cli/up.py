@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.cli import screen
-from deploy.cli.output import Progress, complain
+from deploy.cli.output import Progress, complain, said
 from deploy.cli.topics import all_topics
 from deploy.flows import FLOWS
 from deploy.local import broker, logs, ports, record
@@ -119,7 +119,7 @@ def _await_ready(process: "subprocess.Popen[bytes]", place: Place, log: Path, pr
     while True:
         lines = log.read_text(errors="replace").splitlines()
         for line in lines[seen:]:
-            progress.say(line.partition(" s  ")[2] or line)
+            progress.say(said(line))
         seen = len(lines)
         stack = record.read(place.settings.data_dir)
         if stack and stack.supervisor.pid == process.pid and stack.state == "ready":

@@ -4,10 +4,7 @@ import ctypes
 import faulthandler
 import gc
 import logging
-import os
 import signal
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -25,6 +22,7 @@ from flows.engine.runtime import Engine
 from flows.engine.stop import Stop
 from flows.wire.kafka import ensure_topics, partition_counts
 from flows.wire.lock import SlotLock
+from flows.wire.logs import log_to_stderr
 from flows.wire.probe import Probe
 from flows.wire.telemetry import Telemetry
 
@@ -57,7 +55,7 @@ def run(flow: Flow, settings: Settings, slot: int, *, port: int | None = None) -
 
     """
     faulthandler.enable()  # a crash inside a client's C or Rust code then says where
-    _log_to_stderr(settings, f"{flow.name}/{slot}")
+    log_to_stderr(settings.log_level, f"{flow.name}/{slot}")
     try:
         with ExitStack() as stack:
             _run(flow, settings, slot, port, stack)
@@ -149,11 +147,3 @@ def _signals(stop: Stop) -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-def _log_to_stderr(settings: Settings, who: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter(f"%(asctime)s.%(msecs)03dZ %(levelname)s {who} {os.getpid()} %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])

@@ -5,12 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.core.errors import WrongSetting
 from flows.core.fields import Identifier
-from flows.core.resources import SecretText
+from flows.core.resources import SecretText, StoredSecret
 from ingress import changes
 from ingress.jsonbody import StrictRoute
 from ingress.routes.answers import SecretAnswer, Secrets
 from ingress.routes.webhooks import TheDoor, known
+from ingress.view import seal_context
 
 router = APIRouter(prefix="/integration/webhooks/{endpoint_id}/secrets", tags=["secrets"], route_class=StrictRoute)
 
@@ -35,12 +37,19 @@ class NewSecret(BaseModel):
 async def add(endpoint_id: str, new: NewSecret, door: TheDoor) -> SecretAnswer:
     """Add a live secret. Both it and those before it are accepted until they expire or are removed."""
     known(door, endpoint_id)
+
+    def unseal(secret: StoredSecret) -> str | None:
+        try:
+            return door.vault.open(secret.sealed, seal_context(endpoint_id, secret.secret_id))
+        except WrongSetting:  # sealed with another key: a new secret is what mends it
+            return None
+
     now_ms = door.clock.now_ms()
     plain = new.secret.get_secret_value()
     expires = None if new.expires_in_seconds is None else now_ms + new.expires_in_seconds * 1000
     others = None if new.expire_others_in_seconds is None else now_ms + new.expire_others_in_seconds * 1000
     made = changes.new_secret(endpoint_id, plain, new.secret_id, door.seal, now_ms, expires)
-    stored = await door.registrar.change(endpoint_id, changes.add_secret(endpoint_id, plain, made, others, now_ms))
+    stored = await door.registrar.change(endpoint_id, changes.add_secret(endpoint_id, plain, made, others, unseal, now_ms))
     return next(secret for secret in SecretAnswer.of(door, stored) if secret.secret_id == made.secret_id)
 
 

@@ -171,6 +171,19 @@ def test_a_secret_is_changed_without_losing_a_message(door: RunningDoor) -> None
     assert door.http.delete(f"{ROUTE}/{name}/secrets/new").status_code == 409
 
 
+def test_a_secret_is_not_taken_twice(door: RunningDoor) -> None:
+    name = door.register()
+    first = door.http.get(f"{ROUTE}/{name}/secrets").json()["items"][0]["secret_id"]
+    again = door.http.post(f"{ROUTE}/{name}/secrets", json={"secret": SECRET, "expire_others_in_seconds": 60})
+    assert again.status_code == 409
+    assert f"as {first}" in again.json()["detail"]
+    assert SECRET not in again.text
+    assert [(item["secret_id"], item["expires_at"]) for item in door.http.get(f"{ROUTE}/{name}/secrets").json()["items"]] == [(first, None)]
+    assert door.http.post(f"{ROUTE}/{name}/secrets", json={"secret": "second"}).status_code == 201
+    assert door.http.delete(f"{ROUTE}/{name}/secrets/{first}").status_code == 200
+    assert door.http.post(f"{ROUTE}/{name}/secrets", json={"secret": SECRET}).status_code == 201
+
+
 def test_a_secret_expires(door: RunningDoor) -> None:
     name = door.register()
     door.http.post(f"{ROUTE}/{name}/secrets", json={"secret": "second", "expire_others_in_seconds": 0})
