@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from flows.core import signals, topics
+from flows.core import beats, signals, topics
 from flows.core.clock import Clock
 from flows.core.errors import Unavailable, XyraError
 from flows.core.outbound.egress import Policy
@@ -210,7 +210,7 @@ class Door:
             self._send(f"tally/{INGRESS}/{self.instance}/{resource}", orjson.dumps(tally.as_json()), tally)
         last = self.producer.last_ack
         if last is None or self.clock.monotonic() - last > BEAT_S:
-            self._send(f"beat/{INGRESS}/{self.instance}", orjson.dumps({"at_ms": self.clock.now_ms()}), None)
+            self._send(beats.key(INGRESS, self.instance), beats.text(self.clock.now_ms()), None)
 
     def _send(self, key: str, value: bytes, tally: Tally | None) -> None:
         """Write to `xyra.status`; a tally that does not arrive counts as changed, and the next second sends it again."""

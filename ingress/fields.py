@@ -9,12 +9,15 @@ from pydantic.fields import FieldInfo
 
 from flows.core.errors import FieldError
 from ingress import problems
+from ingress.forms import FORMS
 
 OBJECT: Final = ("not_an_object", "give a JSON object")
 LIST: Final = ("not_a_list", "give a list")
 TEXT: Final = ("not_text", "give text")
 WHOLE: Final = ("not_a_whole_number", "give a whole number")
 BOOLEAN: Final = ("not_a_boolean", "give true or false")
+NUMBER: Final = ("not_a_number", "give a number")
+TIME: Final = ("not_a_time", "give a time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "model_type": OBJECT,
     "model_attributes_type": OBJECT,
@@ -27,10 +30,17 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "int_parsing": WHOLE,
     "int_from_float": WHOLE,
     "int_parsing_size": ("too_large", "give a smaller number"),
+    "float_type": NUMBER,
+    "float_parsing": NUMBER,
+    "finite_number": NUMBER,
+    "datetime_type": TIME,
+    "datetime_parsing": TIME,
+    "datetime_from_date_parsing": TIME,
+    "timezone_aware": ("no_zone", "say in which zone the time is: end it with Z for UTC, or with an offset such as +01:00"),
     "bool_type": BOOLEAN,
     "bool_parsing": BOOLEAN,
     "literal_error": ("not_one_of", "give {expected}"),
-    "string_pattern_mismatch": ("wrong_form", "give text of the form {pattern}"),
+    "string_pattern_mismatch": ("wrong_form", "give {pattern}"),
     "string_too_short": ("too_short", "give at least {min_length} character(s)"),
     "string_too_long": ("too_long", "give at most {max_length} characters"),
     "too_short": ("too_short", "give at least {min_length}"),
@@ -68,7 +78,7 @@ def _error(found: Mapping[str, Any], body: object, wanted: Any) -> FieldError:
         siblings, name = _siblings(location[1:], wanted) if in_body else {}, str(location[-1])[:64]
         return FieldError(pointer, *(_missing(name, siblings) if kind == "missing" else _unknown(name, siblings)))
     code, sentence = SENTENCES.get(kind, (kind, str(found["msg"]).removeprefix("Value error, ")))
-    limits = {name: JSON_WORDS.get(str(limit), limit) for name, limit in found.get("ctx", {}).items()} if kind in SENTENCES else {}
+    limits = {name: FORMS.get(str(limit)) or JSON_WORDS.get(str(limit), limit) for name, limit in found.get("ctx", {}).items()} if kind in SENTENCES else {}
     return FieldError(pointer, code, sentence.format_map(limits) if limits else sentence)
 
 

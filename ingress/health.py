@@ -2,19 +2,19 @@
 
 from typing import Any, Final, Literal, NamedTuple
 
+from flows.core.clock import rfc3339
 from flows.wire.spill import Spill
 from ingress.door import BEAT_S, TICK_S, Door
-from ingress.status import INGRESS, delivers, is_off
+from ingress.status import INGRESS, StatusView, delivers, is_off
 from ingress.view import Followed
 
 LIVE_S: Final = 10 * TICK_S
 READY_S: Final = BEAT_S + 4.0
 """An acknowledgement older than this means that the broker does not answer: one is asked for every `BEAT_S` seconds."""
-SEEN_S: Final = 60.0
 
 MOST_NAMED: Final = 20
 
-State = Literal["ok", "away", "starting", "quiet", "degraded", "paused", "spilling", "draining", "full", "failing", "off"]
+State = Literal["ok", "away", "starting", "stopped", "degraded", "paused", "spilling", "draining", "full", "failing", "off"]
 
 
 class Part(NamedTuple):
@@ -50,18 +50,23 @@ def parts(door: Door) -> dict[str, Part]:
         "status": _followed(door.status_topic, {}, needed=False),
         "spill": _spill(door.spill),
     }
-    for flow, seen in sorted(door.status.seen.items()):
-        if flow != INGRESS:
-            quiet = now - seen
-            state: State = "ok" if quiet < SEEN_S else "quiet"
-            found[f"flow {flow}"] = Part(state, {"seconds_since_seen": _rounded(quiet)}, needed=False)
-    for flow in sorted({flow for flow, _ in door.status.pauses}):
-        whys = {partition: str(why.get("why")) for (name, partition), why in door.status.pauses.items() if name == flow}
-        found[f"flow {flow}"] = Part("paused", {"paused_partitions": sorted(whys), "why": next(iter(whys.values()))}, needed=False)
+    flows = {*door.status.seen, *(flow for flow, _ in door.status.pauses)} - {INGRESS}
+    hears = broker == found["status"].state == "ok"
+    found |= {f"flow {flow}": flow_part(door.status, flow, door.clock.now_ms(), hears=hears) for flow in sorted(flows)}
     if troubled := _troubled(door):
         named = dict(sorted(troubled.items())[:MOST_NAMED])
         found["deliveries"] = Part("degraded", {"targets": named, "count": len(troubled)}, needed=False)
     return found
+
+
+def flow_part(status: StatusView, flow: str, now_ms: int, *, hears: bool) -> Part:
+    """Look at a flow: whether somebody runs it, and whether it stands; `hears`: signs of life would be heard now, so that silence means something."""
+    whys = {partition: str(why.get("why")) for (name, partition), why in status.pauses.items() if name == flow}
+    silent: State = "stopped" if hears else "away"
+    state: State = silent if not status.runs(flow) else "paused" if whys else "ok"
+    seen = status.seen.get(flow)
+    heard = {"last_seen": rfc3339(seen), "seconds_since_seen": _rounded((now_ms - seen) / 1000)} if seen else {}
+    return Part(state, heard | ({"paused_partitions": sorted(whys), "why": next(iter(whys.values()))} if whys else {}), needed=False)
 
 
 def _troubled(door: Door) -> dict[str, str]:

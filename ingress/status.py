@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from flows.core import beats
 from flows.core.clock import Clock
 from flows.core.imports import progress
 from flows.core.reruns import Report
@@ -16,7 +17,6 @@ from ingress.rates import WINDOWS_S, Meter
 INGRESS: Final = "ingress"
 TALLY: Final = "tally/"
 TRACE: Final = "trace/"
-BEAT: Final = "beat/"
 REPLAY: Final = "replay/"
 DISCARD: Final = "discard/"
 RERUN: Final = "rerun/"
@@ -31,7 +31,6 @@ LETTERS: Final = "replay"
 BREAKER_PARTS: Final = 4
 MOST_TRACES: Final = 1000
 TALLY_PARTS: Final = 4
-BEAT_PARTS: Final = 3
 
 K = TypeVar("K")
 
@@ -93,8 +92,8 @@ class StatusView:
         """By endpoint id: its target's breaker and switch, as they last moved."""
         self.flows: defaultdict[tuple[str, str], Counts] = defaultdict(Counts)
         """By flow and partition; the ingress counts as a flow, its instance as the partition."""
-        self.seen: dict[str, float] = {}
-        """When each flow last wrote anything here, on the monotonic clock."""
+        self.seen: dict[str, int] = {}
+        """When each flow last gave a sign of life, or counted something: wall-clock milliseconds, as its worker has them, none later than now."""
         self.meters: dict[tuple[str, str], Meter] = {}
         """How fast things go, by resource and what is counted: `accepted` and `out`."""
         self._moving: set[tuple[str, str]] = set()
@@ -109,7 +108,7 @@ class StatusView:
         self.malformed = 0
         """Records that could not be read; none of ours are like that."""
         self._readers: Final = (
-            *((TALLY, self._tally), (TRACE, self._trace), (BEAT, self._beat), (BREAKER, self._breaker)),
+            *((TALLY, self._tally), (TRACE, self._trace), (beats.PREFIX, self._beat), (BREAKER, self._breaker)),
             *((REPLAY, self._order), (DISCARD, self._order), (FLOW, self._pause), (RERUN, self._rerun), (JOB, self._job)),
         )
 
@@ -156,10 +155,17 @@ class StatusView:
         if len(parts) == BREAKER_PARTS and parts[1] == DELIVERIES:
             self.breakers[parts[3]] = content or {}
 
-    def _beat(self, key: str, _content: dict[str, Any] | None) -> None:
-        parts = key.split("/", BEAT_PARTS - 1)
-        if len(parts) == BEAT_PARTS:
-            self.seen[parts[1]] = self._clock.monotonic()
+    def _beat(self, key: str, content: dict[str, Any] | None) -> None:
+        parts = key.split("/", beats.PARTS - 1)
+        if len(parts) == beats.PARTS and content is not None:
+            self._see(parts[1], int(content["at_ms"]))
+
+    def _see(self, flow: str, at_ms: int) -> None:
+        self.seen[flow] = max(self.seen.get(flow, 0), min(at_ms, self._clock.now_ms()))
+
+    def runs(self, flow: str) -> bool:
+        """Tell whether somebody runs a flow: something was heard of it lately."""
+        return self._clock.now_ms() - self.seen.get(flow, 0) < beats.GONE_MS
 
     def _tally(self, key: str, content: dict[str, Any] | None) -> None:
         tally = content or {}
@@ -180,7 +186,7 @@ class StatusView:
         for what in ("accepted", "out") if flow not in {DELIVERIES, LETTERS} else ():
             if tally.get(what, 0) != old.get(what, 0):
                 self._move(resource, what, int(tally.get(what, 0)) - int(old.get(what, 0)) if old else 0)
-        self.seen[flow] = self._clock.monotonic()
+        self._see(flow, max(int(tally.get("last_in_ms", 0)), int(tally.get("last_out_ms", 0))))
 
     def _move(self, resource: str, what: str, by: int) -> None:
         pair = resource, what

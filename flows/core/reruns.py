@@ -71,7 +71,7 @@ class Report:
     updated_at_ms: int
     state: State = "running"
     total: int = 0
-    """Records of the window, as its offsets have it."""
+    """Records of the window: those that were read, and as many as there are offsets left, which may be a few too many. At the end it is `read`."""
     read: int = 0
     skipped: int = 0
     """Records of other endpoints, and those the filter did not choose."""

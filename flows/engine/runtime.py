@@ -25,6 +25,7 @@ from flows.engine.gauges import Gauges
 from flows.engine.lanes import Lanes
 from flows.engine.portion import Place, place
 from flows.engine.share import DueTimer
+from flows.engine.signs import Signs
 from flows.engine.stop import Stop, Stopped
 from flows.engine.trace import Traces, wanted
 from flows.engine.waiting import Waited
@@ -41,7 +42,6 @@ IDLE_S: Final = 0.25
 """How long a worker with nothing to do sleeps; also how late it may notice a signal."""
 WORKING_S: Final = 0.02
 """How soon the result of slow work is looked for."""
-TELL_S: Final = 1.0
 SWEEP_S: Final = 1.0
 SWEEP_LIMIT: Final = 500
 """Expired entries deleted per partition and batch."""
@@ -88,7 +88,8 @@ class Engine:
         self._gauges = Gauges(flow.name, telemetry, clock)
         self.handle, self.display = self._lanes.handle, self._gauges.display  # of `Runtime`
         self._traces: Traces | None = None
-        self.moved_at = self._told_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
+        self._signs: Final = Signs(flow.name, slot, clock)
+        self.moved_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
         self._busy = self._drained = False
         self._stop, self._ordered = stop or Stop(), (0, frozenset[int]())
 
@@ -166,7 +167,7 @@ class Engine:
         self.assignment.turn(turned, self.inlet)
         taken = self._ready(fresh, now_ms)._replace(turned=turned)
         self._busy = bool(fresh)
-        if not any(taken) and not (self._untold() and self._time_to_tell()) and not self._order_came():
+        if not any(taken) and not (self._untold() and self._signs.tell) and not self._signs.beat and not self._order_came():
             return None
         return self._batch(taken, now_ms)
 
@@ -191,10 +192,9 @@ class Engine:
         stands = self._brake.judge(batch, self.assignment.shares, self.clock.monotonic())
         self.assignment.turn(stands, self.inlet)
         batch.turned |= stands
-        tell = self._drained or self._time_to_tell()
+        tell = self._drained or self._signs.tell
+        self._signs.give(batch, told=tell)
         self._checkpoint.begin(batch, self.assignment.shares, self._traces, tell)
-        if tell:
-            self._told_at = self.clock.monotonic()
         if not (batch.plain and batch.taken.fresh):
             self._settle()
 
@@ -242,7 +242,7 @@ class Engine:
         if self._lanes.running:
             waits.append(WORKING_S)
         if self._untold():
-            waits.append(self._told_at + TELL_S - self.clock.monotonic())
+            waits.append(self._signs.tell_in_s)
         return max(0.001, min(waits))
 
     def _ready(self, fresh: Mapping[int, list[Message]], now_ms: int) -> Taken:
@@ -287,9 +287,6 @@ class Engine:
 
     def _untold(self) -> bool:
         return any(share.tallies.untold for share in self.assignment.shares.values())
-
-    def _time_to_tell(self) -> bool:
-        return self.clock.monotonic() >= self._told_at + TELL_S
 
     def _moved(self) -> None:
         self.moved_at = self.clock.monotonic()

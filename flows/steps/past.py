@@ -59,17 +59,20 @@ class Past(NamedTuple):
     at: Offsets
     """Where the next portion begins."""
     ends: Offsets
-    total: int
-    """Offsets of the whole window, where this is its first portion; else 0."""
     read: int
     records: Sequence[Record]
     """Those of the window, with the source that was wanted."""
     sides: Sequence[Side]
     """What became of each of them."""
 
+    @property
+    def left(self) -> int:
+        """Offsets of the window behind it: as many records at most, since the end of a transaction is an offset too."""
+        return sum(max(0, self.ends[number] - at) for number, at in self.at.items())
+
     def pack(self) -> bytes:
         """Write it as the result of slow work: a line of JSON, then the records."""
-        head = {"at": self.at, "ends": self.ends, "total": self.total, "read": self.read, "sides": [[s.outcome, s.reason, s.value] for s in self.sides]}
+        head = {"at": self.at, "ends": self.ends, "read": self.read, "sides": [[s.outcome, s.reason, s.value] for s in self.sides]}
         packed = [codec.pack_record(record) for record in self.records]
         body = b"".join(len(one).to_bytes(LENGTH, "big") + one for one in packed)
         return orjson.dumps(head, option=orjson.OPT_NON_STR_KEYS) + b"\n" + body
@@ -84,7 +87,7 @@ class Past(NamedTuple):
             end = at + LENGTH + int.from_bytes(data[at : at + LENGTH], "big")
             records.append(codec.unpack_record(data[at + LENGTH : end]))
             at = end
-        return cls(offsets(head["at"]), offsets(head["ends"]), head["total"], head["read"], records, [Side(*side) for side in head["sides"]])
+        return cls(offsets(head["at"]), offsets(head["ends"]), head["read"], records, [Side(*side) for side in head["sides"]])
 
 
 def offsets(found: Mapping[str, int]) -> Offsets:
@@ -107,15 +110,14 @@ def reader(settings: Settings) -> Callable[[Task], bytes]:
 
 def read_past(window: Window, wanted: Wanted) -> Past:
     """Read one portion and the fates of its records; blocks for half a minute at most."""
-    at, ends, total = wanted.at, wanted.ends, 0
+    at, ends = wanted.at, wanted.ends
     if at is None:
         at, ends = window.extents(topics.WEBHOOKS.name, wanted.from_ms, wanted.until_ms)
-        total = sum(ends[number] - at[number] for number in at)
     messages, behind = window.read(at, ends, topics.WEBHOOKS.name, Bounds(READ_S, wanted.records, BYTES))
     source = wanted.source.encode()
     in_time = range(wanted.from_ms, wanted.until_ms)  # records that were written late stand among later ones
     records = [one for one in map(record_of, messages) if one.timestamp_ms in in_time and (not source or one.header(CE_SOURCE) == source)]
-    return Past(behind, ends, total, len(messages), records, sides_of(window, records, wanted.targets))
+    return Past(behind, ends, len(messages), records, sides_of(window, records, wanted.targets))
 
 
 def sides_of(window: Window, records: Sequence[Record], targets: Sequence[str], bounds: Bounds = PAST) -> list[Side]:

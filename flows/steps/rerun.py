@@ -167,8 +167,8 @@ class Reruns:
             past = Past.unpack(finished.result)
             self._judge(batch, number, rerun, past, report, limit)
             progress.at, progress.ends, progress.failures, report.trouble = past.at, past.ends, 0, ""
-            report.total += past.total
             report.read += past.read
+            report.total = report.read + past.left
             report.state = "done" if past.at == past.ends else "running"
             due_ms = progress.begun_ms + past.read * 1000 // rerun.order.rate_per_second
         if not report.over:

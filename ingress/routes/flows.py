@@ -10,6 +10,7 @@ from flows.core.clock import rfc3339
 from flows.core.errors import NotFound
 from flows.core.fields import Model
 from flows.core.orders import PAUSE, StoredPause
+from ingress import health
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.routes.delivery_answers import Answer, time_or_none
@@ -17,6 +18,7 @@ from ingress.routes.letters import ADMIN
 from ingress.routes.webhooks import TheDoor
 from ingress.status import INGRESS
 
+STATUS: Final[dict[str, Literal["running", "paused", "stopped", "unknown"]]] = {"ok": "running", "paused": "paused", "stopped": "stopped", "away": "unknown"}
 router = APIRouter(prefix="/integration/flows", tags=["flows"], route_class=StrictRoute)
 BURY_MINUTES: Final = 10
 
@@ -49,14 +51,17 @@ class FlowAnswer(Answer):
     """A flow as it stands: in = out + dropped + buried + waiting."""
 
     flow: str
-    status: Literal["running", "paused"]
-    """`paused`: at least one partition stands."""
+    status: Literal["running", "paused", "stopped", "unknown"]
+    """`paused`: at least one partition stands. `stopped`: nobody runs it, as nothing was heard of a worker for 35 s. `unknown`: nothing was heard, and
+    nothing could be, as the broker is away."""
     paused: tuple[StandingPartition, ...]
     records_in: int
     out: int
     dropped: int
     buried: int
     waiting: int
+    last_seen: str | None
+    """When a worker last gave a sign of life, every 10 s, or counted something."""
     seconds_since_seen: float | None
 
 
@@ -81,7 +86,8 @@ class FlowOrder(Answer):
 async def list_all(door: TheDoor) -> Flows:
     """List flows with their counts, and the partitions that stand, with the reason."""
     door.require_letters()
-    return Flows(items=tuple(_shown(door, flow) for flow in sorted(_names(door))))
+    parts = health.parts(door)
+    return Flows(items=tuple(_shown(door, flow, parts[f"flow {flow}"]) for flow in sorted(_names(door))))
 
 
 @router.post("/{flow}/pause", status_code=202, summary="Pause a flow")
@@ -100,7 +106,7 @@ async def resume(flow: str, door: TheDoor, wanted: ResumeRequest | None = None) 
 
 
 def _names(door: Door) -> set[str]:
-    return {flow for flow, _ in (*door.status.flows, *door.status.pauses)} - {INGRESS}
+    return {*door.status.seen, *(flow for flow, _ in (*door.status.flows, *door.status.pauses))} - {INGRESS}
 
 
 def _id(door: Door, flow: str) -> str:
@@ -123,7 +129,7 @@ async def _order(door: Door, flow: str, order: StoredPause) -> FlowOrder:
     return FlowOrder(flow=flow, order_id=order.order_id, ordered=ordered, bury_until=time_or_none(order.bury_until_ms))
 
 
-def _shown(door: Door, flow: str) -> FlowAnswer:
+def _shown(door: Door, flow: str, part: health.Part) -> FlowAnswer:
     counts = [counts for (name, _), counts in door.status.flows.items() if name == flow]
     stands = [(partition, why) for (name, partition), why in sorted(door.status.pauses.items()) if name == flow]
     paused = tuple(
@@ -139,12 +145,13 @@ def _shown(door: Door, flow: str) -> FlowAnswer:
     seen = door.status.seen.get(flow)
     return FlowAnswer(
         flow=flow,
-        status="paused" if paused else "running",
+        status=STATUS[part.state],
         paused=paused,
         records_in=sum(one.totals["in"] for one in counts),
         out=sum(one.totals["out"] for one in counts),
         dropped=sum(sum(one.by_reason("dropped").values()) for one in counts),
         buried=sum(sum(one.by_reason("buried").values()) for one in counts),
         waiting=sum(one.totals["waiting"] for one in counts),
-        seconds_since_seen=None if seen is None else round(door.clock.monotonic() - seen, 3),
+        last_seen=rfc3339(seen) if seen else None,
+        seconds_since_seen=round((door.clock.now_ms() - seen) / 1000, 3) if seen else None,
     )

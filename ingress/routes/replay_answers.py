@@ -36,7 +36,7 @@ class Counts(Answer):
     """What became of the records now. read = skipped + kept + dropped + buried."""
 
     total: int
-    """Offsets of the window; as many records, or a few less."""
+    """Records of the window: `read`, and the offsets still to be read, of which a few may be no records; so it may fall a little, to `read` when it is done."""
     read: int
     skipped: int
     """Of other endpoints or another time, or not chosen by the filter."""

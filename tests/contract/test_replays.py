@@ -101,6 +101,7 @@ def test_a_changed_definition_shows_what_it_changes(door: RunningDoor, worker: P
     counts, diff = found["counts"], found["diff"]
     assert (counts["kept"], counts["dropped"], counts["buried"]) == (3, {"filtered": 1}, {"schema": 1})
     assert counts["read"] == counts["skipped"] + 5
+    assert counts["total"] == counts["read"]
     changed = {(one["then"], one["then_reason"], one["now"], one["now_reason"]): one["count"] for one in diff["changed"]}
     assert changed == {
         ("kept", None, "kept", None): 2,

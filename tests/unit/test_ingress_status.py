@@ -2,6 +2,8 @@ import orjson
 import pytest
 
 from connectors.testing import ManualClock
+from flows.core import beats
+from ingress.health import flow_part
 from ingress.rates import Meter
 from ingress.status import MOST_TRACES, StatusView
 from ingress.tallies import Tallies
@@ -44,6 +46,44 @@ def test_what_cannot_be_read_changes_nothing(value: bytes) -> None:
     view.apply("tally/x", b"{}", 2)
     view.apply("trace/e", value, 3)
     assert view.resources["shop"].totals["in"] in {5, 0}
+
+
+def test_a_flow_is_run_by_somebody_as_long_as_signs_of_life_come() -> None:
+    clock = ManualClock()
+    view = StatusView(clock)
+    assert not view.runs("webhooks")
+    view.apply("beat/webhooks/0", beats.text(clock.now_ms()), 0)
+    view.apply("beat/webhooks/1", beats.text(clock.now_ms() - beats.GONE_MS), 1)
+    clock.advance(beats.GONE_MS - 1)
+    assert view.runs("webhooks")
+    assert flow_part(view, "webhooks", clock.now_ms(), hears=True).state == "ok"
+    clock.advance(1)
+    assert not view.runs("webhooks")
+    part = flow_part(view, "webhooks", clock.now_ms(), hears=True)
+    assert (part.state, part.detail["last_seen"], part.detail["seconds_since_seen"]) == ("stopped", "2027-01-15T08:00:00.000Z", 35.0)
+    assert flow_part(view, "webhooks", clock.now_ms(), hears=False).state == "away", "the broker is away, so nothing could be heard"
+    view.apply("flow/webhooks/0", b'{"why": "ordered"}', 2)
+    assert flow_part(view, "webhooks", clock.now_ms(), hears=True).state == "stopped"
+    view.apply("beat/webhooks/1", beats.text(clock.now_ms()), 3)
+    assert flow_part(view, "webhooks", clock.now_ms(), hears=True).state == "paused"
+
+
+def test_what_an_old_record_tells_is_no_sign_of_life() -> None:
+    """An ingress that starts reads the whole topic: what a flow counted yesterday was not heard now."""
+    clock = ManualClock()
+    view = StatusView(clock)
+    told(view, "tally/webhooks/0/shop", **{"in": 5, "out": 5, "last_in_ms": clock.now_ms() - 86_400_000, "last_out_ms": clock.now_ms() - 86_400_000})
+    assert not view.runs("webhooks")
+    told(view, "tally/webhooks/0/shop", **{"in": 6, "out": 5, "last_in_ms": clock.now_ms()})
+    assert view.runs("webhooks")
+
+
+def test_a_worker_whose_clock_is_ahead_is_not_alive_for_longer() -> None:
+    clock = ManualClock()
+    view = StatusView(clock)
+    view.apply("beat/webhooks/0", beats.text(clock.now_ms() + 3_600_000), 0)
+    clock.advance(beats.GONE_MS)
+    assert not view.runs("webhooks")
 
 
 def test_rates_rise_and_fall() -> None:

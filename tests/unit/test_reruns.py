@@ -94,7 +94,7 @@ def test_an_order_is_asked_for_judged_and_written_portion_by_portion(bench: Benc
     assert wanted is not None
     assert (wanted.at, wanted.records, wanted.source, list(wanted.targets)) == (None, 100, "", [])
     sides = [Side("kept", value=hash_of(b'{"n":2}')), Side("kept", value="other"), Side("dropped", "filtered"), Side("unknown")]
-    past = Past({3: 5}, {3: 6}, 6, 5, [record(2, 0), record(3, 1), record(1, 2), record(0, 3, "nobody")], sides)
+    past = Past({3: 5, 4: 9}, {3: 6, 4: 9}, 5, [record(2, 0), record(3, 1), record(1, 2), record(0, 3, "nobody")], sides)
     batch = bench.came(past)
     assert [output.value for output in outputs(batch, "t")] == [b'{"n":2}', b'{"n":3}']
     assert {dict(output.headers)["x-rerun"] for output in outputs(batch, "t")} == {b"r-1"}
@@ -105,9 +105,9 @@ def test_an_order_is_asked_for_judged_and_written_portion_by_portion(bench: Benc
     bench.run(due=[DueTimer(0, ID, 0, b"")])
     following = bench.asked()
     assert following is not None
-    assert (following.at, following.ends) == ({3: 5}, {3: 6})
-    assert report(bench.came(Past({3: 6}, {3: 6}, 0, 1, [record(7, 5)], [Side("unknown")]))).state == "done"
-    assert outputs(bench.came(Past({3: 6}, {3: 6}, 0, 1, [record(7, 5)], [Side("unknown")])), "t") == []  # it is over
+    assert (following.at, following.ends) == ({3: 5, 4: 9}, {3: 6, 4: 9})
+    assert report(bench.came(Past({3: 6}, {3: 6}, 1, [record(7, 5)], [Side("unknown")]))).state == "done"
+    assert outputs(bench.came(Past({3: 6}, {3: 6}, 1, [record(7, 5)], [Side("unknown")])), "t") == []  # it is over
 
 
 def test_what_is_not_held_here_or_was_forgotten_is_not_begun(bench: Bench, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_topic_that_cannot_be_made_ends_it(bench: Bench) -> None:
     bench.order()
     bench.run()
     bench.limits = lambda topic: 0 if topic == "t" else LIMIT
-    told = report(bench.came(Past({3: 1}, {3: 1}, 1, 1, [record(2, 0)], [Side("unknown")])))
+    told = report(bench.came(Past({3: 1}, {3: 1}, 1, [record(2, 0)], [Side("unknown")])))
     assert (told.state, told.read) == ("failed", 0)
     assert "topic t cannot be made" in told.trouble
 
@@ -147,7 +147,7 @@ def test_a_cancelled_one_stops_whatever_is_on_its_way(bench: Bench) -> None:
     bench.order(cancelled=True)
     assert report(bench.run()).state == "cancelled"
     assert list(bench.share.work.unfinished()) == []
-    assert outputs(bench.came(Past({3: 1}, {3: 1}, 1, 1, [record(2, 0)], [Side("unknown")])), "t") == []
+    assert outputs(bench.came(Past({3: 1}, {3: 1}, 1, [record(2, 0)], [Side("unknown")])), "t") == []
     assert outputs(bench.run(due=[DueTimer(0, ID, 0, b"")]), "xyra.status") == []
 
 
@@ -162,8 +162,10 @@ def test_repeats_are_dropped_where_that_was_asked_for(bench: Bench, dedupe: bool
     bench.order(dedupe=dedupe, filter="body.n < 9")
     bench.run()
     records = [record(2, 0), record(2, 1, partition=4), record(9, 2)]
-    bench.came(Past({3: 1}, {3: 2}, 2, 3, records, [Side("unknown")] * 3))
-    told = report(bench.came(Past({3: 2}, {3: 2}, 0, 1, [record(2, 5)], [Side("unknown")])))
+    told = report(bench.came(Past({3: 1}, {3: 9}, 3, records, [Side("unknown")] * 3)))
+    assert (told.read, told.total) == (3, 11)
+    told = report(bench.came(Past({3: 9}, {3: 9}, 1, [record(2, 5)], [Side("unknown")])))
+    assert (told.state, told.read, told.total) == ("done", 4, 4), "four offsets of the window were no records"
     assert (told.kept, told.skipped, told.dropped) == (kept, 1, {"duplicate": 2} if dedupe else {})
 
 
@@ -175,5 +177,5 @@ def test_a_report_is_bounded_and_reads_back() -> None:
     assert Report.of(orjson.loads(made.text())) == made
     wanted = Wanted(1, 2, {3: 4}, {3: 9}, "", ["t"], 5)
     assert Wanted.unpack(wanted.pack()) == wanted
-    past = Past({1: 2}, {1: 3}, 4, 5, [record(1, 1)], [Side("buried", "x")])
+    past = Past({1: 2}, {1: 3}, 5, [record(1, 1)], [Side("buried", "x")])
     assert Past.unpack(past.pack()) == past

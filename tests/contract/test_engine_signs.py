@@ -1,0 +1,55 @@
+"""Signs of life: a worker that has nothing to do says every ten seconds that it is there; on a real Kafka."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import orjson
+
+from connectors.testing import ManualClock
+from flows.core import beats, topics
+from flows.core.record import Output, Record
+from flows.engine import Batch
+from flows.engine.runtime import Engine
+from flows.steps.guard import each
+from tests.kit.engine import Bench, balanced, bench
+
+
+def signs(made: Bench) -> list[int]:
+    """Return when signs of life were given."""
+    key = beats.key(made.name, "0").encode()
+    return [orjson.loads(read.value or b"")["at_ms"] for read in made.read(topics.STATUS.name) if read.key == key]
+
+
+def test_an_idle_worker_gives_signs_of_life(kafka: str, tmp_path: Path) -> None:
+    """The first one goes out before it has any partition, so with no offsets beside it."""
+    clock = ManualClock()
+    made = bench(kafka, tmp_path, clock=clock)
+    begun, looks = clock.now_ms(), [0]
+
+    def minute(engine: Engine) -> bool:
+        looks[0] += 1
+        if engine.assignment.ready or looks[0] == 1:
+            clock.advance(500)
+        return clock.now_ms() >= begun + 60_000
+
+    made.run(made.flow(each(lambda _record, _batch: None)), until=minute)
+    given = signs(made)
+    assert 5 <= len(given) <= 6
+    assert all(later - sooner >= 10_000 for sooner, later in pairwise(given))
+
+
+def test_a_busy_worker_gives_one_with_a_batch(kafka: str, tmp_path: Path) -> None:
+    """There is no moment at which it is idle: the batch that is at work when the time comes carries the sign."""
+    clock = ManualClock()
+    made = bench(kafka, tmp_path, clock=clock)
+    checkpoints: list[int] = []
+
+    def copy(record: Record, batch: Batch) -> None:
+        clock.advance(1000)
+        batch.emit(record, Output(made.target, record.key, record.value))
+
+    made.send((b"k", b"1"))
+    made.run(made.flow(each(copy)), after=checkpoints.append)
+    assert [read.value for read in made.read()] == [b"1"]
+    assert balanced(made.tallies())
+    assert (len(signs(made)), checkpoints.count(3)) == (1, 1)
