@@ -60,7 +60,8 @@ CONFIG: Final = Topic(
     "one", True, -1, 4 * MIB, "ingress", "ingress, every flow",
 )  # fmt: skip
 STATUS: Final = Topic(
-    "xyra.status", "What became of things: tallies for each flow, partition and resource; traces of test events; breakers; signs of life; how far spill logs are drained.",
+    "xyra.status",
+    "What became of things: tallies for each flow, partition and resource; traces of test events; breakers; signs of life; how far spills are drained.",
     "KIND/...",
     "one", True, -1, 4 * MIB, "every flow, ingress", "ingress, `xyra ledger`",
 )  # fmt: skip

@@ -85,10 +85,9 @@ class Engine:
         self._brake = Brake(flow.name, settings, self._definitions, self._settle)
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, clock, self._outlet, self.inlet.membership, after)
-        self._gauges = Gauges(flow.name, telemetry, clock)
+        self._gauges, self._signs = Gauges(flow.name, telemetry, clock), Signs(flow.name, slot, clock)
         self.handle, self.display = self._lanes.handle, self._gauges.display  # of `Runtime`
         self._traces: Traces | None = None
-        self._signs: Final = Signs(flow.name, slot, clock)
         self.moved_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
         self._busy = self._drained = False
         self._stop, self._ordered = stop or Stop(), (0, frozenset[int]())
