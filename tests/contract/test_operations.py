@@ -4,12 +4,17 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import httpx2
+from confluent_kafka import Producer
 
 from connectors.testing import ManualClock
 from deploy.local.broker import running
 from deploy.local.ports import free_port
+from flows.core import beats, topics
+from flows.core.clock import SystemClock, rfc3339
 from flows.core.settings import load
 from ingress.app import create_app
 from tests.kit.door import KEY, RunningDoor, head_of_unfinished, running_door, throughout, until
@@ -121,3 +126,28 @@ def test_a_port_that_is_held_is_named(door: RunningDoor, tmp_path: Path) -> None
     assert other.launch().wait(30) == 3
     assert "INTEGRATION_HTTP_PORT" in other.log.read_text()
     other.close()
+
+
+def test_a_flow_that_nobody_runs_is_called_stopped(door: RunningDoor) -> None:
+    """Its last sign of life is a minute old; a new one, and it runs."""
+    name = f"flow-{uuid4().hex[:8]}"
+    producer = Producer({"bootstrap.servers": door.settings.kafka_bootstrap_servers})
+
+    def sign(at_ms: int) -> None:
+        producer.produce(topics.STATUS.name, beats.text(at_ms), beats.key(name, "0"))
+        assert producer.flush(30) == 0
+
+    def shown() -> dict[str, Any]:
+        items = door.http.get("/integration/flows").json()["items"]
+        return next((item for item in items if item["flow"] == name), {})
+
+    now_ms = SystemClock().now_ms()
+    sign(now_ms - 60_000)
+    until(lambda: shown() != {})
+    assert (shown()["status"], shown()["last_seen"]) == ("stopped", rfc3339(now_ms - 60_000))
+    assert shown()["seconds_since_seen"] >= 60
+    health = door.stranger.get("/health").json()
+    assert (health["status"], health["parts"][f"flow {name}"]["status"]) == ("degraded", "stopped")
+    sign(SystemClock().now_ms())
+    until(lambda: shown()["status"] == "running", why=shown)
+    assert door.stranger.get("/health").json()["parts"][f"flow {name}"]["status"] == "ok"
