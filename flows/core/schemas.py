@@ -62,7 +62,13 @@ class Schema:
         if self._validator.is_valid(value):
             return ()
         found = islice(self._validator.iter_errors(value), MAX_REASONS)
-        return tuple(Reason("schema", short(error.message), pointer.text(error.instance_path)) for error in found)
+        return tuple(Reason("schema", short(error.message), _place(error)) for error in found)
+
+
+def _place(error: jsonschema_rs.ValidationError) -> str:
+    """Return where it stands, or would stand: a field that is missing has a place of its own, so that another one missing is another cause."""
+    missing = [error.kind.property] if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required) else []
+    return pointer.text([*error.instance_path, *missing])
 
 
 def _compile(schema: dict[str, Any] | bool, mask: str | None) -> jsonschema_rs.Validator:  # noqa: FBT001  a schema may be true or false

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from flows.core import rules
+from flows.core.deadletters.letters import fingerprint
 from flows.core.errors import InvalidFields
 from flows.core.expressions import FailedError, MissingError, Scope, compile_expression
 from flows.core.expressions.tokens import MAX_LENGTH
@@ -190,6 +191,12 @@ class TestSchema:
     def test_formats_are_asserted_and_patterns_do_not_backtrack(self) -> None:
         assert Schema({"format": "date-time"}).reasons("yesterday")
         assert Schema({"pattern": "^(a+)+$"}).reasons("a" * 50_000 + "b")
+
+    def test_a_missing_field_has_a_place_and_is_a_cause_of_its_own(self) -> None:
+        made = Schema({"properties": {"order": {"required": ["id", "a/b"]}}, "dependentRequired": {"order": ["mail"]}})
+        found = made.reasons({"order": {}})
+        assert sorted(reason.pointer for reason in found) == ["/mail", "/order/a~1b", "/order/id"]
+        assert len({fingerprint("webhooks", "schema", "shop", [reason]) for reason in found}) == 3
 
     def test_a_schema_that_refers_to_itself_takes_deep_bodies(self) -> None:
         deep: Any = {}

@@ -152,7 +152,7 @@ class TestRules:
         batch = self.one(line, {"n": "x", "mail": "y", "items": ["a", "b"]}, schema=schema)
         assert verdicts(batch) == ["schema schema schema schema"]
         told = detail(batch)
-        for piece in ('"id" is a required', '/n "x"', '/mail "y"', "/items/1"):
+        for piece in ('/id "id" is a required', '/n "x"', '/mail "y"', "/items/1"):
             assert piece in told
 
     def test_a_body_that_is_no_json_is_buried_only_where_rules_read_it(self, line: Line) -> None:
