@@ -2,11 +2,11 @@
 
 Three states. `broker`: records go to the producer, and nothing here costs anything. `spilling`: acknowledgements do not come; records are told of
 once they are on the disk. `draining`: the broker is back, and what waits is written, oldest first, while every new record still goes behind it.
-Only when nothing waits any more, records go to the producer again; so the records of a key keep their order.
+Only when nothing waits any more, records go to the producer again; so the records of a key keep their order. They come all the time, so that moment
+is made: when little waits, what comes is held in memory until the rest is drained, and goes to the producer then.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import threading
@@ -19,38 +19,26 @@ from flows.core.errors import Unavailable, XyraError
 from flows.core.settings import Settings
 from flows.wire.drain import MOST_BYTES, MOST_ENTRIES, Drain
 from flows.wire.entry import Entry, Headers
-from flows.wire.produce import KEPT, Delivery, LoopProducer, Outcome, Post, as_future
+from flows.wire.keep import Asked, Keeper, no_room
+from flows.wire.produce import Delivery, LoopProducer, Outcome, Post, as_future
 from flows.wire.segment import SUFFIX
 from flows.wire.spool import Place, Spool
 
 LOG: Final = logging.getLogger("xyra.spill")
 LOOK_S: Final = 0.1
 """How often it is looked whether the state is to change; only while the broker is away."""
-APPEND_BYTES: Final = 4 << 20
 AGAIN_S: Final = 0.5
 TAKE_OVER_S: Final = 2.0
-TROUBLED_S: Final = 5.0
-"""So long after a failure of the disk nobody is invited; then it is tried again."""
-FULL_S: Final = 30
-DISK_S: Final = 10
+NEAR_ENTRIES: Final = 2000
+NEAR_BYTES: Final = 8 << 20
+"""What is drained in a tenth of a second; with no more waiting than that, what comes is held until all of it is drained."""
+HELD_S: Final = 2.0
+"""So long at most, or a quarter of an acknowledgement's time; what is held then goes to the disk."""
+HELD_LOOK_S: Final = 0.001
+HELD_AGAIN_S: Final = 1.0
+"""So long after a hold that came to nothing, nothing is held."""
 
 State = Literal["broker", "spilling", "draining"]
-
-
-class _Asked:
-    """A record that is to be kept, and whom to tell."""
-
-    __slots__ = ("entry", "since", "tell")
-
-    def __init__(self, entry: Entry, tell: Callable[[Outcome], None], since: float) -> None:
-        self.entry, self.since = entry, since
-        self.tell: Callable[[Outcome], None] | None = tell
-        """None: it was told."""
-
-    def end(self, outcome: Outcome) -> None:
-        tell, self.tell = self.tell, None
-        if tell is not None:
-            tell(outcome)
 
 
 class Spill:
@@ -77,23 +65,26 @@ class Spill:
         self._clock, self._producer = clock, producer
         self._on = settings.spill == "on"
         self._oldest_s = settings.spill_max_age_seconds
-        self._timeout_s = settings.webhook_ack_timeout_ms / 1000
+        timeout_s = settings.webhook_ack_timeout_ms / 1000
         self._spool = Spool(settings.data_dir / "spill" / instance, settings.spill_max_bytes, sync=sync)
+        self._keeper = Keeper(self._spool, clock, timeout_s)
         self._drain = Drain(settings, instance, self._spool)
         self.post: Post = producer.post
         """Take a record as `LoopProducer.post` does; `KEPT` is told where it is on the disk. Swapped with the state."""
         self.state: State = "broker"
-        self.trouble: str | None = None
-        """Why the disk, or the broker, did not take what was last tried; None once it did."""
-        self._failed_at: float | None = None
+        self._away: str | None = None
+        """Why the broker did not take what was last tried; None once it did."""
         self._entered = 0.0
-        self._asked: deque[_Asked] = deque()
-        """In their order, until they are told of."""
-        self._unwritten: deque[_Asked] = deque()
-        self._writing = 0
-        """Those that the disk has in hand, or that it is not known yet what it made of."""
-        self._asking, self._gate = threading.Condition(), threading.Condition()
-        """One for each thread: what guards `_unwritten` and `_writing`, and what guards `_may_drain` and every read of the spool."""
+        self._held: deque[Asked] = deque()
+        self._held_bytes = 0
+        self._held_until: float | None = None
+        """None while nothing is to be held."""
+        self._no_hold_until = 0.0
+        self._held_s = min(HELD_S, timeout_s / 4)
+        self._most_held = (settings.webhook_max_in_flight // 2, settings.webhook_max_held_bytes // 2)
+        """Records and bytes: whoever comes while they are held is to find room as ever."""
+        self._gate, self._hurry = threading.Condition(), threading.Event()
+        """The one guards `_may_drain` and every read of the spool, the other ends a pause of the thread that drains."""
         self._may_drain = self._over = self._answered = False
         self._threads: list[threading.Thread] = []
 
@@ -116,6 +107,11 @@ class Spill:
     def entries(self) -> int:
         """How many records wait on the disk."""
         return self._spool.entries
+
+    @property
+    def held(self) -> int:
+        """How many are held in memory, until the last of those is drained."""
+        return len(self._held)
 
     @property
     def size(self) -> int:
@@ -142,8 +138,12 @@ class Spill:
             return "full"
         if self.oldest_s > self._oldest_s:
             return "too_old"
-        failed = self._failed_at is not None and self._clock.monotonic() - self._failed_at < TROUBLED_S
-        return "disk" if failed else None
+        return "disk" if self._keeper.failing else None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the disk, or the broker, did not take what was last tried; None once it did."""
+        return self._keeper.trouble or self._away
 
     def enter(self) -> None:
         """Send everything to the disk from now on; what the producer has in hand stays with it."""
@@ -154,14 +154,15 @@ class Spill:
         self.post = self._keep
         self._answered = False
         if not self._threads:
-            self._threads = [threading.Thread(target=work, daemon=True, name=f"spill-{work.__name__}") for work in (self._append, self._move)]
+            append = threading.Thread(target=self._keeper.write, args=(self._loop,), daemon=True, name="spill-append")
+            self._threads = [append, threading.Thread(target=self._move, daemon=True, name="spill-move")]
             for thread in self._threads:
                 thread.start()
         self._loop.call_later(LOOK_S, self._look)
 
     def _look(self) -> None:
         """Change the state where that is due."""
-        idle = self._give_up_late()
+        idle = self._keeper.give_up_late()
         oldest = self._producer.oldest
         if not self._may_drain and (oldest is None or oldest > self._entered):  # what the producer had in hand has landed, or is given up
             self._allow(True)
@@ -170,30 +171,52 @@ class Spill:
         if self._may_drain and idle and not self._spool.entries and (self._answered or (last is not None and last > self._entered)):
             self._leave()
         elif not self._over:
-            self._loop.call_later(LOOK_S, self._look)
+            self._look_to_hold()
+            self._loop.call_later(LOOK_S if self._held_until is None else HELD_LOOK_S, self._look)
 
-    def _give_up_late(self) -> bool:
-        """Give up on what waits for the disk for too long, since one that hangs is not to fill the memory; tell whether nothing waits for it."""
-        now = self._clock.monotonic()
-        while self._asked and (self._asked[0].tell is None or self._asked[0].since <= now - self._timeout_s):
-            late = self._asked.popleft()
-            if late.tell is not None:
-                self._failed(f"{self._spool.folder} took nothing for {self._timeout_s:g} s")
-                late.end(Unavailable(f"The disk did not take it within {self._timeout_s:g} s; send it again.", retry_after_s=DISK_S))
-        with self._asking:
-            while self._unwritten and self._unwritten[0].tell is None:
-                self._unwritten.popleft()
-            return not self._unwritten and not self._writing
+    def _look_to_hold(self) -> None:
+        """Begin to hold what comes where little is left to drain, and end it where that lasts too long or the broker is away again."""
+        now, drains = self._clock.monotonic(), self.state == "draining"
+        if self._held_until is None:
+            if drains and now >= self._no_hold_until and self._spool.entries <= NEAR_ENTRIES and self._spool.waiting <= NEAR_BYTES:
+                self._held_until, self.post = now + self._held_s, self._hold
+                self._hurry.set()
+        elif not drains or now >= self._held_until:
+            self._keep_held()
+        elif self._spool.entries:
+            self._hurry.set()
 
-    def _failed(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            LOG.error("Webhooks are not kept: %s.", trouble)
-        self.trouble, self._failed_at = trouble, self._clock.monotonic()
+    def _hold(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None, tell: Callable[[Outcome], None]) -> None:
+        self._held.append(self._asked(topic, key, value, headers, tell))
+        self._held_bytes += len(value or b"")
+        if len(self._held) >= self._most_held[0] or self._held_bytes >= self._most_held[1]:
+            self._keep_held()
+
+    def _keep_held(self) -> None:
+        """Send what is held to the disk, and what comes from now on behind it."""
+        self.post, self._no_hold_until = self._keep, self._clock.monotonic() + HELD_AGAIN_S
+        for asked in self._end_hold():
+            try:
+                self._ask(asked)
+            except Unavailable as error:
+                asked.end(error)
+
+    def _end_hold(self) -> deque[Asked]:
+        held, self._held = self._held, deque()
+        self._held_bytes, self._held_until = 0, None
+        return held
 
     def _leave(self) -> None:
         LOG.warning("Kafka acknowledges again, and all that was kept is there")
         self._allow(False)
-        self.state, self.post, self.trouble = "broker", self._producer.post, None
+        self.state, self.post, self._away = "broker", self._producer.post, None
+        self._keeper.trouble = None
+        for asked in self._end_hold():  # before anybody else posts
+            entry = asked.entry
+            try:
+                self._producer.post(entry.topic, entry.key, entry.value, entry.headers, asked.end)
+            except Unavailable as error:
+                asked.end(error)
 
     def _allow(self, may_drain: bool) -> None:  # noqa: FBT001  the one thing it is about
         with self._gate:
@@ -201,52 +224,15 @@ class Spill:
             self._gate.notify_all()
 
     def _keep(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None, tell: Callable[[Outcome], None]) -> None:
+        self._ask(self._asked(topic, key, value, headers, tell))
+
+    def _asked(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None, tell: Callable[[Outcome], None]) -> Asked:
+        return Asked(Entry(self._clock.now_ms(), topic, key, value, headers or []), tell, self._clock.monotonic())
+
+    def _ask(self, asked: Asked) -> None:
         if not self._on or self.oldest_s > self._oldest_s:
-            raise Unavailable(self._no_room("holds nothing older" if self._on else "is off, and must be empty first"), retry_after_s=FULL_S)
-        asked = _Asked(Entry(self._clock.now_ms(), topic, key, value, headers or []), tell, self._clock.monotonic())
-        self._asked.append(asked)
-        with self._asking:
-            self._unwritten.append(asked)
-            self._asking.notify()
-
-    def _no_room(self, why: str) -> str:
-        return f"Kafka is away, and the spill log {why}; send it again."
-
-    def _append(self) -> None:
-        """Write what is asked for, all that has come while the last write was on its way in one; in a thread of its own."""
-        while True:
-            with self._asking:
-                self._asking.wait_for(lambda: self._unwritten or self._over)
-                batch, size = list[_Asked](), 0
-                while self._unwritten and size < APPEND_BYTES:
-                    batch.append(self._unwritten.popleft())
-                    size += len(batch[-1].entry.value or b"")
-                self._writing += len(batch)
-            if not batch:
-                return
-            try:
-                told: list[bool] | str = self._spool.append([asked.entry for asked in batch])
-            except OSError as error:
-                told = f"{self._spool.folder} cannot be written: {error.strerror}"
-            except Exception:  # whatever it is, it is ours, and nobody may wait for ever
-                LOG.exception("The spill log failed.")
-                told = "the spill log failed; the log of the ingress says how"
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
-                self._loop.call_soon_threadsafe(self._tell, batch, told)
-
-    def _tell(self, batch: list[_Asked], told: list[bool] | str) -> None:
-        with self._asking:
-            self._writing -= len(batch)
-        if isinstance(told, str):
-            self._failed(told)
-            for asked in batch:
-                asked.end(Unavailable("Kafka is away, and the disk fails; send it again.", retry_after_s=DISK_S))
-        else:
-            self._failed_at = None
-            for asked, kept in zip(batch, told, strict=True):
-                asked.end(KEPT if kept else Unavailable(self._no_room("is full"), retry_after_s=FULL_S))
-        while self._asked and self._asked[0].tell is None:
-            self._asked.popleft()
+            raise no_room("holds nothing older" if self._on else "is off, and must be empty first")
+        self._keeper.take(asked)
 
     def _move(self) -> None:
         """Drain as long as it is due; in a thread of its own, the only one that reads the spool."""
@@ -259,10 +245,10 @@ class Spill:
                 elif not self._spool.entries or not self._move_some():
                     self._pause(LOOK_S)
             except (XyraError, OSError) as error:
-                self._hold(str(error))
+                self._wait(str(error))
             except Exception:  # whatever it is, it is ours; what waits is kept
                 LOG.exception("Draining the spill log failed.")
-                self._hold("Draining failed; the log of the ingress says how.")
+                self._wait("Draining failed; the log of the ingress says how.")
         self._drain.close()
 
     def _move_some(self) -> int:
@@ -272,26 +258,30 @@ class Spill:
         if entries:
             self._drain.move(entries, place)
             self._spool.rest()
-        self._answered, self.trouble = True, None
+        self._answered, self._away = True, None
         return len(entries)
 
-    def _hold(self, trouble: str) -> None:
+    def _wait(self, trouble: str) -> None:
         """Wait a little before it is tried again."""
-        if trouble != self.trouble:
+        if trouble != self._away:
             LOG.warning("%s It is tried again.", trouble)
-        self.trouble, self._answered = trouble, False
+        self._away, self._answered = trouble, False
         self._pause(AGAIN_S)
 
     def _pause(self, seconds: float) -> None:
-        with self._gate:
-            self._gate.wait_for(lambda: self._over, seconds)
+        if not self._over:
+            self._hurry.wait(seconds)
+            self._hurry.clear()
 
     async def close(self, timeout_s: float) -> None:
         """Wait up to `timeout_s` seconds for what is being written; what waits on the disk stays there for the next start."""
+        if self._held_until is not None:
+            self._keep_held()
         self._over = True
-        for guard in (self._asking, self._gate):
-            with guard:
-                guard.notify_all()
+        self._keeper.stop()
+        self._hurry.set()
+        with self._gate:
+            self._gate.notify_all()
         for thread in self._threads:
             await asyncio.to_thread(thread.join, timeout_s)
         await asyncio.sleep(0)  # what the thread that writes said at its end is told now

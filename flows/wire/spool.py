@@ -59,6 +59,8 @@ class Spool:
         """How many wait."""
         self.bytes = 0
         """What the files take, with what is drained and not yet deleted."""
+        self.waiting = 0
+        """Bytes of what waits."""
         self.oldest_ms: int | None = None
         """When the oldest that waits was accepted; None while none waits."""
         self.full = False
@@ -107,6 +109,7 @@ class Spool:
             segment.end = segment.size = segment.end + len(data)
             segment.entries += count
             self.bytes += len(data)
+            self.waiting += len(data)
             if not self.entries:
                 self.oldest_ms = first_ms
             self.entries += count
@@ -212,6 +215,7 @@ class Spool:
     def _settle(self) -> None:
         """Count what waits, and delete what was read, oldest first, up to the segment that is appended to."""
         self.entries = sum(segment.entries for segment in self._segments)
+        self.waiting = sum(segment.end - segment.read for segment in self._segments)
         head = next((segment for segment in self._segments if segment.read < segment.end), None)
         self.oldest_ms = None if head is None else head_of(head)[1]
         try:
