@@ -1,5 +1,6 @@
 """The one screen that `xyra up` ends its start with."""
 
+import secrets
 import shlex
 import sys
 from pathlib import Path
@@ -28,16 +29,22 @@ def key_in_shell(settings: Settings) -> str:
     return "$INTEGRATION_ADMIN_KEY" if settings.admin_key else f"$(cat {shlex.quote(shown(settings.data_dir / 'admin.key'))})"
 
 
-def commands(settings: Settings) -> tuple[str, str, str]:
-    """Return three commands for a shell in this directory: register a webhook, send a signed one, read its event."""
+def commands(settings: Settings, endpoint: str) -> tuple[str, str, str]:
+    """Return three commands for a shell in this directory: register a webhook, send a signed one, read its event.
+
+    Args:
+        settings: as they hold.
+        endpoint: an id that no endpoint has yet; then no earlier webhook is taken for the same one, and its event is found by it.
+
+    """
     url = base_url(settings)
     key = key_in_shell(settings)
-    definition = f'{{"endpoint_id":"demo","secret":"{SECRET}","events":["payment.completed"]}}'
+    definition = f'{{"endpoint_id":"{endpoint}","secret":"{SECRET}","events":["payment.completed"]}}'
     json = "-H 'Content-Type: application/json'"
     register = f"curl -sS {url}/integration/webhooks/register -H \"X-API-Key: {key}\" {json} -d '{definition}'"
     signature = f'"X-Signature: sha256=$(printf %s "$BODY" | openssl dgst -sha256 -hmac {SECRET} -r | cut -d" " -f1)"'
-    send = f"BODY='{BODY}'; curl -sS {url}/integration/webhooks/demo {json} -H {signature} -d \"$BODY\""
-    return register, send, f"{program()} topics read {EVENTS.name} --from-beginning -n 1{_data_dir(settings)}"
+    send = f"BODY='{BODY}'; curl -sS {url}/integration/webhooks/{endpoint} {json} -H {signature} -d \"$BODY\""
+    return register, send, f"{program()} topics read {EVENTS.name} --from-beginning --grep {endpoint} -n 1 --follow{_data_dir(settings)}"
 
 
 def program() -> str:
@@ -79,7 +86,7 @@ def show(settings: Settings, stack: StackRecord, key: str | None, seconds: float
     typer.secho(f"Ready after {seconds:.1f} s", bold=True)
     for name, fact in facts.items():
         typer.echo(f"  {name:10} {fact}")
-    register, send, read = commands(settings)
+    register, send, read = commands(settings, f"demo-{secrets.token_hex(3)}")  # at every start another
     for title, command in {"Register a webhook": register, "Send a signed one": send, "Read the event off Kafka": read}.items():
         typer.echo()
         typer.secho(f"{title}:", bold=True)

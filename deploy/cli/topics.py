@@ -70,25 +70,32 @@ def make(data_dir: DataDir = "", json: Json = False) -> None:
         typer.echo(f"{'made ' if topic.name in made else 'there'}  {topic.name} ({wanted_partitions(settings, topic)} partitions)")
 
 
-@topics_app.command(epilog="Examples: `xyra topics read xyra.events --from-beginning -n 1` · `xyra topics read xyra.dlq --from-beginning --to-end --json`")
+@topics_app.command(epilog="Examples: `xyra topics read xyra.events --from-beginning -n 1 --follow` · `xyra topics read xyra.dlq --from-beginning --json`")
 def read(
     topic: Annotated[str, typer.Argument(help="The topic to read.")],
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="From the oldest record, not from now on.")] = False,
-    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Stop after so many records; 0: go on.", show_default="go on")] = 0,
-    to_end: Annotated[bool, typer.Option("--to-end", help="Stop at the end of the topic as it is now.")] = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="From the oldest record to what is the end now; without it, what comes from now on.")
+    ] = False,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Stop after so many records; 0: do not.", show_default="do not")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Do not stop at the end: wait for what comes.")] = False,
+    grep: Annotated[str, typer.Option("--grep", metavar="TEXT", help="Only records whose line holds this text.", show_default="all")] = "",
     data_dir: DataDir = "",
     json: Json = False,
 ) -> None:
     """Read committed records and print them, one a line: partition and offset, key, headers, value."""
-    settings = running(os.environ, data_dir)
-    for seen, message in enumerate(committed(settings, topic, from_beginning=from_beginning, to_end=to_end), start=1):
-        typer.echo(orjson.dumps(_fields(message)) if json else _line(message))
+    settings, seen = running(os.environ, data_dir), 0
+    for message in committed(settings, topic, from_beginning=from_beginning, to_end=from_beginning and not follow):
+        line = orjson.dumps(_fields(message)).decode() if json else _line(message)
+        if grep not in line:
+            continue
+        typer.echo(line)
+        seen += 1
         if seen == count:
             break
 
 
 def committed(settings: Settings, topic: str, *, from_beginning: bool, to_end: bool) -> Iterator[Message]:
-    """Yield the committed records of a topic; goes on for ever unless `to_end`. Commits nothing.
+    """Yield the committed records of a topic; goes on for ever unless `to_end`, then up to what is the end at the first. Commits nothing.
 
     Raises:
         NotFound: there is no such topic.
@@ -101,23 +108,39 @@ def committed(settings: Settings, topic: str, *, from_beginning: bool, to_end: b
     options = {"enable_auto_commit": False, "isolation_level": "read_committed", "enable_partition_eof": True, "fetch_wait_max_ms": 50}
     consumer = Consumer(client_config(settings, group_id=f"xyra-read-{uuid4()}", **options))
     try:
+        ends = _ends(consumer, topic, count) if to_end else {}
         consumer.assign([TopicPartition(topic, n, OFFSET_BEGINNING if from_beginning else OFFSET_END) for n in range(count)])
-        at_end: set[int | None] = set()
-        while not (to_end and len(at_end) == count):
+        while ends or not to_end:
             message = consumer.poll(TIMEOUT_S)
             if message is None:
                 continue
-            error = message.error()
+            error, partition = message.error(), message.partition()
             if error is None:
-                yield message
+                offset, end = message.offset() or 0, ends.get(partition)
+                if not to_end or (end is not None and offset < end):
+                    yield message
+                if end is not None and offset >= end - 1:
+                    del ends[partition]
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name for it begins so
-                at_end.add(message.partition())
+                ends.pop(partition, None)
             elif not error.retriable():
                 raise Unavailable(f"Reading {topic} failed: {error.str()}.")
     except KafkaException as error:
         raise Unavailable(f"Reading {topic} failed: {error}.") from error
     finally:
         consumer.close()
+
+
+def _ends(consumer: Consumer, topic: str, count: int) -> dict[int | None, int]:
+    """Return the offset behind the last record of each partition that has any."""
+    found: dict[int | None, int] = {}
+    for number in range(count):
+        marks = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
+        if marks is None:
+            raise Unavailable(f"Reading {topic} failed: its partition {number} has no leader that answers.")
+        if marks[1] > marks[0]:
+            found[number] = marks[1]
+    return found
 
 
 def _headers(message: Message) -> list[tuple[str, bytes]]:

@@ -101,7 +101,7 @@ def _imported(stack: dict[str, str], job_id: str) -> dict[str, Any]:
 
 def _totals(stack: dict[str, str]) -> dict[str, str]:
     """Return what stands on the example flow's topic: the last value of each key; nothing before the topic is made."""
-    command = [str(BIN / "xyra"), "topics", "read", "totals", "--from-beginning", "--to-end", "--json"]
+    command = [str(BIN / "xyra"), "topics", "read", "totals", "--from-beginning", "--json"]
     done = subprocess.run(command, env=stack, capture_output=True, text=True, check=False, timeout=60)
     records = [json.loads(line) for line in done.stdout.splitlines()]
     return {record["key"]: record["value"] for record in records}

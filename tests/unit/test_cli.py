@@ -106,12 +106,12 @@ def test_an_unknown_flow_is_named_with_those_there_are(tmp_path: Path) -> None:
 
 def test_the_commands_on_the_screen_fit_the_place(tmp_path: Path) -> None:
     everywhere = {"INTEGRATION_HTTP_HOST": "0.0.0.0", "INTEGRATION_HTTP_PORT": "8123"}  # noqa: S104  nobody listens here
-    register, send, read = commands(decide(everywhere, str(tmp_path / "a b")).settings)
+    register, send, read = commands(decide(everywhere, str(tmp_path / "a b")).settings, "demo-1")
     assert "http://127.0.0.1:8123/integration/webhooks/register" in register
     assert f"$(cat '{tmp_path}/a b/admin.key')" in register
-    assert "http://127.0.0.1:8123/integration/webhooks/demo" in send
+    assert "http://127.0.0.1:8123/integration/webhooks/demo-1 " in send
     assert read.endswith(f"--data-dir '{tmp_path}/a b'")
-    kept_elsewhere = commands(decide({"INTEGRATION_ADMIN_KEY": "secret"}).settings)
+    kept_elsewhere = commands(decide({"INTEGRATION_ADMIN_KEY": "secret"}).settings, "demo-1")
     assert "$INTEGRATION_ADMIN_KEY" in kept_elsewhere[0]
     assert "secret\n" not in "\n".join(kept_elsewhere)
     assert "--data-dir" not in kept_elsewhere[2]
