@@ -13,6 +13,9 @@ READY_S: Final = BEAT_S + 4.0
 """An acknowledgement older than this means that the broker does not answer: one is asked for every `BEAT_S` seconds."""
 
 MOST_NAMED: Final = 20
+UNCOUNTED: Final = (
+    "These are what an earlier process left. Some may be on the topic already; that is looked up as soon as Kafka answers, and they are taken off."
+)
 
 State = Literal["ok", "away", "starting", "stopped", "degraded", "paused", "spilling", "draining", "full", "failing", "off"]
 
@@ -98,7 +101,8 @@ def _spill(spill: Spill) -> Part:
     way: State = "ok" if spill.state == "broker" else "spilling" if spill.state == "spilling" else "draining"
     told = {"entries": spill.entries, "bytes": spill.size, "oldest_age_seconds": _rounded(spill.oldest_s), "way": spill.state, "drained": spill.drained}
     trouble = {} if spill.trouble is None else {"trouble": spill.trouble}
-    return Part(way if why is None else closed[why], told | trouble, needed=why is not None and spill.state != "broker")
+    note = {"note": UNCOUNTED} if spill.entries and not spill.counted else {}
+    return Part(way if why is None else closed[why], told | note | trouble, needed=why is not None and spill.state != "broker")
 
 
 def _followed(followed: Followed | None, detail: dict[str, Any], *, needed: bool) -> Part:

@@ -15,7 +15,8 @@ XyraError
 ├── WrongSetting         exit 2: the operator mends the setting and starts again
 ├── Busy                 exit 3: a port, a slot or a data directory is held by somebody else
 └── Fatal                exit 4: the process cannot go on; it ends without committing and is started again
-    ├── Fenced           another process has taken this slot over
+    ├── Fenced           another process has taken this slot over, or this one stood still
+    ├── Expired          the group went on without this process
     ├── UnknownOutcome   a transaction may or may not have been committed
     ├── StateDamaged     a store cannot be read; the next start rebuilds it from its changelog
     └── StateNewer       a store or changelog was written by a newer version
@@ -141,9 +142,15 @@ class Fatal(XyraError):
 
 
 class Fenced(Fatal):
-    """Another process with the same slot has taken over; its work goes on there."""
+    """Another process with the same slot has taken over, and its work goes on there; or this one stood still until Kafka ended its transaction."""
 
-    code, title = "fenced", "Another process has taken over this slot"
+    code, title = "fenced", "Kafka has shut this process out"
+
+
+class Expired(Fatal):
+    """The process gave no sign of life for longer than its group waits, as when its machine stands still; its partitions were given away, or wait for it."""
+
+    code, title = "expired", "The group has gone on without this process"
 
 
 class UnknownOutcome(Fatal):

@@ -93,7 +93,8 @@ class Checkpoint:
         Raises the same again when it is called again: a step that swallows it gets no further.
 
         Raises:
-            Fenced: another process holds this slot or these partitions.
+            Fenced: another process holds this slot, or this one stood still.
+            Expired: the group went on without this process.
             UnknownOutcome: the broker did not answer.
             Fatal: the transaction failed.
 

@@ -42,6 +42,11 @@ class Drain:
         self.moved = 0
         """Entries that were written to their topics from here."""
 
+    @property
+    def known(self) -> bool:
+        """Whether all that the spool counts waits; else an earlier process may have written some of it, until `take_over` has looked that up."""
+        return self._known
+
     def take_over(self, timeout_s: float) -> None:
         """Shut out and end what an earlier process, or an earlier attempt, left open, and go on where the log says; blocks for some `timeout_s` seconds.
 

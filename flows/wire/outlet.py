@@ -6,11 +6,11 @@ from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from flows.core.errors import Fatal, Fenced, Unavailable, UnknownOutcome
+from flows.core.errors import Expired, Fatal, Fenced, Unavailable, UnknownOutcome
 from flows.core.record import Header
 from flows.core.settings import Settings
 from flows.core.topics import KEPT_BYTES, MIB
-from flows.wire.inlet import FENCED
+from flows.wire.inlet import FENCED, POLL_LIMIT_MS, SESSION_MS
 from flows.wire.kafka import PARTITIONER, client_config
 from flows.wire.watchdog import Watchdog
 
@@ -152,7 +152,8 @@ class Outlet:
             membership: of the group's member; one that was given up makes this fail.
 
         Raises:
-            Fenced: another process has this slot, or these partitions.
+            Fenced: another process has this slot, or this one stood still.
+            Expired: the group went on without this process.
             UnknownOutcome: no answer; the next start finds out from the committed offsets.
             Fatal: anything else; nothing of the transaction counts.
 
@@ -183,7 +184,19 @@ class Outlet:
 
     def _fail(self, error: KafkaException) -> NoReturn:
         reason: KafkaError = error.args[0]
-        gone = (*FENCED, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION)
-        if reason.code() in gone:
-            raise Fenced(f"Another process has taken over this slot or its partitions ({reason.str()}).") from error
-        raise Fatal(f"A transaction on Kafka at {self._servers} failed and counts for nothing ({reason.name()}: {reason.str()}).") from error
+        raise failed(reason, self._servers) from error
+
+
+def failed(reason: KafkaError, servers: str) -> Fatal:
+    """Say why a transaction came to nothing; Kafka does not tell a process that was replaced from one that stood still, so neither does the text."""
+    if reason.code() in {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION}:
+        return Expired(
+            f"The group has gone on without this process, which gave no sign of life for {SESSION_MS // 1000} s, as when its machine stands still, "
+            f"or was busy with one batch for {POLL_LIMIT_MS // 1000} s ({reason.str()}). Nothing of the batch in hand was committed."
+        )
+    if reason.code() in FENCED:
+        return Fenced(
+            f"Another process has started with this slot, or this one stood still until Kafka ended its transaction, after {TRANSACTION_MS // 1000} s "
+            f"({reason.str()}). Nothing of the batch in hand was committed."
+        )
+    return Fatal(f"A transaction on Kafka at {servers} failed and counts for nothing ({reason.name()}: {reason.str()}).")

@@ -94,7 +94,7 @@ class Spill:
         if self._on:
             self._producer.watch(self.enter)
         if self._spool.entries:
-            LOG.info("%d records of an earlier process wait in %s", self._spool.entries, self._spool.folder)
+            LOG.info("Up to %d records of an earlier process wait in %s; Kafka tells which are there already", self._spool.entries, self._spool.folder)
             self.enter()
         for folder in sorted({path.parent for path in self._spool.folder.parent.glob(f"*/*{SUFFIX}")} - {self._spool.folder}):
             LOG.warning("%s holds records that another ingress kept; they go to Kafka as soon as one of that number runs here", folder)
@@ -105,8 +105,13 @@ class Spill:
 
     @property
     def entries(self) -> int:
-        """How many records wait on the disk."""
+        """How many records wait on the disk; at most so many while `counted` is False."""
         return self._spool.entries
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is known how many wait: not before the log has told what of them an earlier process wrote to it."""
+        return self._drain.known
 
     @property
     def held(self) -> int:

@@ -121,4 +121,5 @@ def _nowhere(life: Life, at_ms: int) -> str:
 def _on_disk(door: Door) -> str:
     """Name what no topic shows yet: what was accepted while the broker was away, and is not drained."""
     kept = door.spill.entries
-    return f" {kept:,} webhooks wait on this ingress's disk until Kafka has taken them; it may be one of these." if kept else ""
+    many = f"{kept:,}" if door.spill.counted else f"Up to {kept:,}"
+    return f" {many} webhooks wait on this ingress's disk until Kafka has taken them; it may be one of these." if kept else ""

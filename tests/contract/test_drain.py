@@ -49,9 +49,10 @@ def test_killed_between_the_commit_and_the_deletion(settings: Settings, logs: tu
     drain = Drain(settings, tmp_path.name, again)
     with pytest.raises(Unavailable, match=topics.STATUS.name):
         drain.take_over(1)
+    assert (again.entries, drain.known) == (10, False)
     flow.abort_transaction(30)
     drain.take_over(30)
-    assert (again.entries, drain.moved) == (6, 0)
+    assert (again.entries, drain.moved, drain.known) == (6, 0, True)
     drain.move(*again.read(100, 10_000))
     drain.close()
     found = [read.value for read in topic_reader(settings.kafka_bootstrap_servers, WEBHOOKS) if read.header("ce_source") == f"/webhooks/{tmp_path.name}"]
