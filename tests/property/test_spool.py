@@ -281,6 +281,8 @@ class Machine(RuleBasedStateMachine):
         if hasattr(self, "spool"):
             assert self.spool.bytes <= MOST
             assert (self.spool.oldest_ms is None) == (self.spool.entries == 0)
+            assert 0 <= self.spool.waiting <= self.spool.bytes
+            assert (self.spool.waiting == 0) == (self.spool.entries == 0)
             assert self.spool.entries >= len(set(self.acknowledged) - set(self.topic))
 
 
