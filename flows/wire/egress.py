@@ -2,20 +2,46 @@
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from flows.core.clock import Clock
 from flows.core.outbound.egress import Answer, Failure, Outgoing, Policy, Refusal, Vetted, head
 from flows.core.outbound.urls import Target
 from flows.core.signals import EGRESS_CALLS, EGRESS_CONNECTIONS, EGRESS_SECONDS
 from flows.wire.exchange import Broken, Exchange
+from flows.wire.inflow import Inflow
 from flows.wire.lines import Limits, Lines
 from flows.wire.names import Found, Names, Resolve, system_addresses
 from flows.wire.telemetry import Child, Telemetry
 
 Outcome = Answer | Refusal | Failure
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer whose body is still coming; whoever has it closes it. It holds no place for a call: whoever opens streams bounds how many."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    """In the order they came, names in lower case."""
+    authority: str
+    line: Inflow
+
+    async def take(self, patience_s: float) -> bytes | Failure:
+        """Return the next bytes of the body, as they came, or nothing when it is over; a failure when it broke off, or nothing has come for `patience_s`."""
+        try:
+            return await self.line.take(patience_s)
+        except Broken as broken:
+            return Failure(broken.code, f"{self.authority} {broken.detail}.", sent=True)
+
+    def close(self) -> None:
+        """Close the connection, at once."""
+        self.line.abort()
 
 
 def tls_context(authorities: Path | None = None) -> ssl.SSLContext:
@@ -101,30 +127,53 @@ class Egress:
 
     async def call(self, request: Outgoing) -> Outcome:
         """Make one call and return what came of it, within `request.deadline_s`; raises nothing for anything a target can do."""
+        return await self._timed(request, self._call, self._late)
+
+    async def open(self, request: Outgoing) -> Stream | Refusal | Failure:
+        """Make one call whose answer may have any length; return it when its head is there, within `request.deadline_s`. Raises nothing, as `call`.
+
+        The connection is a new one, and is closed somewhere behind the first `keep_bytes` of the body. No body is sent.
+        """
+        return await self._timed(request, self._open, self._too_late)
+
+    async def _timed(
+        self,
+        request: Outgoing,
+        make: Callable[[Outgoing, _Progress], Awaitable[A | Refusal | Failure]],
+        late: Callable[[Outgoing, _Progress], A | Failure],
+    ) -> A | Refusal | Failure:
+        """Let a call have its time, and count it."""
         until = asyncio.get_running_loop().time() + request.deadline_s
         progress = _Progress(asyncio.timeout_at(until), until, self._monotonic())
+        outcome: A | Refusal | Failure
         try:
             async with progress.limit:
-                outcome = await self._call(request, progress)
+                outcome = await make(request, progress)
         except TimeoutError:
-            outcome = self._late(request, progress)
+            outcome = late(request, progress)
         self._seconds.observe(self._monotonic() - progress.begin)
-        self._counter("answered" if isinstance(outcome, Answer) else outcome.code).inc()
+        self._counter(outcome.code if isinstance(outcome, (Refusal, Failure)) else "answered").inc()
         return outcome
 
     async def check(self, url: str) -> tuple[Target, Vetted] | Refusal | Failure:
         """Return where a URL leads and the addresses it may be called at, or why not; waits for a name server where the name is not known."""
         return await self._check(url, None)
 
-    def _late(self, request: Outgoing, progress: _Progress) -> Outcome:
+    def _late(self, request: Outgoing, progress: _Progress) -> Answer | Failure:
         """Return what became of a call whose time is over: an answer, where its head is there and is enough."""
         line = progress.line
         reply = line.so_far() if line is not None else None
         if line is not None and reply is not None:
             return Answer(*reply, self._monotonic() - progress.begin, line.address)
+        return self._too_late(request, progress)
+
+    def _too_late(self, request: Outgoing, progress: _Progress) -> Failure:
+        """Return why there is no answer in time."""
         if progress.queue:
             return Failure("no_place", f"There was no place for {progress.queue} in time: as many as may be at once were under way.")
-        return Failure("timed_out", f"The call was not done within {request.deadline_s:g} s; the time was over before {progress.stage}.", line is not None)
+        return Failure(
+            "timed_out", f"The call was not done within {request.deadline_s:g} s; the time was over before {progress.stage}.", progress.line is not None
+        )
 
     async def _check(self, url: str, progress: _Progress | None) -> tuple[Target, Vetted] | Refusal | Failure:
         target = self._policy.judge(url)
@@ -145,7 +194,8 @@ class Egress:
             counter = self._counters[outcome] = self._telemetry.child(EGRESS_CALLS, outcome=outcome)
         return counter
 
-    async def _call(self, request: Outgoing, progress: _Progress) -> Outcome:
+    async def _prepared(self, request: Outgoing, progress: _Progress) -> tuple[Target, Vetted, bytes] | Refusal | Failure:
+        """Return where a call goes, and its line and headers; sees what its place has to be waited for."""
         checked = await self._check(request.url, progress)
         if not isinstance(checked, tuple):
             return checked
@@ -153,9 +203,37 @@ class Egress:
         first = head(target, request)
         if isinstance(first, Refusal):
             return first
-        standing = partial(progress.hurry, request.rest_s) if request.rest_s is not None else None
         if self._lines.full(target):
             progress.wait(f"a call to {target.authority}")
+        return target, vetted, first
+
+    async def _open(self, request: Outgoing, progress: _Progress) -> Stream | Refusal | Failure:
+        prepared = await self._prepared(request, progress)
+        if not isinstance(prepared, tuple):
+            return prepared
+        target, vetted, first = prepared
+        async with self._lines.place(target):
+            progress.served()
+            progress.stage = f"{target.authority} was connected to"
+            line = await self._lines.connect(target, vetted.addresses, progress.until, Inflow)
+            if isinstance(line, Failure):
+                return line
+            progress.stage, progress.line = f"{target.authority} had answered to the last header", line
+            try:
+                reply = await line.begin(first, request.keep_bytes)
+            except Broken as broken:
+                return Failure(broken.code, f"{target.authority} {broken.detail}.", sent=True)
+            except BaseException:  # out of time, or cancelled
+                line.abort()
+                raise
+            return Stream(reply.status, reply.headers, target.authority, line)
+
+    async def _call(self, request: Outgoing, progress: _Progress) -> Outcome:
+        prepared = await self._prepared(request, progress)
+        if not isinstance(prepared, tuple):
+            return prepared
+        target, vetted, first = prepared
+        standing = partial(progress.hurry, request.rest_s) if request.rest_s is not None else None
         async with self._lines.place(target) as lane:
             progress.served()
             line, again = self._lines.kept(lane, vetted.addresses), request.repeatable
@@ -163,7 +241,7 @@ class Egress:
                 reused = line is not None
                 if line is None:
                     progress.stage = f"{target.authority} was connected to"
-                    connected = await self._lines.connect(target, vetted.addresses, progress.until)
+                    connected = await self._lines.connect(target, vetted.addresses, progress.until, Exchange)
                     if isinstance(connected, Failure):
                         return connected
                     line = connected

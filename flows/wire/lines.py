@@ -7,12 +7,13 @@ import ssl
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from flows.core.outbound.egress import Failure
 from flows.core.outbound.urls import Target
 from flows.wire.exchange import Exchange
 
+E = TypeVar("E", bound=Exchange)
 MOST_ADDRESSES: Final = 8
 """Addresses of one name that are tried."""
 
@@ -119,8 +120,8 @@ class Lines:
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(self._limits.idle_s, self._sweep)
 
-    async def connect(self, target: Target, addresses: Sequence[str], until: float) -> Exchange | Failure:
-        """Connect to the first address that can be connected to, with TLS for the host's name where the scheme wants it.
+    async def connect(self, target: Target, addresses: Sequence[str], until: float, made: type[E]) -> E | Failure:
+        """Connect a `made` to the first address that can be connected to, with TLS for the host's name where the scheme wants it.
 
         Each but the last may take its share of the time that is left until `until`, on the loop's clock.
         """
@@ -133,7 +134,7 @@ class Lines:
             try:
                 async with asyncio.timeout_at(share):
                     _, line = await loop.create_connection(
-                        Exchange, address, target.port, ssl=tls, server_hostname=name, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+                        made, address, target.port, ssl=tls, server_hostname=name, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
                     )
             except ssl.SSLError as error:
                 failure = Failure("tls_failed", f"{target.authority} and we agreed on no TLS: {_why_no_tls(error)}.")
