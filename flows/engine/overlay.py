@@ -14,6 +14,10 @@ ENTRY_BYTES: Final = 160
 """What Python spends on a remembered entry besides its bytes: two bytes objects and a place in a dict."""
 
 
+FEW: Final = 1000
+"""Entries that are remembered when they are read together; more of them are read once, and not by chance again."""
+
+
 class Overlay:
     """Pending entries over a bounded memory of recent ones over the store, all by their key in the store.
 
@@ -49,10 +53,15 @@ class Overlay:
                 entries[i] = entry
         return entries
 
-    def prefetch(self, keys: Sequence[bytes]) -> None:
-        """Remember entries that are going to be read."""
-        for key, entry in zip(keys, self.stored(keys), strict=True):
-            self._remember(key, entry)
+    def fetch_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Read entries that are neither pending nor in the younger generation; remembers them, unless they are so many that all else would be forgotten."""
+        if not keys:
+            return []
+        entries = self.stored(keys)
+        if len(keys) <= FEW:
+            for key, entry in zip(keys, entries, strict=True):
+                self._remember(key, entry)
+        return entries
 
     def rows(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Give entries whose key begins with `prefix` and does not come before `prefix + start`, in order, as they are when the first one is taken."""
