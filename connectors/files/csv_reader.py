@@ -5,13 +5,14 @@ empty or was there already gets one of its own. Rows of another number of fields
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, count, pairwise
-from typing import Final
+from itertools import accumulate, chain, count, pairwise
+from typing import Final, NamedTuple
 
 import orjson
 import polars as pl
 
-from connectors.files.csv_fast import Damage, able, fault, mend, parse, utf8
+from connectors.files.csv_fast import Damage, Parsed, parse
+from connectors.files.csv_lines import able, fault
 from connectors.files.csv_places import Chunk, places
 from connectors.files.reader import Read, Unreadable
 from connectors.files.table import Table
@@ -110,35 +111,38 @@ class CsvReader:
     def _rows(self, chunks: list[Chunk]) -> Read:
         """Return the rows of chunks that follow one another."""
         whole = self._at_once(chunks)
-        if whole is not None:
-            return Read(self._tabled(chunks, [whole], [range(chunks[0].first, chunks[0].first + whole.height)]), [], whole.height)
+        if whole:
+            chunks = [whole.chunk]
         frames: list[pl.DataFrame] = []
         ordinals: list[Sequence[int]] = []
         rejects: list[Reject] = []
         for chunk in chunks:
-            frame, damages = self._closely(chunk)
-            total = frame.height + len(damages)
-            bad = {damage.row for damage in damages}
+            frame, damages = whole.parsed if whole else self._closely(chunk)
             frames.append(frame)
-            ordinals.append([chunk.first + row for row in range(total) if row not in bad] if bad else range(chunk.first, chunk.first + total))
+            ordinals.append(_numbered(chunk.first, frame.height, damages))
             rejects += [_reject(chunk, damage) for damage in damages]
         return Read(self._tabled(chunks, frames, ordinals), rejects, sum(map(len, ordinals)) + len(rejects))
 
-    def _at_once(self, chunks: list[Chunk]) -> pl.DataFrame | None:
+    def _at_once(self, chunks: list[Chunk]) -> "_Whole | None":
         """Return all rows of chunks by one call of Polars; None: that is not certain to be right."""
-        ends = [chunk.data.endswith(b"\n") and chunk.first + chunk.records == behind.first for chunk, behind in pairwise(chunks)]
-        if not self._able or not self._names or not all(ends) or any(len(chunk.data) > PIECE_BYTES for chunk in chunks):
+        fit = all(chunk.data.endswith(b"\n") and chunk.first + chunk.records == behind.first for chunk, behind in pairwise(chunks))
+        if not self._able or not self._names or not fit or any(len(chunk.data) > PIECE_BYTES for chunk in chunks):
             return None
-        data = utf8(b"".join(chunk.data for chunk in chunks) if ends else chunks[0].data, self._dialect.grammar.encoding)
-        frame = None if data is None else parse(data, self._names, self._dialect, fill=self._fill)
-        return frame if frame is not None and frame.height == sum(chunk.records for chunk in chunks) else None
+        first = chunks[0]
+        records = sum(chunk.records for chunk in chunks)
+        data = b"".join(chunk.data for chunk in chunks)
+        ends = tuple(accumulate(len(chunk.data) for chunk in chunks[:-1]))
+        parsed = parse(data, self._names, self._dialect, fill=self._fill, ends=ends)
+        if parsed is None or parsed.frame.height + len(parsed.damages) != records:
+            return None
+        return _Whole(Chunk(data, first.start, first.line, first.first, records, self._dialect), parsed)
 
-    def _closely(self, chunk: Chunk) -> tuple[pl.DataFrame, list[Damage]]:
+    def _closely(self, chunk: Chunk) -> Parsed:
         """Return the rows of one chunk that are sound, and those that are not."""
         if self._able and self._names and len(chunk.data) <= PIECE_BYTES:
-            mended = mend(chunk.data, self._names, self._dialect, fill=self._fill)
-            if mended:
-                return mended.frame, mended.damages
+            parsed = parse(chunk.data, self._names, self._dialect, fill=self._fill)
+            if parsed:
+                return parsed
         columns = len(self._names)
         sound, damages = [], []
         for number, row in enumerate(rows(chunk.data, self._dialect, chunk.start, chunk.line)):
@@ -147,13 +151,13 @@ class CsvReader:
             else:
                 read = [text if text or quoted else None for text, quoted in zip(row.fields, row.quoted, strict=True)]
                 sound.append((*read, *[None] * (columns - len(read))))
-        return self._frame(sound), damages
+        return Parsed(self._frame(sound), damages)
 
     def _tabled(self, chunks: list[Chunk], frames: list[pl.DataFrame], ordinals: list[Sequence[int]]) -> Table:
         """Return frames as one table."""
         frame = pl.concat(frames, rechunk=False) if len(frames) > 1 else frames[0] if frames else self._frame([])
         numbers = ordinals[0] if len(ordinals) == 1 else list(chain.from_iterable(ordinals))
-        return Table(frame, numbers, places(chunks, numbers, len(self._names)))
+        return Table(frame, numbers, places(chunks, numbers))
 
     def _frame(self, sound: list[tuple[str | None, ...]]) -> pl.DataFrame:
         """Return rows as a frame."""
@@ -170,6 +174,23 @@ def unique(names: Sequence[str]) -> list[str]:
         free = next(one for one in tries if one not in taken and (one == name or one not in given))
         taken[free] = None
     return list(taken)
+
+
+class _Whole(NamedTuple):
+    """Chunks as one, and what was read of it."""
+
+    chunk: Chunk
+    parsed: Parsed
+
+
+def _numbered(first: int, height: int, damages: list[Damage]) -> Sequence[int]:
+    """Return the ordinals of the rows between those that are damaged."""
+    if not damages:
+        return range(first, first + height)
+    total = first + height + len(damages)
+    begins = [first, *(first + damage.row + 1 for damage in damages)]
+    ends = [*(first + damage.row for damage in damages), total]
+    return list(chain.from_iterable(map(range, begins, ends)))
 
 
 def _few(names: Sequence[str]) -> None:

@@ -137,7 +137,7 @@ def rows(data: bytes, dialect: Dialect, start: int = 0, line: int = 1) -> Iterat
         step = read(units, at, Mode.ROW, grammar, final=True)
         if step.row:
             here, end = at * size, min(step.at * size, len(data))
-            yield _row(data, Row(start + here, start + end, line, (), (), step.code), step.fields, dialect)
+            yield filled(data, Row(start + here, start + end, line, (), (), step.code), step.fields, dialect)
         line += len(LINE_END.findall(units, at, step.at))
         at = step.at
 
@@ -155,6 +155,12 @@ def read(units: bytes, at: int, mode: Mode, grammar: Grammar, *, final: bool) ->
             return _over(units, at, final=final) or Step(at, mode, row=False)
         mode = Mode.FIELD
     return _fields(units, at, mode, grammar, final=final)
+
+
+def broken(units: bytes, opened: int, grammar: Grammar) -> Step | None:
+    """Go over the rest of a row in which this quote opens a field, where nothing closes it; None: it is closed. Nothing comes behind the units."""
+    closed = _closing(units, opened, grammar, final=True) != _UNCLOSED
+    return None if closed else _rest(units, opened, _blame(units, opened, grammar), final=True)
 
 
 def _fields(units: bytes, at: int, mode: Mode, grammar: Grammar, *, final: bool) -> Step:
@@ -248,7 +254,7 @@ def _over(units: bytes, at: int, *, final: bool) -> Step | None:
     return Step(found.end() if found else at, Mode.ROW, row=False)
 
 
-def _row(data: bytes, row: Row, fields: tuple[Field, ...], dialect: Dialect) -> Row:
+def filled(data: bytes, row: Row, fields: tuple[Field, ...], dialect: Dialect) -> Row:
     """Return the row with the text of its fields, or with what is wrong with them."""
     if row.code:
         return row
