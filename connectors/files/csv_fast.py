@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from connectors.files.csv_lines import Layout, layout
+from connectors.files.csv_lines import Layout, even, layout
 from flows.core.files.csv_rows import Dialect, Row
 from flows.core.files.units import width
 
@@ -39,6 +39,10 @@ def parse(data: bytes, names: list[str], dialect: Dialect, *, fill: bool, ends: 
     """Return whole rows of text, at each of `ends` one is to be over; None: the tokenizer has to read them."""
     encoding, size = dialect.grammar.encoding, width(dialect.grammar.encoding)
     text = ended(data, encoding)
+    if rows := even(text, len(names), dialect, fill=fill):
+        frame = _frame(text, names, dialect)
+        if frame is not None and frame.height == rows:
+            return Parsed(frame, [])
     found = layout(text, len(names), dialect, fill=fill)
     if found is None or any(end % size or found.seen[end // size - 1 : end // size] != b"\n" for end in ends):
         return None

@@ -42,7 +42,7 @@ class Walk:
         self._data, self._units, self._grammar, self._width = data, units, grammar, width(grammar.encoding)
         quote, ends = re.escape(grammar.quote), re.escape(grammar.delimiter)
         field = quote + b"(?:[^" + quote + b"]++|" + quote * 2 + b")*+" + quote + b"(?=[" + ends + rb"\r\n])"
-        self._fields = re.compile(field + b"(?:[^" + quote + b"]{0,64}+(?<=[" + ends + rb"\n])" + field + b")*+" if quote else b"(?!)")
+        self._fields = re.compile(field + b"(?:[^" + quote + b"]{0,64}+(?<=[" + ends + rb"\n])(" + field + b"))*+" if quote else b"(?!)")
         self._hidden = bytes.maketrans(grammar.delimiter + b"\r\n", b"x" * (len(grammar.delimiter) + 2))
         self._spots = _Spots(list(_finds(data, units, grammar)), len(units))
         self._go()
@@ -64,7 +64,7 @@ class Walk:
             found = fields(units, quoted, strange) if opens else None
             if found:
                 at = found.end()
-                self._hide(quoted, at)
+                self._hide(quoted, at, alone=found.lastindex is None)
             else:
                 at = self._row(self._begin(quoted), broken(units, quoted, self._grammar) if opens else None)
 
@@ -94,10 +94,15 @@ class Walk:
             self.inner.append((start, breaks))
         return step.at
 
-    def _hide(self, start: int, end: int) -> None:
+    def _hide(self, start: int, end: int, *, alone: bool) -> None:
         text = self._units[start:end]
         hidden = text.translate(self._hidden)
         if hidden == text:
+            return
+        if alone:
+            self.seen[start:end] = hidden
+            if b"\n" in text:
+                self.inner.append((start, text.count(b"\n")))
             return
         quote = self._grammar.quote
         parts = text.split(quote)
@@ -137,7 +142,7 @@ def _finds(data: bytes, units: bytes, grammar: Grammar) -> Iterator[Callable[[in
         comment = re.compile(rb"(?:^|(?<=\r))" + re.escape(grammar.comment), re.MULTILINE)
         yield lambda at: found.start() if (found := comment.search(units, at)) else -1
     if b"\r" in units:
-        yield _listed(_lone(units))
+        yield _listed(lone(units))
     if invalid := list(_invalid(data, units, grammar.encoding)):
         yield _listed(invalid)
 
@@ -155,7 +160,7 @@ def numbers(units: bytes) -> pl.Series:
     return pl.Series([units], dtype=pl.Binary).cast(pl.List(pl.UInt8)).explode()
 
 
-def _lone(units: bytes) -> list[int]:
+def lone(units: bytes) -> list[int]:
     """Return where a CR stands that no LF follows."""
     held = numbers(units)
     return ((held == _CR) & (held.shift(-1, fill_value=_NL) != _NL)).arg_true().to_list()

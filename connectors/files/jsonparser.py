@@ -61,8 +61,7 @@ class JsonParser:
         """Return the rows of a piece."""
         if piece.start == 0 and piece.data.startswith(b"\xef\xbb\xbf"):
             piece = piece._replace(start=3, data=piece.data[3:])
-        read = self._quick(piece)
-        return read if read is not None else self._exact(piece)
+        return self._quick(piece) or self._mostly(piece) or self._exact(piece)
 
     def _quick(self, piece: Piece) -> Read | None:
         if self._decoders is None:
