@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -10,12 +10,16 @@ from connectors.files import jsonrows
 from connectors.files.bypiece import nothing, table
 from connectors.files.codes import Code
 from connectors.files.jsonjudge import JsonOptions, judge, wrapped
-from connectors.files.jsonrows import Kind, Kinds
+from connectors.files.jsonrows import Columns, Kind, Kinds
 from connectors.files.names import Names
 from connectors.files.places import Fault, Places, Span
 from connectors.files.reader import Read
 from connectors.files.table import Table
 from flows.core.files.pieces import Piece
+
+_REFUSED: Final = (ValueError, RecursionError, msgspec.MsgspecError)
+_TOGETHER: Final = 16
+"""Records that are tried at once where one of the piece is none: of every hundred one may be none, and few of these have one then."""
 
 
 class Decoders(NamedTuple):
@@ -70,14 +74,41 @@ class JsonParser:
             rows = self._layout.structs(piece, self._decoders)
             if not rows:
                 return None
-            values = [list(map(held, rows)) for held in self._decoders.fields]
-            columns = jsonrows.of_structs(self._decoders.kinds, values, len(rows), lambda: self._texts(piece))
-        except (ValueError, RecursionError, msgspec.MsgspecError):  # the exact way tells what is wrong, and with which record
+            columns = _columns(rows, self._decoders, lambda: self._texts(piece))
+        except _REFUSED:  # the exact way tells what is wrong, and with which record
             return None
         self._learn(columns.kinds)
         ordinals = range(piece.first, piece.first + len(rows))
         places = Places(piece, lambda: self._layout.spans(piece) or (), ordinals)
         return Read(Table(columns.frame, ordinals, places.row, columns.fragments), [], len(rows))
+
+    def _mostly(self, piece: Piece) -> Read | None:
+        """Return what the exact way would, where all records but those that are none go the quick way, some at a time."""
+        decoders = self._decoders
+        spans = self._layout.spans(piece) if decoders else None
+        if decoders is None or not spans:
+            return None
+        rows: list[Any] = []
+        faults: dict[int, Fault] = {}
+        for begin in range(0, len(spans), _TOGETHER):
+            texts = [piece.data[start:end] for start, end in spans[begin : begin + _TOGETHER]]
+            if held := _some(texts, decoders):
+                rows += held
+                continue
+            for index, text in enumerate(texts, begin):
+                if (one := _one(text, decoders, self._options)) is None:
+                    return None
+                if isinstance(one, Fault):
+                    faults[index] = one
+                else:
+                    rows.append(one)
+        places, ordinals, rejects = table(piece, spans, faults)
+        try:
+            columns = _columns(rows, decoders, lambda: [piece.data[start:end] for index, (start, end) in enumerate(spans) if index not in faults])
+        except _REFUSED:
+            return None
+        self._learn(columns.kinds)
+        return Read(Table(columns.frame, ordinals, places.row, columns.fragments), rejects, len(spans))
 
     def _texts(self, piece: Piece) -> list[bytes]:
         return [piece.data[start:end] for start, end in self._layout.spans(piece) or ()]
@@ -110,6 +141,30 @@ class JsonParser:
         whole = self._options == JsonOptions()
         shape = jsonrows.shape(kinds) if whole and kinds else None
         self._decoders = None if shape is None else _decoders(shape, kinds)
+
+
+def _columns(rows: list[Any], decoders: Decoders, texts: Callable[[], Sequence[bytes]]) -> Columns:
+    return jsonrows.of_structs(decoders.kinds, [list(map(held, rows)) for held in decoders.fields], len(rows), texts)
+
+
+def _some(texts: Sequence[bytes], decoders: Decoders) -> list[Any]:
+    """Return records as structs; none: look at each."""
+    if not decoders.flat or not all(text[:1] == b"{" and text[-1:] == b"}" for text in texts):
+        return []
+    try:
+        rows = decoders.many(b"[%b]" % b",\n".join(texts))  # as without objects in objects a break that stood in a string would be no JSON
+    except _REFUSED:
+        return []
+    return rows if len(rows) == len(texts) else []
+
+
+def _one(text: bytes, decoders: Decoders, options: JsonOptions) -> Any | Fault:
+    """Return a record as a struct, or why it is none; None: it is one, but not of these columns."""
+    try:
+        return decoders.one(text)
+    except _REFUSED:
+        found = judge(text, options)
+        return found if isinstance(found, Fault) else None
 
 
 def _decoders(shape: type[msgspec.Struct], kinds: Kinds) -> Decoders:

@@ -22,8 +22,9 @@ class _Lines:
         spans = []
         begin = 0
         for line in piece.data.split(b"\n"):
-            span = strip(piece.data, begin, begin + len(line))
-            begin += len(line) + 1
+            end = begin + len(line)
+            span = Span(begin, end) if line[:1] == b"{" and line[-1:] == b"}" else strip(piece.data, begin, end)
+            begin = end + 1
             if span.start < span.end:
                 spans.append(span)
         return spans

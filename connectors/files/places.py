@@ -1,7 +1,5 @@
 """Where records stand within a piece."""
 
-import re
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -36,20 +34,23 @@ class Places:
         self._piece = piece
         self._find = find
         self._ordinals = ordinals
+        self._counted = (0, 0)
 
     @cached_property
     def _spans(self) -> Sequence[Span]:
         return self._find()
 
-    @cached_property
-    def _breaks(self) -> list[int]:
-        return [match.start() for match in re.finditer(b"\n", self._piece.data)]
-
     def of(self, span: Span, ordinal: int) -> Place:
         """Return the place of these bytes."""
         piece = self._piece
-        line = piece.line and piece.line + bisect_left(self._breaks, span.start)
+        line = piece.line and piece.line + self._breaks(span.start)
         return Place(ordinal, line, piece.start + span.start, piece.data[span.start : min(span.end, span.start + RAW_BYTES)])
+
+    def _breaks(self, at: int) -> int:
+        """Count line breaks before a byte; mostly on from where they were counted to the last time."""
+        begin, breaks = self._counted if self._counted[0] <= at else (0, 0)
+        self._counted = at, breaks + self._piece.data.count(b"\n", begin, at)
+        return self._counted[1]
 
     def row(self, index: int) -> Place:
         """Return the place of a row."""
