@@ -1,7 +1,6 @@
 """One record of JSON: the definition of which is a row, and why another is none."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +12,8 @@ from connectors.files.places import Fault, Span
 VALUE: Final = "value"
 """The column of what is no object."""
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}:,]', re.DOTALL)
+_PLAIN: Final = re.compile(rb'[ \t\r\n]*+(\{(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+\})[ \t\r\n]*+,', re.DOTALL)
+"""An element without brackets in it, and the comma that ends it: what most are, told from the next without a look at each sign."""
 _BLANK: Final = b" \t\r\n"
 _CAUSES: Final = (
     ("surrogate", Code.LONE_SURROGATE),
@@ -52,14 +53,26 @@ def wrapped(text: bytes) -> bytes:
 
 def elements(data: bytes) -> list[Span]:
     """Return where elements stand, each of which a comma ends, though not the last; those of brackets that nothing closes are the rest."""
-    *ended, last = _ended(data, b",")
-    return [*ended, last] if last.start < last.end else ended
+    found: list[Span] = []
+    at = 0
+    while at <= len(data):
+        if plain := _PLAIN.match(data, at):
+            found.append(Span(*plain.span(1)))
+            at = plain.end()
+        else:
+            span, at = _next(data, at, b",")
+            found.append(span)
+    return found if found[-1].start < found[-1].end else found[:-1]
 
 
 def values(data: bytes) -> list[Span]:
     """Return where values stand that have nothing between them, or blanks; those of brackets that nothing closes are the rest."""
-    *ended, last = _ended(data, b"}]")
-    return [*ended, last] if last.start < last.end else ended
+    found: list[Span] = []
+    at = 0
+    while at <= len(data):
+        span, at = _next(data, at, b"}]")
+        found.append(span)
+    return found if found[-1].start < found[-1].end else found[:-1]
 
 
 def strip(data: bytes, start: int, end: int) -> Span:
@@ -69,18 +82,18 @@ def strip(data: bytes, start: int, end: int) -> Span:
     return Span(start + left, max(start + left, start + len(text.rstrip(_BLANK))))
 
 
-def _ended(data: bytes, ends: bytes) -> Iterator[Span]:
-    depth = begin = 0
-    for token in _TOKEN.finditer(data):
+def _next(data: bytes, begin: int, ends: bytes) -> tuple[Span, int]:
+    """Return where a value stands, and where to go on: behind all bytes, where it is the rest."""
+    depth = 0
+    for token in _TOKEN.finditer(data, begin):
         sign = token[0]
         if sign in b"{[":
             depth += 1
         elif sign in b"}]":
             depth -= 1
         if depth == 0 and sign in ends:
-            yield strip(data, begin, token.start() if sign == b"," else token.end())
-            begin = token.end()
-    yield strip(data, begin, len(data))
+            return strip(data, begin, token.start() if sign == b"," else token.end()), token.end()
+    return strip(data, begin, len(data)), len(data) + 1
 
 
 def _keys(text: bytes) -> int:

@@ -18,6 +18,8 @@ from connectors.files.xmltemplate import Template, learn
 from flows.core.files.pieces import Piece
 
 DEFAULT: Final = XmlOptions()
+_TOGETHER: Final = 16
+"""Records that are tried at once where one of the piece is damaged."""
 
 
 def reader(options: XmlOptions = DEFAULT, state: bytes = b"", goes_on: int = 0) -> ByPiece:
@@ -76,14 +78,26 @@ class _Records:
     def _judged(self, texts: Sequence[bytes]) -> list[XmlRow | Fault]:
         """Judge each record; those that are written like the template have gone the quick way already, one by one."""
         template = self._template
-        known = [template.row(text) if template else None for text in texts]
+        known: list[XmlRow | None] = []
+        for begin in range(0, len(texts), _TOGETHER):
+            some = texts[begin : begin + _TOGETHER]
+            known += _alike(template, some) if template else [None] * len(some)
         odd = [text for text, row in zip(texts, known, strict=True) if row is None]
         self._alike = 2 * len(odd) < len(texts)
         others = iter(self._judge.rows(odd) or [self._judge.row(text) for text in odd])
-        return [next(others) if row is None else dict(row) for row in known]
+        return [next(others) if row is None else row for row in known]
 
     def _spans(self, piece: Piece) -> Sequence[Span] | None:
         return spans(piece, self._record)
+
+
+def _alike(template: Template, texts: Sequence[bytes]) -> list[XmlRow | None]:
+    """Return the values of records that are written like the template, all at once if all are."""
+    together = template.values(b"".join(texts), len(texts))
+    if together is None:
+        return [None if row is None else dict(row) for row in map(template.row, texts)]
+    empty = dict.fromkeys(template.empty, "")
+    return [dict(zip(template.columns, row, strict=True)) | empty for row in zip(*together, strict=True)]
 
 
 def _columns(names: Names, rows: Sequence[XmlRow]) -> tuple[pl.DataFrame, frozenset[str]]:
