@@ -1,6 +1,7 @@
 """XML: records are elements of one name; strings, and lists as JSON text where siblings have one name."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 import orjson
@@ -93,9 +94,13 @@ class _Records:
 
 def _alike(template: Template, texts: Sequence[bytes]) -> list[XmlRow | None]:
     """Return the values of records that are written like the template, all at once if all are."""
-    together = template.values(b"".join(texts), len(texts))
+    data = b"".join(texts)
+    behind = b"&" in data and any(b"&" in text[text.rfind(b"<") :] for text in texts)  # what stands behind a record is no value, but has to be XML
+    together = None if behind else template.values(data, len(texts))
     if together is None:
-        return [None if row is None else dict(row) for row in map(template.row, texts)]
+        if len(texts) == 1:
+            return [None]
+        return list(chain.from_iterable(_alike(template, [text]) for text in texts))
     empty = dict.fromkeys(template.empty, "")
     return [dict(zip(template.columns, row, strict=True)) | empty for row in zip(*together, strict=True)]
 

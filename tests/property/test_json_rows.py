@@ -77,7 +77,7 @@ def test_lines(seed: int, style: str) -> None:
     rng = random.Random(seed)  # noqa: S311  it makes test data
     quick = ndjson.reader()
     for step in range(12):
-        records = [record(rng, style, 0.02 if step % 3 else 0.0).replace(b"\n", b"") for _ in range(rng.randint(1, 12))]
+        records = [record(rng, style, 0.02 if step % 3 else 0.0).replace(b"\n", b"") for _ in range(rng.choice([rng.randint(1, 12), 50]))]
         data = rng.choice([b"\n", b"\r\n", b"\n\n"]).join(records) + rng.choice([b"", b"\n"])
         lines = [line for line in data.split(b"\n") if line.strip(b" \t\r\n")]
         done = check(quick, Piece(50, data, 3, 7, len(lines)), ndjson.reader(state=quick.state()))
@@ -92,7 +92,7 @@ def test_elements(seed: int, style: str) -> None:
     rng = random.Random(seed)  # noqa: S311  it makes test data
     quick = jsonarray.reader()
     for step in range(12):
-        records = [record(rng, style, 0.0 if step % 2 else 0.05) for _ in range(rng.randint(1, 12))]
+        records = [record(rng, style, 0.0 if step % 2 else 0.05) for _ in range(rng.choice([rng.randint(1, 12), 50]))]
         data = rng.choice([b",", b", ", b",\n  ", b"\r\n,"]).join(records) + rng.choice([b"", b",", b",\n"])
         done = check(quick, Piece(50, data, 3, 7, len(records)), jsonarray.reader(state=quick.state()))
         assert done.rows_read == len(records)

@@ -78,7 +78,7 @@ def test_records(seed: int, trouble: float) -> None:
     for _ in range(12):
         if rng.random() < 0.2:
             shape = rng.choice(SHAPES)
-        records = [record(rng, shape, trouble) for _ in range(rng.randint(1, 8))]
+        records = [record(rng, shape, trouble) for _ in range(rng.choice([rng.randint(1, 8), 40]))]
         data = rng.choice([b"", b"\n", b"\r\n  "]).join(records)
         piece = Piece(90, data, 4, 7, len(records))
         (one,) = read(quick, [piece])
