@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from connectors.files.csv_lines import Layout, even, layout
+from connectors.files.csv_lines import Layout, layout, outside
 from flows.core.files.csv_rows import Dialect, Row
 from flows.core.files.units import width
 
@@ -35,14 +35,22 @@ class Parsed(NamedTuple):
     damages: list[Damage]
 
 
+def sound(data: bytes, names: list[str], dialect: Dialect, *, fill: bool) -> Parsed | None:
+    """Return whole rows of text, all of them sound; None: look closer. What there is to find may be found when all has been read."""
+    text = ended(data, dialect.grammar.encoding)
+    seen = outside(text, len(names), dialect, fill=fill)
+    frame = None if seen is None else _frame(text, names, dialect)
+    if seen is None or frame is None:
+        return None
+    whole = not frame.to_series(frame.width - 1).null_count()
+    even = whole or seen.count(dialect.delimiter.encode()) == frame.height * (frame.width - 1)
+    return Parsed(frame, []) if even else None
+
+
 def parse(data: bytes, names: list[str], dialect: Dialect, *, fill: bool, ends: tuple[int, ...] = ()) -> Parsed | None:
     """Return whole rows of text, at each of `ends` one is to be over; None: the tokenizer has to read them."""
     encoding, size = dialect.grammar.encoding, width(dialect.grammar.encoding)
     text = ended(data, encoding)
-    if rows := even(text, len(names), dialect, fill=fill):
-        frame = _frame(text, names, dialect)
-        if frame is not None and frame.height == rows:
-            return Parsed(frame, [])
     found = layout(text, len(names), dialect, fill=fill)
     if found is None or any(end % size or found.seen[end // size - 1 : end // size] != b"\n" for end in ends):
         return None

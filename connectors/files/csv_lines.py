@@ -56,23 +56,21 @@ def able(dialect: Dialect) -> bool:
     return known and (not grammar.escape or bool(grammar.quote)) and dialect.quote not in dialect.comment[:-1]
 
 
-def even(data: bytes, columns: int, dialect: Dialect, *, fill: bool) -> int:
-    """Return of how many rows some text is, which has a line end behind it, if all are plainly sound; 0: look closer. Much the cheapest where they are."""
+def outside(data: bytes, columns: int, dialect: Dialect, *, fill: bool) -> bytes | None:
+    """Return what is outside quotes in text that has a line end behind it, where all may be plainly sound rows; None: look closer.
+
+    With what comes back the numbers of fields have still to be compared. Much the cheapest for text that is sound.
+    """
     grammar = dialect.grammar
     if width(grammar.encoding) > 1 or fill or columns == 1 or min(dialect.longest_field, dialect.longest_row) < PIECE_BYTES:
-        return 0
+        return None
     if any(sign in data for sign in (b"\0", grammar.escape, grammar.comment) if sign) or (b"\r" in data and lone(data)):
-        return 0
-    outside = _outside(data, grammar) if grammar.quote and grammar.quote in data else data
-    widths = None if outside is None else _widths(numbers(outside), grammar)
-    return 0 if widths is None or (widths != columns).any() else len(widths)
-
-
-def _outside(data: bytes, grammar: Grammar) -> bytes | None:
-    """Return what is outside quotes; None: a quote does not open a field, close one or stand doubled inside."""
+        return None
+    if not grammar.quote or grammar.quote not in data:
+        return data
     parts = data.split(grammar.quote)
-    outside = list(filter(None, parts[2:-1:2]))
-    begin, end = {part[0] for part in outside}, {part[-1] for part in outside}
+    between = list(filter(None, parts[2:-1:2]))
+    begin, end = {part[0] for part in between}, {part[-1] for part in between}
     signs = {grammar.delimiter[0], _NL}
     sound = len(parts) % 2 and begin <= {*signs, _CR} and end <= signs and parts[-1][0] in {*signs, _CR} and (not parts[0] or parts[0][-1] in signs)
     return b"".join(parts[::2]) if sound else None

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import orjson
 import polars as pl
 
-from connectors.files.csv_fast import Damage, Parsed, parse
+from connectors.files.csv_fast import Damage, Parsed, parse, sound
 from connectors.files.csv_lines import able, fault
 from connectors.files.csv_places import Chunk, places
 from connectors.files.reader import Read, Unreadable
@@ -33,6 +33,8 @@ class CsvReader:
         """Begin, or go on from a state. Columns that are given are named so whatever the header says. Raises `BadRequest` for a dialect that means nothing."""
         self._dialect = dialect
         self._able = able(dialect)
+        self._damaged = False
+        """Whether the last rows were: then the next are not thought to be sound."""
         self._fill = fill
         self._names: list[str] = orjson.loads(state) if state else unique(columns)
         self._header = dialect.header and not state
@@ -132,7 +134,9 @@ class CsvReader:
         records = sum(chunk.records for chunk in chunks)
         data = b"".join(chunk.data for chunk in chunks)
         ends = tuple(accumulate(len(chunk.data) for chunk in chunks[:-1]))
-        parsed = parse(data, self._names, self._dialect, fill=self._fill, ends=ends)
+        parsed = None if self._damaged else sound(data, self._names, self._dialect, fill=self._fill)
+        parsed = parsed or parse(data, self._names, self._dialect, fill=self._fill, ends=ends)
+        self._damaged = parsed is None or bool(parsed.damages)
         if parsed is None or parsed.frame.height + len(parsed.damages) != records:
             return None
         return _Whole(Chunk(data, first.start, first.line, first.first, records, self._dialect), parsed)
@@ -144,14 +148,14 @@ class CsvReader:
             if parsed:
                 return parsed
         columns = len(self._names)
-        sound, damages = [], []
+        whole, damages = [], []
         for number, row in enumerate(rows(chunk.data, self._dialect, chunk.start, chunk.line)):
             if code := fault(row, columns, fill=self._fill):
                 damages.append(Damage(number, row.start - chunk.start, row.end - chunk.start, row.line - chunk.line, code))
             else:
                 read = [text if text or quoted else None for text, quoted in zip(row.fields, row.quoted, strict=True)]
-                sound.append((*read, *[None] * (columns - len(read))))
-        return Parsed(self._frame(sound), damages)
+                whole.append((*read, *[None] * (columns - len(read))))
+        return Parsed(self._frame(whole), damages)
 
     def _tabled(self, chunks: list[Chunk], frames: list[pl.DataFrame], ordinals: list[Sequence[int]]) -> Table:
         """Return frames as one table."""
