@@ -193,7 +193,8 @@ def presets_table() -> str:
 
 def _figure(result: dict[str, Any]) -> tuple[str, str, str, str]:
     ours, peer, unit = result["ours"]["max" if result["on"] == "worst" else "median"], result.get("peer"), result["unit"]
-    against = f"{peer['name']}: {peer['median']:,g} {unit}; **{result['ratio']:g} x**" if peer else ""
+    beside = ", ".join(f"{name} {value:,g}" for name, value in result.get("beside", {}).items())
+    against = f"{peer['name']}: {peer['median']:,g} {unit}; **{result['ratio']:g} x**" if peer else beside
     bar = f"{result['sense']} {result['bar']:g} {'x' if peer else unit}" + ("" if result["holds"] else ", **not reached**")
     return result["what"], f"{ours:,g} {unit}", against, bar
 

@@ -20,6 +20,9 @@ SOURCES: Final[dict[str, Topic]] = {
 }
 """Name -> the topic it reads."""
 
+SHARED_HEAPS: Final = frozenset({"imports"})
+"""Flows that hold megabytes for moments, on one thread after the other: their threads share heaps, or each would keep what it has freed."""
+
 
 def group(flow: str) -> str:
     """Return a flow's consumer group, as `flows.engine.flow.Flow.group` has it."""

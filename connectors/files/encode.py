@@ -54,7 +54,7 @@ class Encoded(NamedTuple):
     values: list[bytes]
     keys: list[bytes | None]
     """None: a key column has no value in the row (for a block: in its first row), or there are none."""
-    ids: list[str]
+    ids: list[bytes]
 
 
 def encode(sifted: Sifted, ordinals: Sequence[int], output: Output) -> Encoded:
@@ -75,14 +75,14 @@ def encode(sifted: Sifted, ordinals: Sequence[int], output: Output) -> Encoded:
     return Encoded(values, keys, ids_of(output.file, firsts))
 
 
-def ids_of(file: str, ordinals: Sequence[int]) -> list[str]:
+def ids_of(file: str, ordinals: Sequence[int]) -> list[bytes]:
     """Return the id of each row: SHA-256 of the file's own and the row's ordinal, with a colon between."""
-    prefix = sha256(f"{file}:".encode())
+    begun = sha256(f"{file}:".encode()).copy
     ids = []
     for ordinal in ordinals:
-        own = prefix.copy()
+        own = begun()
         own.update(b"%d" % ordinal)
-        ids.append(own.hexdigest())
+        ids.append(own.hexdigest().encode())
     return ids
 
 

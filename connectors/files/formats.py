@@ -10,7 +10,6 @@ from connectors.files.csv_reader import CsvReader
 from connectors.files.detect import detect
 from connectors.files.excel import Excel, Wish
 from connectors.files.inflate import Compression, blocks
-from connectors.files.parquet import Parquet
 from connectors.files.reader import Reader, Unreadable
 from connectors.files.whole import WholeReader
 from connectors.files.xmljudge import XmlOptions as XmlRows
@@ -87,6 +86,8 @@ def reader_of(form: str, source: Source, state: bytes, at: int) -> Reader:
 def whole_reader_of(form: str, source: Source, limits: Limits, scratch: Path) -> WholeReader:
     """Return what reads such a file from its path; raise `Unreadable` for a format that is not read so."""
     if form == "parquet":
+        from connectors.files.parquet import Parquet  # noqa: PLC0415 - its library takes 30 MB and a tenth of a second, which other formats are spared
+
         return Parquet(limits)
     if form == "excel":
         header_row = {True: None, False: 0, None: None}[source.get("header")]

@@ -67,6 +67,6 @@ class Gatherer:
     def _clear(self) -> None:
         self._values: list[bytes] = []
         self._keys: list[bytes | None] = []
-        self._ids: list[str] = []
+        self._ids: list[bytes] = []
         self._rejects: list[Reject] = []
         self._read = self._good = self._skipped = 0

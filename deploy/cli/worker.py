@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from deploy.flows import FLOWS
+from deploy.flows import FLOWS, SHARED_HEAPS
 from deploy.local.place import told
 from deploy.local.training import await_kafka
 from flows.core.errors import WrongSetting
+from flows.wire import heap
 
 if TYPE_CHECKING:
     from flows.engine import Flow  # Bytewax loads only when a flow is run
@@ -27,6 +28,8 @@ def work(environ: Mapping[str, str], flow: str, slot: int, port: int, data_dir: 
     if flow not in FLOWS:
         raise WrongSetting(f"There is no flow {flow!r}. There is: {', '.join(FLOWS)}.")
     settings = told(environ, data_dir)
+    if flow in SHARED_HEAPS:
+        heap.share()
     from flows.engine.worker import run
 
     loaded: Flow = import_module(FLOWS[flow]).FLOW

@@ -22,15 +22,15 @@ from flows.core.imports.shelf import CUT, UPLOAD, NotAPiece, read
 from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.engine import Task
+from flows.steps.ahead import OFFSET_BYTES, Ahead, following
 from flows.wire.child import Child
 from flows.wire.strand import Strand
 
-PORTION_BYTES: Final = 4 << 20
+PORTION_BYTES: Final = 2 << 20
 CHUNKS: Final = 64
 """A portion has so many chunks of `chunk_size` rows at most, and one at least."""
 KEPT: Final = 4
 KEPT_S: Final = 60.0
-OFFSET_BYTES: Final = 8
 SAMPLE: Final = 256 * 1024
 
 
@@ -59,7 +59,7 @@ class Parser:
         self._settings = settings
         self._home = settings.batch_import_upload_dir
         self._lock = Lock()
-        self._kept: OrderedDict[str, Reading] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Reading, Ahead]] = OrderedDict()
         clear(self._home)
 
     def __call__(self, task: Task) -> bytes:
@@ -71,36 +71,41 @@ class Parser:
 
         """
         asked: dict[str, Any] = orjson.loads(task.payload)
-        reading = self._take(asked) or Reading(self._settings, self._home, asked)
+        reading, ahead = self._take(asked)
         try:
-            found = reading.portion(asked)
+            found = ahead.take()
         except Gone as error:
             reading.close()
             return unreadable(asked, error.code, str(error))
         except BaseException:
             reading.close()
             raise
-        self._keep(reading)
+        if reading.over:
+            reading.close()
+        else:
+            self._keep(reading, Ahead(reading, following(asked, found)))
         return found
 
-    def _take(self, asked: dict[str, Any]) -> "Reading | None":
-        """Return the process that has read up to here, if there is one."""
+    def _take(self, asked: dict[str, Any]) -> "tuple[Reading, Ahead]":
+        """Return the process that reads what is asked, and what it reads: most often it was begun when the portion before was answered."""
         with self._lock:
-            reading = self._kept.pop(asked["job"]["job_id"], None)
-        if reading is not None and not reading.follows(asked):
-            reading.close()
-            return None
-        return reading
+            reading, ahead = self._kept.pop(asked["job"]["job_id"], (None, None))
+        if ahead is not None and ahead.asked != asked:
+            ahead.close()
+            ahead = None
+        if reading is None or ahead is None:
+            reading = Reading(self._settings, self._home, asked)
+            ahead = Ahead(reading, asked)
+        return reading, ahead
 
-    def _keep(self, reading: "Reading") -> None:
+    def _keep(self, reading: "Reading", ahead: Ahead) -> None:
         """Keep it for the next portion; the one that was used the longest time ago makes room."""
+        gone = []
         with self._lock:
-            gone = [reading] if reading.over else []
-            if not reading.over:
-                self._kept[reading.job_id] = reading
+            self._kept[reading.job_id] = reading, ahead
             idle = time.monotonic() - KEPT_S
-            while len(self._kept) > KEPT or next(iter(self._kept.values()), reading).used_at < idle:
-                gone.append(self._kept.popitem(last=False)[1])
+            while len(self._kept) > KEPT or next(iter(self._kept.values()))[0].used_at < idle:
+                gone.append(self._kept.popitem(last=False)[1][1])
         for one in gone:
             one.close()
 
@@ -114,17 +119,13 @@ class Reading:
         self.used_at = time.monotonic()
         self.over = False
         self._settings = settings
-        self._turn, self._upload = asked["job"]["turn"], asked["upload"]
+        self._upload = asked["upload"]
         self._at, self._next = asked["at"], asked["from"]
         self._fed = asked["at"]
         self._opened = self._file = False
         self._scratch = scratch(home)
         self._strand = Strand(settings, topics.UPLOADS.name, asked["partition"])
         self._child = Child(settings, self._scratch)
-
-    def follows(self, asked: dict[str, Any]) -> bool:
-        """Tell whether what is asked begins where this one stands."""
-        return (asked["job"]["turn"], asked["upload"], asked["at"]) == (self._turn, self._upload, self._at) and self._opened
 
     def portion(self, asked: dict[str, Any]) -> bytes:
         """Read the next one."""
@@ -143,6 +144,10 @@ class Reading:
             places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
             answer = self._child.ask({"kind": "pieces", "places": places, "last": last}, [piece.data for piece in pieces])
         return self._answered(asked, found, answer)
+
+    def stop(self) -> None:
+        """End the process, so that who waits for it waits no longer; from any thread."""
+        self._child.stop()
 
     def close(self) -> None:
         """End the process and clear away its files."""

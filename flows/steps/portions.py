@@ -14,8 +14,8 @@ from flows.core.imports.run import CHECK, READ, Run
 from flows.core.imports.shelf import End, end_output, piece_output
 from flows.engine import Batch, Finished
 from flows.steps import stage
+from flows.steps.ahead import OFFSET_BYTES
 from flows.steps.asks import ANEW, STAGE_WORK, advance
-from flows.steps.parse import OFFSET_BYTES
 from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
 from flows.steps.runs import RUN, end, finish, home, keep, under_way
 from flows.steps.shelve import shelf_of

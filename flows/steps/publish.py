@@ -1,6 +1,8 @@
 """Publishes what came of a portion of a file: its rows as events, its rejects as what they are."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import overload
 
 from flows.core import topics
 from flows.core.imports import rejects
@@ -29,7 +31,31 @@ def gain_of(portion: Portion, bytes_read: int) -> Gain:
 def publish_rows(batch: Batch, order: StoredJob, portion: Portion) -> None:
     """Write the rows, each under its own id."""
     shared = headers_of(order, batch.now_ms)
-    batch.publish_all(target_of(order), portion.keys, portion.values, [[(CE_ID, row.encode()), *shared] for row in portion.ids])
+    batch.publish_all(target_of(order), portion.keys, portion.values, Headers(portion.ids, shared))
+
+
+class Headers(Sequence[list[Header]]):
+    """The headers of rows, each made when it is asked for: tens of thousands of lists at once would cost more to hold than to make."""
+
+    def __init__(self, ids: Sequence[bytes], shared: list[Header]) -> None:
+        """Take what rows differ in, and what they have in common."""
+        self._ids, self._shared = ids, shared
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[list[Header]]:
+        """Give those of each row."""
+        return ([(CE_ID, row), *self._shared] for row in self._ids)
+
+    @overload
+    def __getitem__(self, at: int) -> list[Header]: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Headers": ...
+    def __getitem__(self, at: int | slice) -> "list[Header] | Headers":
+        """Return those of one row, or of several."""
+        return Headers(self._ids[at], self._shared) if isinstance(at, slice) else [(CE_ID, self._ids[at]), *self._shared]
 
 
 def publish_rejects(batch: Batch, order: StoredJob, portion: Portion) -> None:

@@ -16,7 +16,7 @@ MODULE: Final = "connectors.files"
 """What is run; nothing of it is loaded here, so that what a file does to a parser it does not do to us."""
 ANSWER_S: Final = 120.0
 TAIL: Final = 500
-ENVIRONMENT: Final = {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+ENVIRONMENT: Final = {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "LC_ALL": "C.UTF-8"}
 
 
 class ReaderDied(Exception):
@@ -71,6 +71,10 @@ class Child:
         if answer is None:
             raise ReaderDied(self._end())
         return answer
+
+    def stop(self) -> None:
+        """End it while another thread may be asking, which is told that it died; it has to be closed all the same."""
+        self._process.kill()
 
     def close(self) -> None:
         """End it."""

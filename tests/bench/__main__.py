@@ -14,6 +14,7 @@ from rich.status import Status
 from rich.table import Table
 
 from tests.bench import chart, deliveries, egress, engine, isolation, latency, life, restore, spill, stack, stops, web
+from tests.bench.imports import kills, memory, parse, path
 from tests.bench.place import HOME, Place, place
 from tests.bench.results import RESULTS, Result
 
@@ -33,6 +34,11 @@ MEASURES: Final[dict[str, Callable[[Place], Iterator[Result]]]] = {
     "deliveries": deliveries.deliveries,
     "isolation": isolation.isolation,
     "timers": deliveries.timers,
+    "imports": path.imports,
+    "imports-bad": path.bad_rows,
+    "imports-memory": memory.memory,
+    "imports-parse": parse.parse,
+    "imports-kill": kills.kills,
 }
 
 

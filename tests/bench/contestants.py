@@ -52,14 +52,20 @@ def _compiled(home: Path, jre: java.Java) -> Path:
 
 def quix(place: Place, mode: str, topic: str, run: str) -> Work:
     """Return the peer on Quix Streams, in its own venv; made when that was not done yet."""
-    lock = PEERS / "quix.txt"
-    home = place.home / "quix"
-    mark = home / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    python = home / "bin" / "python"
-    if not mark.exists():
-        place.say("Installing Quix Streams into .bench/quix")
-        venv.create(home, clear=True, with_pip=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)], check=True)
-        mark.touch()
+    python = venv_of(place, "quix", "Quix Streams")
     command = [str(python), str(PEERS / "quix_peer.py"), mode, place.bootstrap, topic, f"quix-{run}", str(place.data / f"quix-{run}")]
     return Work("Quix Streams", command, f"quix-{run}")
+
+
+def venv_of(place: Place, lock: str, name: str) -> Path:
+    """Return the Python of a venv with what `peers/<lock>.txt` locks; made when that was not done yet."""
+    locked = PEERS / f"{lock}.txt"
+    home = place.home / lock
+    mark = home / hashlib.sha256(locked.read_bytes()).hexdigest()[:16]
+    python = home / "bin" / "python"
+    if not mark.exists():
+        place.say(f"Installing {name} into .bench/{lock}")
+        venv.create(home, clear=True, with_pip=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(locked)], check=True)
+        mark.touch()
+    return python

@@ -57,6 +57,8 @@ class Result:
     ours: Series
     peer: Series | None = None
     notes: tuple[tuple[str, Any], ...] = ()
+    beside: tuple[tuple[str, float], ...] = ()
+    """Medians of others in the same run, who are shown and not judged against."""
 
     @property
     def ratio(self) -> float | None:
@@ -84,6 +86,8 @@ class Result:
         measured: dict[str, Any] = {"ours": self.ours.as_json()}
         if self.peer and self.ratio:
             measured |= {"peer": {"name": self.figure.peer, **self.peer.as_json()}, "ratio": round(self.ratio, 2)}
+        if self.beside:
+            measured["beside"] = {name: short(value) for name, value in self.beside}
         head = {"figure": figure["name"], "what": figure["what"], "unit": figure["unit"], **bar, "holds": self.holds, "quick": quick}
         return head | measured | dict(self.notes) | {"machine": machine, **_commit(), "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
 

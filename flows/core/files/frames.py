@@ -40,16 +40,18 @@ def read(stream: IO[bytes]) -> Frame | None:
     head_size, size = _SIZE.unpack(start)
     if head_size + size > MOST_BYTES:
         raise Broken(f"A frame of {head_size + size} bytes was announced; {MOST_BYTES} is the most.")
-    body = stream.read(head_size + size)
-    if len(body) < head_size + size:
-        raise Broken("The stream ended inside a frame.")
+    text = stream.read(head_size)
     try:
-        head = orjson.loads(body[:head_size])
+        head = orjson.loads(text)
         sizes: list[int] = head.pop("parts")
-    except (orjson.JSONDecodeError, AttributeError, KeyError) as exc:
+        whole = sum(sizes) == size and min(sizes, default=0) >= 0
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as exc:
+        if len(text) < head_size:
+            raise Broken("The stream ended inside a frame.") from exc
         raise Broken("The head of a frame is no object with the sizes of its parts.") from exc
-    parts, at = [], head_size
-    for one in sizes:
-        parts.append(body[at : at + one])
-        at += one
-    return Frame(head, tuple(parts))
+    if not whole:
+        raise Broken("The parts of a frame are not as large as was announced.")
+    parts = tuple(stream.read(one) for one in sizes)
+    if sum(map(len, parts)) < size:
+        raise Broken("The stream ended inside a frame.")
+    return Frame(head, parts)

@@ -43,7 +43,8 @@ class Portion(NamedTuple):
     values: Sequence[bytes]
     """Of a row each, or of a block of rows."""
     keys: Sequence[bytes | None]
-    ids: Sequence[str]
+    ids: Sequence[bytes]
+    """`ID_CHARS` of ASCII each."""
     rejects: Sequence[Reject]
     """By row; a row may have several."""
     unreadable: tuple[str, str] | None = None
@@ -56,35 +57,39 @@ class Portion(NamedTuple):
 
     def pack(self) -> bytes:
         """Write it: a line of JSON, lengths, bytes."""
-        keys = [key or b"" for key in self.keys]
+        keyed = [*self.keys].count(None) < len(self.keys)
+        keys = [key or b"" for key in self.keys] if keyed else []
         raws = [reject.raw for reject in self.rejects]
         head = {
             "place": [self.place.at, len(self.place.state), self.place.line, self.place.ordinal],
             "over": self.over,
             "rows": [self.rows_read, self.skipped, self.good],
             "rejects": [reject[:-1] for reject in self.rejects],
-            "counts": [len(self.values), len(self.ids)],
+            "counts": [len(self.values), len(self.ids), len(keys)],
             "unreadable": self.unreadable,
         }
-        lengths = array("I", [*map(len, self.values), *(NONE if key is None else len(key) for key in self.keys), *map(len, raws)])
-        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, "".join(self.ids).encode(), *keys, *raws, *self.values))
+        lengths = array("I", map(len, self.values))
+        if keyed:
+            lengths.extend(NONE if key is None else len(key) for key in self.keys)
+        lengths.extend(map(len, raws))
+        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *self.ids, *keys, *raws, *self.values))
 
     @classmethod
     def unpack(cls, data: bytes) -> "Portion":
         """Read what `pack` wrote."""
         line = data.index(b"\n")
         head: Mapping[str, Any] = orjson.loads(data[:line])
-        (values, ids), rejects = head["counts"], head["rejects"]
+        (values, ids, keyed), rejects = head["counts"], head["rejects"]
         rows_read, skipped, good = head["rows"]
         lengths = array("I")
-        behind = line + 1 + (2 * values + len(rejects)) * lengths.itemsize
+        behind = line + 1 + (values + keyed + len(rejects)) * lengths.itemsize
         lengths.frombytes(data[line + 1 : behind])
-        at, state, file_line, ordinal = head["place"]
-        cut = _Cut(data, behind).parts
-        place = Place(at, cut([state])[0], file_line, ordinal)
-        texts = cut([ID_CHARS] * ids)
-        keys = cut([0 if length == NONE else length for length in lengths[values : 2 * values]])
-        raws = cut(lengths[2 * values :])
+        place = place_in(data)
+        cut = _Cut(data, behind + len(place.state)).parts
+        names = cut([ID_CHARS] * ids)
+        of_keys = lengths[values : values + keyed]
+        keys = cut([0 if length == NONE else length for length in of_keys])
+        raws = cut(lengths[values + keyed :])
         return cls(
             place,
             head["over"],
@@ -92,11 +97,21 @@ class Portion(NamedTuple):
             skipped,
             good,
             cut(lengths[:values]),
-            [None if length == NONE else key for key, length in zip(keys, lengths[values : 2 * values], strict=True)],
-            [text.decode() for text in texts],
+            [None if length == NONE else key for key, length in zip(keys, of_keys, strict=True)] if keyed else [None] * values,
+            names,
             [Reject._make((*told, raw)) for told, raw in zip(rejects, raws, strict=True)],
             tuple(head["unreadable"]) if head["unreadable"] is not None else None,
         )
+
+
+def place_in(data: bytes, begin: int = 0) -> Place:
+    """Return where the next portion begins, of what `Portion.pack` wrote, from byte `begin` on."""
+    line = data.index(b"\n", begin)
+    head: Mapping[str, Any] = orjson.loads(data[begin:line])
+    values, _, keyed = head["counts"]
+    state = line + 1 + (values + keyed + len(head["rejects"])) * array("I").itemsize
+    at, size, file_line, ordinal = head["place"]
+    return Place(at, data[state : state + size], file_line, ordinal)
 
 
 class _Cut:

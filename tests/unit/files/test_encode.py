@@ -65,7 +65,7 @@ def test_json_text_goes_out_as_it_stood_and_a_value_that_was_not_there_has_no_ke
 
 
 def test_an_id_is_of_the_file_and_the_ordinal() -> None:
-    assert ids_of(FILE, range(7, 9)) == [sha256(f"{FILE}:{ordinal}".encode()).hexdigest() for ordinal in (7, 8)]
+    assert ids_of(FILE, range(7, 9)) == [sha256(f"{FILE}:{ordinal}".encode()).hexdigest().encode() for ordinal in (7, 8)]
 
 
 def test_ids_follow_the_rows_that_are_left() -> None:
