@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, ValidationError
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Refused
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
-from flows.core.imports.jobs import JobDefinition, StoredJob, check_job
+from flows.core.imports.jobs import JobDefinition, JobFields, StoredJob, check_job
 from flows.core.imports.progress import Report, move
 from flows.core.imports.rules import TransformationRules
 from flows.core.imports.uploads import Upload
@@ -30,19 +30,23 @@ class RetryRequest(Model):
     """In place of the job's own, from here on. Absent: those stay."""
 
 
-def checked(wanted: JobDefinition, upload: Upload | None, settings: Settings, now_ms: int) -> None:
+def checked(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> None:
     """Do nothing when a job can be carried out; `upload` is the one it names, None where there is none of this id.
 
     Raises:
         InvalidFields: it cannot; every reason at once.
 
     """
-    wrong = (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, upload, settings, now_ms), *_for_later(wanted))
-    if wrong:
+    if wrong := faults(wanted, upload, settings, now_ms):
         raise InvalidFields("The job has fields that are not valid.", errors=wrong)
 
 
-def _for_later(wanted: JobDefinition) -> Iterator[FieldError]:
+def faults(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> tuple[FieldError, ...]:
+    """Return every reason why a job cannot be carried out."""
+    return (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, upload, settings, now_ms), *_for_later(wanted))
+
+
+def _for_later(wanted: JobFields) -> Iterator[FieldError]:
     """Yield what can be said of a job and no flow carries out yet: better refused than queued for ever."""
     told = "is not carried out by this version"
     if wanted.source_config.url is not None:
@@ -68,7 +72,7 @@ def rule_faults(rules: Mapping[str, Any]) -> tuple[FieldError, ...]:
     return tuple(FieldError(RULES + one.pointer, one.code, one.detail) for one in found)
 
 
-def _source_faults(wanted: JobDefinition, upload: Upload | None, settings: Settings, now_ms: int) -> Iterator[FieldError]:
+def _source_faults(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> Iterator[FieldError]:
     """Yield what is wrong with where the rows come from, as things stand now."""
     source = wanted.source_config
     if source.upload_id is not None:

@@ -157,7 +157,7 @@ def _csv(found: dict[str, Any], sample: bytes, text: str, encoding: str, *, whol
     columns = []
     for number, name in enumerate(names):
         values = [row[number] for row in body if number < len(row) and row[number]]
-        columns.append({"name": name, "type": _type(values), "samples": [value[:256] for value in values[:3]]})
+        columns.append({"name": name, "type": type_of(values), "samples": [value[:256] for value in values[:3]]})
     found["columns"] = columns
 
 
@@ -184,13 +184,13 @@ def _tried(sample: bytes, text: str, delimiter: str, encoding: str, *, whole: bo
 def _is_header(table: list[Sequence[str]]) -> bool:
     """Tell whether the first row names columns: all of it is text, no name twice, and below it is another type, or none of its words."""
     first = [field.strip() for field in table[0]]
-    if not all(first) or len(set(first)) < len(first) or any(_type([field]) != "string" for field in first):
+    if not all(first) or len(set(first)) < len(first) or any(type_of([field]) != "string" for field in first):
         return False
-    typed = any(_type([row[at] for row in table[1:] if at < len(row) and row[at]]) != "string" for at in range(min(len(first), _COLUMNS)))
+    typed = any(type_of([row[at] for row in table[1:] if at < len(row) and row[at]]) != "string" for at in range(min(len(first), _COLUMNS)))
     return typed or not any(set(first) & set(row) for row in table[1:])
 
 
-def _type(values: Sequence[str]) -> str:
+def type_of(values: Sequence[str]) -> str:
     """Return the narrowest type that all values are of."""
     for name, pattern in _TYPES:
         if values and all(map(pattern.fullmatch, values)):

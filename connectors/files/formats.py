@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.files import jsonarray, ndjson, xmlreader
-from connectors.files.bounds import Limits
+from connectors.files.bounds import Limits, refusal
 from connectors.files.csv_reader import CsvReader
 from connectors.files.detect import detect
 from connectors.files.excel import Excel, Wish
@@ -20,27 +20,42 @@ from flows.core.files.cut_lines import LineOptions
 from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format, Options, cutter
 from flows.core.files.pieces import Cutter
+from flows.core.files.units import shadow
+from flows.core.files.xml_tags import first_path
 
 Source = Mapping[str, Any]
 """A job's `source_config`, with everything settled that it left open."""
 DIALECT: Final = ("delimiter", "quote", "escape", "comment", "header")
+DEFAULTS: Final = {"delimiter": ",", "quote": '"', "escape": "", "comment": "", "header": True}
 FORMATS: Final = ("csv", "tsv", "ndjson", "json", "xml", "parquet", "excel")
 WHOLE: Final = frozenset({"parquet", "excel"})
 
 
 def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
-    """Return a job's source with what it leaves open found out from the file's first bytes."""
+    """Return a job's source with what it leaves open found out from the file's first bytes; raise `Unreadable` where these say that nothing can be read."""
     settled = {name: value for name, value in source.items() if value is not None}
     if form in WHOLE:
         return settled
+    if not sample and form != "ndjson":
+        raise refusal("empty_file")
     found = detect(sample, f"file.{form}")
     settled.setdefault("encoding", found["encoding"] or "utf-8")
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
-        settled = {name: value for name, value in told.items() if name in DIALECT} | settled
+        settled = DEFAULTS | {name: value for name, value in told.items() if name in DIALECT} | settled
     if form == "tsv":
         settled["delimiter"] = "\t"
+    if form == "xml":
+        settled.setdefault("record_path", _records(shadow(sample, settled["encoding"])))
     return settled
+
+
+def _records(units: bytes) -> str:
+    """Return the way to the records of an XML file that nobody has named: the elements in the root that are called like the first; raise `Unreadable`."""
+    names = [name.decode("latin-1") for name in first_path(units)]
+    if len(names) == 1:
+        raise refusal("no_records", where=f"<{names[0]}>")
+    return "/".join(names) or "row"  # without an element: the cutter says so
 
 
 def packed(form: str, sample: bytes) -> str:

@@ -1,8 +1,6 @@
 """The slow work of a job: reads the next portion of a file, in a process of its own, and keeps that process for the portion behind it."""
 
-import os
 import shutil
-import tempfile
 import time
 from base64 import b64decode
 from collections import OrderedDict
@@ -17,12 +15,14 @@ from flows.core import topics
 from flows.core.files.frames import Frame
 from flows.core.files.guess import Cut
 from flows.core.files.pieces import Part, Piece
+from flows.core.imports.opening import opening
 from flows.core.imports.portion import Place, Portion
 from flows.core.imports.shelf import CUT, UPLOAD, NotAPiece, read
 from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.engine import Task
 from flows.wire.child import Child
+from flows.wire.scratch import clear, scratch
 from flows.wire.strand import Strand
 
 PORTION_BYTES: Final = 4 << 20
@@ -171,7 +171,7 @@ class Reading:
         cut = Cut.of(told) if told is not None else None
         self._file = any(one.piece.part is Part.RAW for one in found) or (cut is not None and not cut.serves(job["data_format"], source))
         if cut is not None and not self._file:
-            source = {**cut.options, **{name: value for name, value in source.items() if value is not None}}
+            source = cut.source(source)
         path = self._assembled(asked) if self._file else None
         answer = self._child.ask(opening(asked, source, path), (b64decode(asked["state"]), b"".join(one.piece.data for one in found)[:SAMPLE]))
         if answer.head["kind"] == "failed":
@@ -216,29 +216,6 @@ class Reading:
                 return
 
 
-def opening(asked: dict[str, Any], source: dict[str, Any], path: Path | None) -> dict[str, Any]:
-    """Return what a reading process is told of a job."""
-    job = asked["job"]["definition"]
-    rows = job["rows_per_record"]
-    return {
-        "kind": "open",
-        "format": job["data_format"],
-        "source": source,
-        "rules": job["transformation_rules"],
-        "output": {
-            "file": asked["sha256"],
-            "shape": "row" if rows == 1 else job["block_format"],
-            "rows_per_record": rows,
-            "key_columns": job["key_columns"],
-            "most_bytes": asked["most_bytes"],
-        },
-        "at": asked["at"],
-        "line": asked["line"],
-        "ordinal": asked["ordinal"],
-        "path": str(path) if path is not None else None,
-    }
-
-
 def unreadable(asked: dict[str, Any], code: str, sentence: str) -> bytes:
     """Return the answer that nothing more of a file can be read."""
     place = Place(asked["at"], b64decode(asked["state"]), asked["line"], asked["ordinal"])
@@ -256,25 +233,3 @@ def _piece(record: Record) -> Piece | None:
             f"A piece of the file on {topics.UPLOADS.name}/{record.partition} at offset {record.offset:,} cannot be read: {error}. Upload it again."
         ) from error
     return found if isinstance(found, Piece) else None
-
-
-def scratch(home: Path) -> Path:
-    """Make a directory for one reading process, which `clear` knows."""
-    home.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f"reader-{os.getpid()}-", dir=home))
-
-
-def clear(home: Path) -> None:
-    """Remove the directories of reading processes whose worker is not alive any more."""
-    for path in home.glob("reader-*-*"):
-        pid = path.name.split("-")[1]
-        if not (pid.isdigit() and _lives(int(pid))):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)  # it lives, and is somebody else's
-    return True

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from flows.core.clock import rfc3339
-from flows.core.imports.jobs import JobDefinition, StoredJob
+from flows.core.imports.jobs import JobFields, StoredJob
 from flows.core.imports.progress import Status
 from flows.core.imports.schedule import Schedule, upcoming
 from flows.core.imports.uploads import Upload
@@ -134,7 +134,7 @@ def _definition(order: StoredJob) -> dict[str, Any]:
     return told
 
 
-async def upload_of(door: Door, wanted: JobDefinition) -> Upload | None:
+async def upload_of(door: Door, wanted: JobFields) -> Upload | None:
     """Return the upload that a job reads; None: it reads none, or there is none of its id. Raises Unavailable."""
     upload_id = wanted.source_config.upload_id
     return await door.uploads.find(upload_id, door.status_topic) if upload_id is not None else None

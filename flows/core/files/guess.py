@@ -93,6 +93,10 @@ class Cut:
             told["delimiter"] = "\t"
         return wanted.get(data_format) is self.form and all(self.options.get(name, _DEFAULTS.get(name)) == value for name, value in told.items())
 
+    def source(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a job's `source_config` with what the pieces were cut by, where it says nothing."""
+        return {**self.options, **{name: value for name, value in source.items() if value is not None}}
+
     def text(self) -> bytes:
         """Write it as JSON."""
         return orjson.dumps({"form": self.form, "data_format": self.data_format, "compression": self.compression, "options": dict(self.options)})

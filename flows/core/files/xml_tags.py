@@ -79,3 +79,23 @@ def namespaces(attributes: bytes) -> bytes:
 def local(name: bytes) -> bytes:
     """Return a name without its prefix."""
     return name.rpartition(b":")[2]
+
+
+def first_path(data: bytes) -> list[bytes]:
+    """Return the names of the root and of the first element in it, without prefixes: fewer where these bytes do not tell."""
+    names: list[bytes] = []
+    at = 0
+    while (found := token(data, at, final=False)) is not None and not isinstance(found, Doctype):
+        at = found.end
+        if isinstance(found, Skip):
+            end, done = until(data, at, found.until)
+            if not done:
+                break
+            at = end
+            continue
+        if not found.opens:
+            break
+        names.append(local(found.name))
+        if len(names) == 2 or found.closes:  # noqa: PLR2004  the root and an element in it
+            break
+    return names

@@ -48,6 +48,8 @@ class Portion(NamedTuple):
     """By row; a row may have several."""
     unreadable: tuple[str, str] | None = None
     """A code and a sentence: nothing more of the file can be read."""
+    read_as: Mapping[str, Any] = {}
+    """The job's source with everything settled that it left open: encoding, delimiter, quote and the like."""
 
     @property
     def rejected(self) -> int:
@@ -65,6 +67,7 @@ class Portion(NamedTuple):
             "rejects": [reject[:-1] for reject in self.rejects],
             "counts": [len(self.values), len(self.ids)],
             "unreadable": self.unreadable,
+            "read_as": dict(self.read_as),
         }
         lengths = array("I", [*map(len, self.values), *(NONE if key is None else len(key) for key in self.keys), *map(len, raws)])
         return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, "".join(self.ids).encode(), *keys, *raws, *self.values))
@@ -96,6 +99,7 @@ class Portion(NamedTuple):
             [text.decode() for text in texts],
             [Reject._make((*told, raw)) for told, raw in zip(rejects, raws, strict=True)],
             tuple(head["unreadable"]) if head["unreadable"] is not None else None,
+            head["read_as"],
         )
 
 
