@@ -89,16 +89,19 @@ class File:
         self._tables = self._whole() if form in WHOLE else self._cut()
 
     def portion(self, most: int) -> Portion:
-        """Return about `most` rows."""
-        over = False
+        """Return about `most` rows; those before the place where the file cannot be read any further, with why. Raises `Unreadable` where there are none."""
+        over, failed = False, None
         while not over and self._gatherer.rows < most:
             try:
                 over = next(self._tables, None) is None
             except Unreadable as error:
                 if not self._torn or error.code != "truncated":
-                    raise
+                    if not self._gatherer.rows:
+                        raise
+                    failed = (error.code, str(error))
                 over = True
-        return self._gatherer.portion(self._at, self._state.text(), self._line, over=over)._replace(read_as=self._begun.settled)
+        made = self._gatherer.portion(self._at, self._state.text(), self._line, over=over)
+        return made._replace(read_as=self._begun.settled, unreadable=failed)
 
     def _whole(self) -> Iterator[bool]:
         compression = Compression(self._begun.settled.get("compression") or "none")

@@ -13,7 +13,7 @@ from flows.wire.sample import Sample
 from ingress import previews
 from ingress.routes.preview_answers import PreviewAnswer, PreviewRequest
 
-UPLOAD = replace(create("u-1", 1000, "", 0, 1000, 10_000), offset=1000, sha256="ab" * 32)
+UPLOAD = replace(create("u-1", 1000, "", 0, 1000, 10_000), offset=1000, cut=1000, sha256="ab" * 32)
 
 
 def job(**fields: Any) -> PreviewRequest:

@@ -12,7 +12,8 @@ from flows.core.files.rejects import Reject
 ID_CHARS: Final = 64
 """An id is a SHA-256 in hex."""
 NONE: Final = 0xFFFF_FFFF
-"""The length of a key that there is none of."""
+"""The length of a key that there is none of, and of a row's bytes that are those before."""
+NOTHING: Final = Reject(-1, 0, -1, "", "", "", "", b"")
 
 
 class Place(NamedTuple):
@@ -59,7 +60,7 @@ class Portion(NamedTuple):
     def pack(self) -> bytes:
         """Write it: a line of JSON, lengths, bytes."""
         keys = [key or b"" for key in self.keys]
-        raws = [reject.raw for reject in self.rejects]
+        raws = [None if one.raw == before.raw else one.raw for before, one in pairwise((NOTHING, *self.rejects))]  # reasons of one row have the same
         head = {
             "place": [self.place.at, len(self.place.state), self.place.line, self.place.ordinal],
             "over": self.over,
@@ -69,8 +70,10 @@ class Portion(NamedTuple):
             "unreadable": self.unreadable,
             "read_as": dict(self.read_as),
         }
-        lengths = array("I", [*map(len, self.values), *(NONE if key is None else len(key) for key in self.keys), *map(len, raws)])
-        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, "".join(self.ids).encode(), *keys, *raws, *self.values))
+        lengths = array("I", [*map(len, self.values), *(NONE if key is None else len(key) for key in (*self.keys, *raws))])
+        return b"".join(
+            (orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, "".join(self.ids).encode(), *keys, *(raw or b"" for raw in raws), *self.values)
+        )
 
     @classmethod
     def unpack(cls, data: bytes) -> "Portion":
@@ -87,7 +90,8 @@ class Portion(NamedTuple):
         place = Place(at, cut([state])[0], file_line, ordinal)
         texts = cut([ID_CHARS] * ids)
         keys = cut([0 if length == NONE else length for length in lengths[values : 2 * values]])
-        raws = cut(lengths[2 * values :])
+        held = cut([0 if length == NONE else length for length in lengths[2 * values :]])
+        raws = [*accumulate(zip(held, lengths[2 * values :], strict=True), lambda before, one: before if one[1] == NONE else one, initial=(b"", 0))][1:]
         return cls(
             place,
             head["over"],
@@ -97,7 +101,7 @@ class Portion(NamedTuple):
             cut(lengths[:values]),
             [None if length == NONE else key for key, length in zip(keys, lengths[values : 2 * values], strict=True)],
             [text.decode() for text in texts],
-            [Reject._make((*told, raw)) for told, raw in zip(rejects, raws, strict=True)],
+            [Reject._make((*told, raw)) for told, (raw, _) in zip(rejects, raws, strict=True)],
             tuple(head["unreadable"]) if head["unreadable"] is not None else None,
             head["read_as"],
         )
