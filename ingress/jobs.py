@@ -11,6 +11,7 @@ from flows.core.imports.check import check_rules
 from flows.core.imports.jobs import JobDefinition, JobFields, StoredJob, check_job
 from flows.core.imports.progress import Report, move
 from flows.core.imports.rules import TransformationRules
+from flows.core.imports.source import READ_AS
 from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.wire.roots import Roots
@@ -108,6 +109,13 @@ def shown(order: StoredJob, report: Report | None) -> Report:
     if order.cancelled and not report.over:
         return report.now(report.updated_at_ms, phase="cancelling")
     return report
+
+
+def as_read(job: JobDefinition, report: Report | None) -> JobDefinition:
+    """Return a job that says of its file what was found out where it says nothing, as far as it was read."""
+    source, found = job.source_config, report.read_as if report is not None else {}
+    told = {name: found[name] for name in READ_AS if getattr(source, name) is None and found.get(name) is not None}
+    return job.model_copy(update={"source_config": source.model_copy(update=told)})
 
 
 def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callable[[StoredJob], StoredJob]:

@@ -28,7 +28,6 @@ ROW_BYTES: Final = 16 * 1024
 RAW_CHARS: Final = 512
 PUBLISHED_S: Final = 100_000
 """Rows a second that are published at most, however quickly they are read."""
-SHOWN: Final = ("compression", "member", "encoding", "delimiter", "quote", "escape", "comment", "header", "columns", "sheet", "record_path", "json_path")
 NOT_HERE: Final = "a preview reads uploads; send the file, or a piece of it, to /integration/import/upload and give its upload_id"
 
 
@@ -92,8 +91,7 @@ def expected(job: JobFields, look: Look, whole: Estimate) -> str:
 
 def read_as(look: Look) -> dict[str, Any]:
     """Return how the file was read: what the job says, and what was found out."""
-    found = look.portions[0].read_as if look.portions else {}
-    return {name: found[name] for name in SHOWN if found.get(name) is not None}
+    return look.portions[0].told if look.portions else {}
 
 
 def columns(job: JobFields, look: Look) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Where the rows of a file come from: pieces that are handed in, or a file in a scratch directory."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,6 +83,7 @@ class File:
     def __init__(self, form: str, begun: State, at: int, path: Path, limits: Limits, gatherer: Gatherer, *, torn: bool = False) -> None:
         """Go on where a portion before ended; of a compressed file, `at` is a byte of what it comes to. `torn`: only the file's beginning is there."""
         self._torn = torn
+        self._found: Mapping[str, str] = {}
         self._form, self._begun, self._path, self._limits, self._at = form, begun, path, limits, at
         self._gatherer = gatherer
         self._state, self._line = begun, 0
@@ -101,7 +102,7 @@ class File:
                     failed = (error.code, str(error))
                 over = True
         made = self._gatherer.portion(self._at, self._state.text(), self._line, over=over)
-        return made._replace(read_as=self._begun.settled, unreadable=failed)
+        return made._replace(read_as={**self._begun.settled, **self._found}, unreadable=failed)
 
     def _whole(self) -> Iterator[bool]:
         compression = Compression(self._begun.settled.get("compression") or "none")
@@ -112,6 +113,7 @@ class File:
                 file.writelines(blocks(self._path, compression, self._limits, member=self._begun.settled.get("member"), nested=self._form == "excel"))
         reader = whole_reader_of(self._form, self._begun.settled, self._limits, path.parent)
         for table, rejects, after in reader.tables(path, self._begun.reader or None):
+            self._found = reader.found
             self._gatherer.add([Read(table, rejects, len(table.ordinals) + len({reject.ordinal for reject in rejects}))])
             self._state = self._begun._replace(reader=after)
             yield True

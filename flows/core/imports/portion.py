@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from flows.core.files.rejects import Reject
+from flows.core.imports.source import READ_AS
 
 ID_CHARS: Final = 64
 """An id is a SHA-256 in hex."""
@@ -56,6 +57,11 @@ class Portion(NamedTuple):
     def rejected(self) -> int:
         """How many rows were turned away."""
         return self.rows_read - self.good - self.skipped
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return how the file is read, for its job's report."""
+        return {name: self.read_as[name] for name in READ_AS if self.read_as.get(name) is not None}
 
     def pack(self) -> bytes:
         """Write it: a line of JSON, lengths, bytes."""

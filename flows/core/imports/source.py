@@ -31,6 +31,8 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "member": frozenset({"csv", "tsv", "json", "ndjson", "xml", "parquet", "excel"}),
 }
 """Which option belongs to which formats."""
+READ_AS: Final = tuple(name for name in OPTIONS if name != "columns")
+"""Options that are told of a job once it reads: as it says, or as was found out."""
 _WILD: Final = frozenset("*?")
 _NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7", "mbcs", "oem"})
 """Encodings that are none of texts in files, or read alike by nobody."""
