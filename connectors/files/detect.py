@@ -14,6 +14,7 @@ from connectors.files.csv_reader import unique
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect, rows
 from flows.core.files.guess import EXTENSIONS
+from flows.core.files.units import named, width
 
 SAMPLE_BYTES: Final = 256 * 1024
 _CHARDET_BYTES: Final = 64 * 1024
@@ -27,6 +28,9 @@ _MAGIC: Final = (
     (b"\x1f\x8b", "", "gzip"),
     (b"\x28\xb5\x2f\xfd", "", "zstd"),
 )
+_LETTER: Final = re.compile(rb"[A-Za-z][\xc0-\xff]|[\xc0-\xff][A-Za-z]")
+"""A letter of Europe's legacy encodings beside one of ASCII."""
+_DECLARED: Final = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]{0,39})[\"']")
 _COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 _DELIMITERS: Final = (",", "\t", ";", "|", ":")
 _TYPES: Final = (
@@ -101,6 +105,8 @@ def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float]:
     for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if sample.startswith(mark):
             return name, 1.0
+    if (declared := _DECLARED.match(sample[:1024])) and (said := _said(declared[1].decode("ascii"))):
+        return said, 1.0
     half = len(sample) // 2
     for name, zeros in (("utf-16-le", sample[1::2].count(0)), ("utf-16-be", sample[::2].count(0))):
         if half and zeros > half // 2:
@@ -108,9 +114,35 @@ def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float]:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample, whole)
     except UnicodeDecodeError:
+        if not _is_legacy(sample):
+            return "utf-8", 0.5
         guess = chardet.detect(sample[:_CHARDET_BYTES])
         return _known(guess["encoding"]), float(guess["confidence"] or 0.0)
     return "utf-8", 1.0
+
+
+def _said(name: str) -> str:
+    """Return the encoding that an XML file says it is in; empty: none that it can be in, since its first bytes were read as ASCII."""
+    try:
+        found = named(name)
+    except BadRequest:
+        return ""
+    return found if width(found) == 1 else ""
+
+
+def _is_legacy(sample: bytes) -> bool:
+    """Tell whether bytes that are not all UTF-8 are in another encoding, rather than damaged: most lines beyond ASCII are, and several, or one with letters."""
+    beyond = [line for line in sample.split(b"\n") if not line.isascii()]
+    wrong = [line for line in beyond if not _is_utf8(line)]
+    return 2 * len(wrong) > len(beyond) and (len(wrong) > 1 or _LETTER.search(wrong[0]) is not None)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _known(name: str | None) -> str:

@@ -1,5 +1,6 @@
 """What reads, and what cuts, a file of each format, with a job's options and what was found out about the file."""
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from flows.core.files.cut_lines import LineOptions
 from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format, Options, cutter
 from flows.core.files.pieces import Cutter
-from flows.core.files.units import shadow
+from flows.core.files.units import WIDE, shadow
 from flows.core.files.xml_tags import first_path
 
 Source = Mapping[str, Any]
@@ -39,7 +40,7 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if not sample and form != "ndjson":
         raise refusal("empty_file")
     found = detect(sample, f"file.{form}")
-    settled.setdefault("encoding", found["encoding"] or "utf-8")
+    settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
         settled = DEFAULTS | {name: value for name, value in told.items() if name in DIALECT} | settled
@@ -48,6 +49,13 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if form == "xml":
         settled.setdefault("record_path", _records(shadow(sample, settled["encoding"])))
     return settled
+
+
+def _encoding(said: str | None, found: str, sample: bytes) -> str:
+    """Return the encoding: as a job says; of UTF-16 the one of its two orders that the first bytes show."""
+    if said is None or codecs.lookup(said).name != "utf-16":
+        return said or found
+    return found if found in WIDE else "utf-16-be" if sample[:1] == b"\0" else "utf-16-le"
 
 
 def _records(units: bytes) -> str:
@@ -82,7 +90,7 @@ def cutter_of(form: str, source: Source, state: bytes | None) -> Cutter:
     encoding = source.get("encoding", "utf-8")
     options: dict[str, tuple[Format, Options]] = {
         "ndjson": (Format.LINES, LineOptions(encoding)),
-        "json": (Format.JSON, JsonOptions(source.get("json_path") or "")),
+        "json": (Format.JSON, JsonOptions(source.get("json_path") or "", encoding=encoding)),
         "xml": (Format.XML, XmlOptions(source.get("record_path") or "", encoding)),
     }
     return cutter(*options.get(form, (Format.CSV, dialect_of(source))), state)
@@ -90,12 +98,13 @@ def cutter_of(form: str, source: Source, state: bytes | None) -> Cutter:
 
 def reader_of(form: str, source: Source, state: bytes, at: int) -> Reader:
     """Return what reads the pieces of such a file, from byte `at` of it on; raise `BadRequest` for options that mean nothing."""
+    encoding = source.get("encoding", "utf-8")
     if form == "ndjson":
-        return ndjson.reader(state=state, goes_on=at)
+        return ndjson.reader(state=state, goes_on=at, encoding=encoding)
     if form == "json":
-        return jsonarray.reader(state=state, goes_on=at)
+        return jsonarray.reader(state=state, goes_on=at, encoding=encoding)
     if form == "xml":
-        return xmlreader.reader(XmlRows(record=source.get("record_path") or ""), state, at)
+        return xmlreader.reader(XmlRows(record=source.get("record_path") or ""), state, at, encoding)
     return CsvReader(dialect_of(source), source.get("columns") or (), state=state)
 
 
