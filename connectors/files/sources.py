@@ -101,7 +101,7 @@ class File:
                         raise
                     failed = (error.code, str(error))
                 over = True
-        made = self._gatherer.portion(self._at, self._state.text(), self._line, over=over)
+        made = self._gatherer.portion(self._at, self._state.text(), self._line, over=over and failed is None)
         return made._replace(read_as={**self._begun.settled, **self._found}, unreadable=failed)
 
     def _whole(self) -> Iterator[bool]:
@@ -124,13 +124,16 @@ class File:
         cut = cutter_of(self._form, source, self._begun.cutter)
         reader = reader_of(self._form, source, self._begun.reader, self._at)
         stream = blocks(self._path, Compression(source.get("compression") or "none"), self._limits, member=source.get("member"), at=self._at)
+        held: list[Read] = []
         for pieces in _pieces(cut, stream, torn=self._torn):
-            self._gatherer.add(reader.read(pieces))
+            held += reader.read(pieces)
             if pieces and reader.goes_on() == pieces[-1].start + len(pieces[-1].data):
+                self._gatherer.add(held)  # with the place behind them, so that no row is read twice
+                held.clear()
                 self._at, self._state = reader.goes_on(), State(source, reader.state(), cut.state())
                 yield True
         if not self._torn:
-            self._gatherer.add(reader.finish())
+            self._gatherer.add([*held, *reader.finish()])
 
 
 def _pieces(cut: Cutter, stream: Iterator[bytes], *, torn: bool) -> Iterator[list[Piece]]:

@@ -157,7 +157,7 @@ class Reading:
             return unreadable(asked, answer.head["code"], answer.head["detail"])
         packed = answer.parts[0]
         head = orjson.loads(packed[: packed.index(b"\n")])
-        self._at, self.over = head["place"][0], head["over"]
+        self._at, self.over = head["place"][0], head["over"] or head["unreadable"] is not None
         offset: int = asked["from"]
         if found:
             self._next = found[-1].offset + 1

@@ -105,7 +105,7 @@ class _Asking:
         self._read(path, beginning, {"kind": "rows", "most": ROWS}, ())
         while self._refused is None and not self._portions[-1].over and self._seconds < FILE_S:
             self._take({"kind": "rows", "most": ROWS}, ())
-            self._portions[-1] = self._portions[-1]._replace(values=[], keys=[], ids=[])  # the first are shown
+            self._portions[1:] = [portion._replace(values=[], keys=[], ids=[]) for portion in self._portions[1:]]  # the first are shown
 
     def _group(self, pieces: list[Piece]) -> None:
         places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
@@ -135,6 +135,7 @@ class _Asking:
         self._seconds += monotonic() - begun
         if answer["kind"] == "portion":
             self._portions.append(Portion.unpack(parts[0]))
+            self._refused = self._portions[-1].unreadable
 
     def _ask(self, head: Mapping[str, Any], parts: tuple[bytes, ...]) -> tuple[Mapping[str, Any], tuple[bytes, ...]]:
         answer = self._child.ask(head, parts, max(0.1, self._until - monotonic()))
