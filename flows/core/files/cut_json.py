@@ -24,6 +24,7 @@ from flows.core.files.pieces import PIECE_BYTES, Part, Piece, Refusal
 from flows.core.files.shears import START, Run, Shears, Stride
 from flows.core.files.units import named
 
+SIGNS: Final = '"{}[],:\\'
 _LETTERS: Final = bytes(range(128)) + b"x" * 128
 _SPACE: Final = b" \t\r\n"
 _FIRST: Final = re.compile(rb"[ \t\r\n]*+(\{[ \t\r\n]*+\"(?:[^\"\\\x00-\x1f]|\\.){0,64}+\"|[\[{])?")
@@ -57,7 +58,7 @@ class JsonCutter(Shears):
         self._pointer, self._listed = options.path, not options.concatenated
         self._phase, self._first = int(options.concatenated), ""
         self._reach = piece_bytes
-        super().__init__(saved, encoding=named(options.encoding, '"{}[],:\\'), piece_bytes=piece_bytes)
+        super().__init__(saved, encoding=named(options.encoding, SIGNS), piece_bytes=piece_bytes)
 
     def more(self) -> Any:
         """Return whether elements have begun, and how the first of them does."""

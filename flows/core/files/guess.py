@@ -16,7 +16,7 @@ import orjson
 
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect
-from flows.core.files.cut_json import JsonOptions
+from flows.core.files.cut_json import SIGNS, JsonOptions
 from flows.core.files.cut_lines import LineOptions
 from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format, cutter
@@ -147,9 +147,18 @@ def _shape(text: str, data_format: str, said: Mapping[str, Any], encoding: str) 
             return Format.LINES, {"encoding": encoding}
         case "xml" if "record_path" in said:
             return Format.XML, {"encoding": encoding, "record_path": said["record_path"]}
-        case "json" if "json_path" in said or text.lstrip().startswith("["):
+        case "json" if _sure_of_brackets(encoding) and ("json_path" in said or text.lstrip().startswith("[")):
             return Format.JSON, {"json_path": said.get("json_path", ""), "encoding": encoding}
     return Format.RAW, {}
+
+
+def _sure_of_brackets(encoding: str) -> bool:
+    """Tell whether JSON in this encoding can be cut: in some a letter may hold the byte of a bracket."""
+    try:
+        named(encoding, SIGNS)
+    except BadRequest:
+        return False
+    return True
 
 
 def _packed(sample: bytes, name: str, said: Mapping[str, Any]) -> tuple[str | None, str | None]:
