@@ -130,10 +130,12 @@ class Reading:
         """Read the next one."""
         begin = self._next if self._opened else asked["from"]
         found: list[Found] = []
+        first = self._first(asked) if asked["state"] and not self._opened else None
+        self._file = self._file or (first is not None and _is_file(asked, first))
         if not self._file:
             found = list(self._gather(begin, asked))
         if not self._opened:
-            self._open(asked, found)
+            self._open(asked, found, first or next(iter(found), None))
         if self._file:
             most = CHUNKS * (asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size)
             answer = self._child.ask({"kind": "rows", "most": most})
@@ -164,14 +166,18 @@ class Reading:
             offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._fed else offset)
         return offset.to_bytes(OFFSET_BYTES, "big") + packed
 
-    def _open(self, asked: dict[str, Any], found: list[Found]) -> None:
-        job = asked["job"]["definition"]
-        source = job["source_config"]
-        told = next((one.cut for one in found if one.cut), None)
-        cut = Cut.of(told) if told is not None else None
-        self._file = any(one.piece.part is Part.RAW for one in found) or (cut is not None and not cut.serves(job["data_format"], source))
-        if cut is not None and not self._file:
-            source = cut.source(source)
+    def _first(self, asked: dict[str, Any]) -> Found | None:
+        """Return the file's first piece, which says how the file is read, wherever reading goes on."""
+        self._fed = 0
+        found = next(self._pieces(asked["first"], asked, lambda _: True), None)
+        self._fed = asked["at"]
+        return found
+
+    def _open(self, asked: dict[str, Any], found: list[Found], first: Found | None) -> None:
+        source = asked["job"]["definition"]["source_config"]
+        self._file = first is not None and _is_file(asked, first)
+        if first is not None and first.cut and not self._file:
+            source = Cut.of(first.cut).source(source)
         path = self._assembled(asked) if self._file else None
         answer = self._child.ask(opening(asked, source, path), (b64decode(asked["state"]), b"".join(one.piece.data for one in found)[:SAMPLE]))
         if answer.head["kind"] == "failed":
@@ -214,6 +220,12 @@ class Reading:
             yield Found(record.offset, piece, record.header(CUT))
             if enough(piece):
                 return
+
+
+def _is_file(asked: dict[str, Any], first: Found) -> bool:
+    """Tell whether a job reads a file from its path: it is not cut between records, or not as the job reads it."""
+    job = asked["job"]["definition"]
+    return first.piece.part is Part.RAW or (first.cut is not None and not Cut.of(first.cut).serves(job["data_format"], job["source_config"]))
 
 
 def unreadable(asked: dict[str, Any], code: str, sentence: str) -> bytes:

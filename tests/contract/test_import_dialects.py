@@ -46,3 +46,16 @@ def test_what_a_file_had_before_it_broke_off_is_published_once(kafka: str, tmp_p
     (again,) = made.run(job_id, turn=2)
     assert (again.status, again.turn, again.rows_accepted) == ("failed", 2, 2)
     assert [orjson.loads(row.value or b"") for row in made.rows(job_id)] == [{"a": 1}, {"a": 2}]
+
+
+def test_a_file_of_several_pieces_goes_on_in_another_process(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    lines = b"".join(b'{"a":%d,"s":"%0100d"},\n' % (n, n) for n in range(20_000))
+    job_id = made.job(b"[" + lines + b'{"a":1', "json", form=Format.RAW, source={"chunk_size": 100})
+    (report,) = made.run(job_id)
+    assert (report.status, report.rows_accepted, report.rows_rejected) == ("failed", 20_000, 1)
+    source = made.orders[job_id].definition.source_config.model_dump(exclude_none=True)
+    made.order(job_id, "json", turn=2, source=source)
+    (again,) = made.run(job_id, turn=2)
+    assert (again.status, again.trouble) == ("failed", report.trouble)
+    assert sorted(orjson.loads(row.value or b"")["a"] for row in made.rows(job_id)) == list(range(20_000))
