@@ -22,6 +22,7 @@ from ingress.routes import (
     letter_progress,
     letters,
     operations,
+    preview,
     probe,
     replays,
     secrets,
@@ -45,7 +46,7 @@ def routes() -> FastAPI:
     """Return the routes alone: enough for the OpenAPI document, and nothing can be asked of them."""
     app = FastAPI(title="Xyra Integration", version="1", docs_url=None, redoc_url=None, redirect_slashes=False, strict_content_type=False)
     for prefix in PREFIXES:
-        imports = (uploads, tus, jobs, job_errors, job_events)
+        imports = (uploads, tus, preview, jobs, job_errors, job_events)
         groups = (webhooks, secrets, deliveries, letters, letter_progress, flows, probe, events, replays, *imports, operations)
         for router in (group.router for group in groups):
             app.include_router(router, prefix=prefix)

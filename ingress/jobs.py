@@ -8,9 +8,10 @@ from pydantic import Field, JsonValue, ValidationError
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Refused
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
-from flows.core.imports.jobs import JobDefinition, StoredJob, check_job
+from flows.core.imports.jobs import JobDefinition, JobFields, StoredJob, check_job
 from flows.core.imports.progress import Report, move
 from flows.core.imports.rules import TransformationRules
+from flows.core.imports.source import READ_AS
 from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.wire.roots import Roots
@@ -30,19 +31,23 @@ class RetryRequest(Model):
     """In place of the job's own, from here on. Absent: those stay."""
 
 
-def checked(wanted: JobDefinition, upload: Upload | None, settings: Settings, now_ms: int) -> None:
+def checked(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> None:
     """Do nothing when a job can be carried out; `upload` is the one it names, None where there is none of this id.
 
     Raises:
         InvalidFields: it cannot; every reason at once.
 
     """
-    wrong = (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, upload, settings, now_ms), *_for_later(wanted))
-    if wrong:
+    if wrong := faults(wanted, upload, settings, now_ms):
         raise InvalidFields("The job has fields that are not valid.", errors=wrong)
 
 
-def _for_later(wanted: JobDefinition) -> Iterator[FieldError]:
+def faults(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> tuple[FieldError, ...]:
+    """Return every reason why a job cannot be carried out."""
+    return (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, upload, settings, now_ms), *_for_later(wanted))
+
+
+def _for_later(wanted: JobFields) -> Iterator[FieldError]:
     """Yield what can be said of a job and no flow carries out yet: better refused than queued for ever."""
     told = "is not carried out by this version"
     if wanted.source_config.url is not None:
@@ -68,7 +73,7 @@ def rule_faults(rules: Mapping[str, Any]) -> tuple[FieldError, ...]:
     return tuple(FieldError(RULES + one.pointer, one.code, one.detail) for one in found)
 
 
-def _source_faults(wanted: JobDefinition, upload: Upload | None, settings: Settings, now_ms: int) -> Iterator[FieldError]:
+def _source_faults(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> Iterator[FieldError]:
     """Yield what is wrong with where the rows come from, as things stand now."""
     source = wanted.source_config
     if source.upload_id is not None:
@@ -104,6 +109,13 @@ def shown(order: StoredJob, report: Report | None) -> Report:
     if order.cancelled and not report.over:
         return report.now(report.updated_at_ms, phase="cancelling")
     return report
+
+
+def as_read(job: JobDefinition, report: Report | None) -> JobDefinition:
+    """Return a job that says of its file what was found out where it says nothing, as far as it was read."""
+    source, found = job.source_config, report.read_as if report is not None else {}
+    told = {name: found[name] for name in READ_AS if getattr(source, name) is None and found.get(name) is not None}
+    return job.model_copy(update={"source_config": source.model_copy(update=told)})
 
 
 def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callable[[StoredJob], StoredJob]:

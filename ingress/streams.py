@@ -15,6 +15,8 @@ READINGS: Final = 4
 """Readings of rejected rows at once: each has a client of its own, and reads up to 8 MiB."""
 EXPORTS: Final = 4
 """Files of rejected rows at once."""
+PREVIEWS: Final = 2
+"""Dry runs of imports at once: each has a process of its own for up to 5 s."""
 LISTENERS: Final = 100
 """Streams of reports at once; each costs a look four times a second."""
 
@@ -63,5 +65,6 @@ class Streams:
     """Where those sit who follow an import or fetch its rejected rows."""
 
     readings: Room = field(default_factory=lambda: Room(READINGS, "Readings of rejected rows", 1))
+    previews: Room = field(default_factory=lambda: Room(PREVIEWS, "Previews of imports", 2))
     exports: Seats = field(default_factory=lambda: Seats(EXPORTS, "exports of rejected rows", 5))
     listeners: Seats = field(default_factory=lambda: Seats(LISTENERS, "listeners to imports", 5))

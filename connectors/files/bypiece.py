@@ -95,4 +95,5 @@ def table(piece: Piece, spans: Sequence[Span], faults: dict[int, Fault]) -> tupl
 def nothing(piece: Piece, spans: Sequence[Span], fault: Fault) -> Read:
     """Return what is read where none of these records is a row, for the same reason."""
     places, ordinals, rejects = table(piece, spans, dict.fromkeys(range(len(spans)), fault))
+    rejects[1:] = [one._replace(raw=b"") if span == spans[0] else one for one, span in zip(rejects[1:], spans[1:], strict=True)]  # the same bytes: kept once
     return Read(Table(pl.DataFrame(), ordinals, places.row), rejects, len(spans))

@@ -4,6 +4,8 @@
 |---|---|
 | `detect`: `name`; the first bytes | `detected`: what `detect` found |
 | `open`: `format`, `source`, `rules`, `output`, `at`, `line`, `ordinal`, `path` or none; state, the file's first bytes | `opened` |
+| `open` with `watch`: besides, columns are looked at; with `torn`: the file at `path` breaks off, which is no damage | `opened` |
+| `columns`: of all that was read since a `watch` began | `columns`: what `Watched.told` says |
 | `pieces`: `places`, `last`; their bytes | `portion`; `Portion.pack` |
 | `again`: `places`; the bytes of rows that were turned away, each a piece | `portion`; `Portion.pack` |
 | `rows`: `most`, where `open` named a path | `portion`; `Portion.pack` |
@@ -24,6 +26,7 @@ from connectors.files.plan import AsRead, Plan
 from connectors.files.reader import Unreadable
 from connectors.files.rules import compile_rules
 from connectors.files.sources import File, Pieces, State
+from connectors.files.watch import Watched
 from flows.core.errors import BadRequest, InvalidFields
 from flows.core.files.frames import Frame, read, write
 from flows.core.files.pieces import Part, Piece
@@ -37,6 +40,7 @@ class Session:
         """Take the bounds on files."""
         self._limits = limits
         self._source: Pieces | File | None = None
+        self._watched: Watched | None = None
 
     def answer(self, frame: Frame) -> Frame:
         """Answer one message."""
@@ -55,6 +59,8 @@ class Session:
             case "open", _:
                 self._source = self._opened(head, *frame.parts)
                 return Frame({"kind": "opened"})
+            case "columns", _ if self._watched is not None:
+                return Frame({"kind": "columns", **self._watched.told()})
             case "pieces", Pieces() as source:
                 return Frame({"kind": "portion"}, (source.portion(_pieces(frame), last=head["last"]).pack(),))
             case "again", Pieces() as source:
@@ -69,12 +75,22 @@ class Session:
         if form not in FORMATS:
             raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
-        gatherer = Gatherer(plan_of(head["rules"]), output, out["most_bytes"], head["ordinal"])
+        gatherer = Gatherer(self._plan(head), output, out["most_bytes"], head["ordinal"])
         if head["path"] is None:
             return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
-        path = Path(head["path"])
+        path, torn = Path(head["path"]), bool(head.get("torn"))
         source = {**head["source"], "compression": head["source"].get("compression") or packed(form, sample)}
-        return File(form, State.of(form, source, state, first_of(form, source, path, sample, self._limits)), head["at"], path, self._limits, gatherer)
+        return File(
+            form, State.of(form, source, state, first_of(form, source, path, sample, self._limits)), head["at"], path, self._limits, gatherer, torn=torn
+        )
+
+    def _plan(self, head: dict[str, Any]) -> Plan:
+        """Return a job's plan; where its columns are looked at, one for all that is opened."""
+        if not head.get("watch"):
+            return plan_of(head["rules"])
+        if self._watched is None:
+            self._watched = Watched(plan_of(head["rules"]))
+        return self._watched
 
 
 def _pieces(frame: Frame) -> list[Piece]:

@@ -20,10 +20,10 @@ from flows.core.files.csv_rows import LINE_END, Dialect, rows
 from flows.core.files.pieces import PIECE_BYTES, Part, Piece
 from flows.core.files.rejects import RAW_BYTES, Reject
 from flows.core.files.units import bom, shadow
+from flows.core.imports.source import MOST_COLUMNS
 
 AT_ONCE: Final = 2 * 1024 * 1024
 """Bytes given to Polars together: more of them are no faster, and take memory."""
-MOST_COLUMNS: Final = 20_000
 
 
 class CsvReader:
@@ -200,7 +200,10 @@ def _numbered(first: int, height: int, damages: list[Damage]) -> Sequence[int]:
 def _few(names: Sequence[str]) -> None:
     """Raise `Unreadable` for more columns than a table can have."""
     if len(names) > MOST_COLUMNS:
-        raise Unreadable("too_many_columns", f"The first row has {len(names)} columns, and {MOST_COLUMNS} are the most: check the delimiter.")
+        raise Unreadable(
+            "too_many_columns",
+            f"The first row has {len(names):,} columns, and {MOST_COLUMNS:,} are the most: check the delimiter, or drop those that are not needed.",
+        )
 
 
 def _reject(chunk: Chunk, damage: Damage) -> Reject:

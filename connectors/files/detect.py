@@ -14,6 +14,7 @@ from connectors.files.csv_reader import unique
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect, rows
 from flows.core.files.guess import EXTENSIONS
+from flows.core.files.units import named, width
 
 SAMPLE_BYTES: Final = 256 * 1024
 _CHARDET_BYTES: Final = 64 * 1024
@@ -27,6 +28,9 @@ _MAGIC: Final = (
     (b"\x1f\x8b", "", "gzip"),
     (b"\x28\xb5\x2f\xfd", "", "zstd"),
 )
+_LETTER: Final = re.compile(rb"[A-Za-z][\xc0-\xff]|[\xc0-\xff][A-Za-z]")
+"""A letter of Europe's legacy encodings beside one of ASCII."""
+_DECLARED: Final = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]{0,39})[\"']")
 _COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
 _DELIMITERS: Final = (",", "\t", ";", "|", ":")
 _TYPES: Final = (
@@ -101,6 +105,8 @@ def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float]:
     for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if sample.startswith(mark):
             return name, 1.0
+    if (declared := _DECLARED.match(sample[:1024])) and (said := _said(declared[1].decode("ascii"))):
+        return said, 1.0
     half = len(sample) // 2
     for name, zeros in (("utf-16-le", sample[1::2].count(0)), ("utf-16-be", sample[::2].count(0))):
         if half and zeros > half // 2:
@@ -108,9 +114,35 @@ def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float]:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample, whole)
     except UnicodeDecodeError:
+        if not _is_legacy(sample):
+            return "utf-8", 0.5
         guess = chardet.detect(sample[:_CHARDET_BYTES])
         return _known(guess["encoding"]), float(guess["confidence"] or 0.0)
     return "utf-8", 1.0
+
+
+def _said(name: str) -> str:
+    """Return the encoding that an XML file says it is in; empty: none that it can be in, since its first bytes were read as ASCII."""
+    try:
+        found = named(name)
+    except BadRequest:
+        return ""
+    return found if width(found) == 1 else ""
+
+
+def _is_legacy(sample: bytes) -> bool:
+    """Tell whether bytes that are not all UTF-8 are in another encoding, rather than damaged: most lines beyond ASCII are, and several, or one with letters."""
+    beyond = [line for line in sample.split(b"\n") if not line.isascii()]
+    wrong = [line for line in beyond if not _is_utf8(line)]
+    return 2 * len(wrong) > len(beyond) and (len(wrong) > 1 or _LETTER.search(wrong[0]) is not None)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _known(name: str | None) -> str:
@@ -157,7 +189,7 @@ def _csv(found: dict[str, Any], sample: bytes, text: str, encoding: str, *, whol
     columns = []
     for number, name in enumerate(names):
         values = [row[number] for row in body if number < len(row) and row[number]]
-        columns.append({"name": name, "type": _type(values), "samples": [value[:256] for value in values[:3]]})
+        columns.append({"name": name, "type": type_of(values), "samples": [value[:256] for value in values[:3]]})
     found["columns"] = columns
 
 
@@ -184,13 +216,13 @@ def _tried(sample: bytes, text: str, delimiter: str, encoding: str, *, whole: bo
 def _is_header(table: list[Sequence[str]]) -> bool:
     """Tell whether the first row names columns: all of it is text, no name twice, and below it is another type, or none of its words."""
     first = [field.strip() for field in table[0]]
-    if not all(first) or len(set(first)) < len(first) or any(_type([field]) != "string" for field in first):
+    if not all(first) or len(set(first)) < len(first) or any(type_of([field]) != "string" for field in first):
         return False
-    typed = any(_type([row[at] for row in table[1:] if at < len(row) and row[at]]) != "string" for at in range(min(len(first), _COLUMNS)))
+    typed = any(type_of([row[at] for row in table[1:] if at < len(row) and row[at]]) != "string" for at in range(min(len(first), _COLUMNS)))
     return typed or not any(set(first) & set(row) for row in table[1:])
 
 
-def _type(values: Sequence[str]) -> str:
+def type_of(values: Sequence[str]) -> str:
     """Return the narrowest type that all values are of."""
     for name, pattern in _TYPES:
         if values and all(map(pattern.fullmatch, values)):

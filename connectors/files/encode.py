@@ -98,7 +98,7 @@ def lines_of(frame: pl.DataFrame, fragments: frozenset[str]) -> list[bytes]:
 
 def keys_of(frame: pl.DataFrame, columns: tuple[str, ...], fragments: frozenset[str]) -> list[bytes | None]:
     """Return each row's key: of one column its text, of several a JSON array of them."""
-    if not columns:
+    if not columns or not frozenset(columns).issubset(frame.columns):
         return [None] * frame.height
     rows = frame.select(columns)
     if len(columns) == 1 and rows.dtypes[0] == pl.String and columns[0] not in fragments:

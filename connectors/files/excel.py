@@ -1,7 +1,7 @@
 """Reads a sheet of an xlsx workbook as a stream; what is no xlsx goes to `old_excel`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,6 +44,7 @@ class Excel:
         self._limits = limits
         self._scratch = scratch
         self._wish = wish
+        self.found: Mapping[str, str] = {}
 
     def tables(self, path: Path, at: bytes | None = None) -> Iterator[Portion]:
         """Yield the rows; see `WholeReader`."""
@@ -59,6 +60,7 @@ class Excel:
             return
         book = read_book(archive, self._limits)
         name = book.sheet(self._wish.sheet)
+        self.found = {"sheet": name}
         strings = Strings(self._scratch, self._limits)
         try:
             if book.strings:

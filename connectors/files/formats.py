@@ -1,11 +1,12 @@
 """What reads, and what cuts, a file of each format, with a job's options and what was found out about the file."""
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from connectors.files import jsonarray, ndjson, xmlreader
-from connectors.files.bounds import Limits
+from connectors.files.bounds import Limits, refusal
 from connectors.files.csv_reader import CsvReader
 from connectors.files.detect import detect
 from connectors.files.excel import Excel, Wish
@@ -19,27 +20,49 @@ from flows.core.files.cut_lines import LineOptions
 from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format, Options, cutter
 from flows.core.files.pieces import Cutter
+from flows.core.files.units import WIDE, shadow
+from flows.core.files.xml_tags import first_path
 
 Source = Mapping[str, Any]
 """A job's `source_config`, with everything settled that it left open."""
 DIALECT: Final = ("delimiter", "quote", "escape", "comment", "header")
+DEFAULTS: Final = {"delimiter": ",", "quote": '"', "escape": "", "comment": "", "header": True}
 FORMATS: Final = ("csv", "tsv", "ndjson", "json", "xml", "parquet", "excel")
 WHOLE: Final = frozenset({"parquet", "excel"})
 
 
 def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
-    """Return a job's source with what it leaves open found out from the file's first bytes."""
+    """Return a job's source with what it leaves open found out from the file's first bytes; raise `Unreadable` where these say that nothing can be read."""
     settled = {name: value for name, value in source.items() if value is not None}
     if form in WHOLE:
         return settled
+    if not sample and form != "ndjson":
+        raise refusal("empty_file")
     found = detect(sample, f"file.{form}")
-    settled.setdefault("encoding", found["encoding"] or "utf-8")
+    settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
-        settled = {name: value for name, value in told.items() if name in DIALECT} | settled
+        settled = DEFAULTS | {name: value for name, value in told.items() if name in DIALECT} | settled
     if form == "tsv":
         settled["delimiter"] = "\t"
+    if form == "xml":
+        settled.setdefault("record_path", _records(shadow(sample, settled["encoding"])))
     return settled
+
+
+def _encoding(said: str | None, found: str, sample: bytes) -> str:
+    """Return the encoding: as a job says; of UTF-16 the one of its two orders that the first bytes show."""
+    if said is None or codecs.lookup(said).name != "utf-16":
+        return said or found
+    return found if found in WIDE else "utf-16-be" if sample[:1] == b"\0" else "utf-16-le"
+
+
+def _records(units: bytes) -> str:
+    """Return the way to the records of an XML file that nobody has named: the elements in the root that are called like the first; raise `Unreadable`."""
+    names = [name.decode("latin-1") for name in first_path(units)]
+    if len(names) == 1:
+        raise refusal("no_records", where=f"<{names[0]}>")
+    return "/".join(names) or "row"  # without an element: the cutter says so
 
 
 def packed(form: str, sample: bytes) -> str:
@@ -66,7 +89,7 @@ def cutter_of(form: str, source: Source, state: bytes | None) -> Cutter:
     encoding = source.get("encoding", "utf-8")
     options: dict[str, tuple[Format, Options]] = {
         "ndjson": (Format.LINES, LineOptions(encoding)),
-        "json": (Format.JSON, JsonOptions(source.get("json_path") or "")),
+        "json": (Format.JSON, JsonOptions(source.get("json_path") or "", encoding=encoding)),
         "xml": (Format.XML, XmlOptions(source.get("record_path") or "", encoding)),
     }
     return cutter(*options.get(form, (Format.CSV, dialect_of(source))), state)
@@ -74,12 +97,13 @@ def cutter_of(form: str, source: Source, state: bytes | None) -> Cutter:
 
 def reader_of(form: str, source: Source, state: bytes, at: int) -> Reader:
     """Return what reads the pieces of such a file, from byte `at` of it on; raise `BadRequest` for options that mean nothing."""
+    encoding = source.get("encoding", "utf-8")
     if form == "ndjson":
-        return ndjson.reader(state=state, goes_on=at)
+        return ndjson.reader(state=state, goes_on=at, encoding=encoding)
     if form == "json":
-        return jsonarray.reader(state=state, goes_on=at)
+        return jsonarray.reader(state=state, goes_on=at, encoding=encoding)
     if form == "xml":
-        return xmlreader.reader(XmlRows(record=source.get("record_path") or ""), state, at)
+        return xmlreader.reader(XmlRows(record=source.get("record_path") or ""), state, at, encoding)
     return CsvReader(dialect_of(source), source.get("columns") or (), state=state)
 
 

@@ -7,14 +7,15 @@ from connectors.files.bypiece import ByPiece
 from connectors.files.jsonjudge import JsonOptions, strip
 from connectors.files.jsonparser import Decoders, JsonParser
 from connectors.files.places import Span
+from connectors.files.transcode import transcoded
 from flows.core.files.pieces import Piece
 
 DEFAULT = JsonOptions()
 
 
-def reader(options: JsonOptions = DEFAULT, state: bytes = b"", goes_on: int = 0) -> ByPiece:
+def reader(options: JsonOptions = DEFAULT, state: bytes = b"", goes_on: int = 0, encoding: str = "utf-8") -> ByPiece:
     """Make a `Reader` of NDJSON, which goes on from what `state` and `goes_on` of another said."""
-    return ByPiece(JsonParser(_Lines(), options, state), goes_on)
+    return ByPiece(transcoded(JsonParser(_Lines(), options, state), encoding), goes_on)
 
 
 class _Lines:

@@ -2,7 +2,7 @@
 
 import base64
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -42,6 +42,7 @@ class Parquet:
     def __init__(self, limits: Limits) -> None:
         """Take the bounds."""
         self._limits = limits
+        self.found: Mapping[str, str] = {}
 
     def tables(self, path: Path, at: bytes | None = None) -> Iterator[Portion]:
         """Yield the rows; see `WholeReader`."""

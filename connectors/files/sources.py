@@ -1,7 +1,7 @@
 """Where the rows of a file come from: pieces that are handed in, or a file in a scratch directory."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,7 +58,8 @@ class Pieces:
         if pieces and pieces[-1].line:
             self._line = pieces[-1].line + pieces[-1].data.count(b"\n")
         state = self._begun._replace(reader=self._reader.state())
-        return self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, over=last)
+        made = self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, over=last)
+        return made._replace(read_as=self._begun.settled)
 
     def again(self, rows: Sequence[Piece]) -> Portion:
         """Return what these rows are now, each a piece of its own that was turned away before; they need not follow one another."""
@@ -79,19 +80,29 @@ class Pieces:
 class File:
     """A file that lies in a scratch directory: of a format that is read as a whole, or compressed, or not cut yet."""
 
-    def __init__(self, form: str, begun: State, at: int, path: Path, limits: Limits, gatherer: Gatherer) -> None:
-        """Go on where a portion before ended; of a compressed file, `at` is a byte of what it comes to."""
+    def __init__(self, form: str, begun: State, at: int, path: Path, limits: Limits, gatherer: Gatherer, *, torn: bool = False) -> None:
+        """Go on where a portion before ended; of a compressed file, `at` is a byte of what it comes to. `torn`: only the file's beginning is there."""
+        self._torn = torn
+        self._found: Mapping[str, str] = {}
         self._form, self._begun, self._path, self._limits, self._at = form, begun, path, limits, at
         self._gatherer = gatherer
         self._state, self._line = begun, 0
         self._tables = self._whole() if form in WHOLE else self._cut()
 
     def portion(self, most: int) -> Portion:
-        """Return about `most` rows."""
-        over = False
+        """Return about `most` rows; those before the place where the file cannot be read any further, with why. Raises `Unreadable` where there are none."""
+        over, failed = False, None
         while not over and self._gatherer.rows < most:
-            over = next(self._tables, None) is None
-        return self._gatherer.portion(self._at, self._state.text(), self._line, over=over)
+            try:
+                over = next(self._tables, None) is None
+            except Unreadable as error:
+                if not self._torn or error.code != "truncated":
+                    if not self._gatherer.rows:
+                        raise
+                    failed = (error.code, str(error))
+                over = True
+        made = self._gatherer.portion(self._at, self._state.text(), self._line, over=over and failed is None)
+        return made._replace(read_as={**self._begun.settled, **self._found}, unreadable=failed)
 
     def _whole(self) -> Iterator[bool]:
         compression = Compression(self._begun.settled.get("compression") or "none")
@@ -102,6 +113,7 @@ class File:
                 file.writelines(blocks(self._path, compression, self._limits, member=self._begun.settled.get("member"), nested=self._form == "excel"))
         reader = whole_reader_of(self._form, self._begun.settled, self._limits, path.parent)
         for table, rejects, after in reader.tables(path, self._begun.reader or None):
+            self._found = reader.found
             self._gatherer.add([Read(table, rejects, len(table.ordinals) + len({reject.ordinal for reject in rejects}))])
             self._state = self._begun._replace(reader=after)
             yield True
@@ -112,20 +124,24 @@ class File:
         cut = cutter_of(self._form, source, self._begun.cutter)
         reader = reader_of(self._form, source, self._begun.reader, self._at)
         stream = blocks(self._path, Compression(source.get("compression") or "none"), self._limits, member=source.get("member"), at=self._at)
-        for pieces in _pieces(cut, stream):
-            self._gatherer.add(reader.read(pieces))
+        held: list[Read] = []
+        for pieces in _pieces(cut, stream, torn=self._torn):
+            held += reader.read(pieces)
             if pieces and reader.goes_on() == pieces[-1].start + len(pieces[-1].data):
+                self._gatherer.add(held)  # with the place behind them, so that no row is read twice
+                held.clear()
                 self._at, self._state = reader.goes_on(), State(source, reader.state(), cut.state())
                 yield True
-        self._gatherer.add(reader.finish())
+        if not self._torn:
+            self._gatherer.add([*held, *reader.finish()])
 
 
-def _pieces(cut: Cutter, stream: Iterator[bytes]) -> Iterator[list[Piece]]:
+def _pieces(cut: Cutter, stream: Iterator[bytes], *, torn: bool) -> Iterator[list[Piece]]:
     for block in stream:
         yield cut.feed(block)
         if cut.refused is not None:
             break
     else:
-        yield cut.finish()
+        yield [] if torn else cut.finish()
     if cut.refused is not None:
         raise Unreadable(cut.refused.code, cut.refused.detail)

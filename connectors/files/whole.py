@@ -1,6 +1,6 @@
 """What every reader of a format does that is read as a whole: from a file in a scratch directory, table by table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -20,6 +20,9 @@ class Portion(NamedTuple):
 
 class WholeReader(Protocol):
     """Reads one file that lies in a scratch directory."""
+
+    found: Mapping[str, str]
+    """What was found out that the job has left open, by the names of `source_config`; once reading has begun."""
 
     def tables(self, path: Path, at: bytes | None = None) -> Iterator[Portion]:
         """Yield the rows of a file, from the beginning or from what a portion before said. Blocks for reading.

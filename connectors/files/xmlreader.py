@@ -13,6 +13,7 @@ from connectors.files.names import Names
 from connectors.files.places import Fault, Places, Span
 from connectors.files.reader import Read
 from connectors.files.table import Table
+from connectors.files.transcode import transcoded
 from connectors.files.xmljudge import XmlJudge, XmlOptions, XmlRow
 from connectors.files.xmlspans import spans
 from connectors.files.xmltemplate import Template, learn
@@ -23,9 +24,9 @@ _TOGETHER: Final = 16
 """Records that are tried at once where one of the piece is damaged."""
 
 
-def reader(options: XmlOptions = DEFAULT, state: bytes = b"", goes_on: int = 0) -> ByPiece:
+def reader(options: XmlOptions = DEFAULT, state: bytes = b"", goes_on: int = 0, encoding: str = "utf-8") -> ByPiece:
     """Make a `Reader` of XML records, which goes on from what `state` and `goes_on` of another said."""
-    return ByPiece(_Records(options, state), goes_on)
+    return ByPiece(transcoded(_Records(options, state), encoding), goes_on)
 
 
 class _Records:

@@ -83,6 +83,6 @@ def _hidden(data: bytes) -> Iterator[Span]:
         found = -1 if end in endless else data.find(end, at)
         if found < 0:
             endless.add(end)  # nor will one that comes later be ended: looked for once
-        else:
+        elif match[0] != b"<!--" or data.find(b"<!--", at, found) < 0:  # one with another in it was not ended: it is text
             at = found + len(end)
             yield Span(match.start(), at)

@@ -1,8 +1,6 @@
 """The slow work of a job: reads the next portion of a file, in a process of its own, and keeps that process for the portion behind it."""
 
-import os
 import shutil
-import tempfile
 import time
 from base64 import b64decode
 from collections import OrderedDict
@@ -17,6 +15,7 @@ from flows.core import topics
 from flows.core.files.frames import Frame
 from flows.core.files.guess import Cut
 from flows.core.files.pieces import Part, Piece
+from flows.core.imports.opening import opening
 from flows.core.imports.portion import Place, Portion
 from flows.core.imports.shelf import CUT, UPLOAD, NotAPiece, read
 from flows.core.record import Record
@@ -24,6 +23,7 @@ from flows.core.settings import Settings
 from flows.engine import Task
 from flows.steps.ahead import OFFSET_BYTES, Ahead, following
 from flows.wire.child import Child
+from flows.wire.scratch import clear, scratch
 from flows.wire.strand import Strand
 
 PORTION_BYTES: Final = 2 << 20
@@ -131,10 +131,12 @@ class Reading:
         """Read the next one."""
         begin = self._next if self._opened else asked["from"]
         found: list[Found] = []
+        first = self._first(asked) if asked["state"] and not self._opened else None
+        self._file = self._file or (first is not None and _is_file(asked, first))
         if not self._file:
             found = list(self._gather(begin, asked))
         if not self._opened:
-            self._open(asked, found)
+            self._open(asked, found, first or next(iter(found), None))
         if self._file:
             most = CHUNKS * (asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size)
             answer = self._child.ask({"kind": "rows", "most": most})
@@ -162,21 +164,25 @@ class Reading:
             return unreadable(asked, answer.head["code"], answer.head["detail"])
         packed = answer.parts[0]
         head = orjson.loads(packed[: packed.index(b"\n")])
-        self._at, self.over = head["place"][0], head["over"]
+        self._at, self.over = head["place"][0], head["over"] or head["unreadable"] is not None
         offset: int = asked["from"]
         if found:
             self._next = found[-1].offset + 1
             offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._fed else offset)
         return offset.to_bytes(OFFSET_BYTES, "big") + packed
 
-    def _open(self, asked: dict[str, Any], found: list[Found]) -> None:
-        job = asked["job"]["definition"]
-        source = job["source_config"]
-        told = next((one.cut for one in found if one.cut), None)
-        cut = Cut.of(told) if told is not None else None
-        self._file = any(one.piece.part is Part.RAW for one in found) or (cut is not None and not cut.serves(job["data_format"], source))
-        if cut is not None and not self._file:
-            source = {**cut.options, **{name: value for name, value in source.items() if value is not None}}
+    def _first(self, asked: dict[str, Any]) -> Found | None:
+        """Return the file's first piece, which says how the file is read, wherever reading goes on."""
+        self._fed = 0
+        found = next(self._pieces(asked["first"], asked, lambda _: True), None)
+        self._fed = asked["at"]
+        return found
+
+    def _open(self, asked: dict[str, Any], found: list[Found], first: Found | None) -> None:
+        source = asked["job"]["definition"]["source_config"]
+        self._file = first is not None and _is_file(asked, first)
+        if first is not None and first.cut and not self._file:
+            source = Cut.of(first.cut).source(source)
         path = self._assembled(asked) if self._file else None
         answer = self._child.ask(opening(asked, source, path), (b64decode(asked["state"]), b"".join(one.piece.data for one in found)[:SAMPLE]))
         if answer.head["kind"] == "failed":
@@ -221,27 +227,10 @@ class Reading:
                 return
 
 
-def opening(asked: dict[str, Any], source: dict[str, Any], path: Path | None) -> dict[str, Any]:
-    """Return what a reading process is told of a job."""
+def _is_file(asked: dict[str, Any], first: Found) -> bool:
+    """Tell whether a job reads a file from its path: it is not cut between records, or not as the job reads it."""
     job = asked["job"]["definition"]
-    rows = job["rows_per_record"]
-    return {
-        "kind": "open",
-        "format": job["data_format"],
-        "source": source,
-        "rules": job["transformation_rules"],
-        "output": {
-            "file": asked["sha256"],
-            "shape": "row" if rows == 1 else job["block_format"],
-            "rows_per_record": rows,
-            "key_columns": job["key_columns"],
-            "most_bytes": asked["most_bytes"],
-        },
-        "at": asked["at"],
-        "line": asked["line"],
-        "ordinal": asked["ordinal"],
-        "path": str(path) if path is not None else None,
-    }
+    return first.piece.part is Part.RAW or (first.cut is not None and not Cut.of(first.cut).serves(job["data_format"], job["source_config"]))
 
 
 def unreadable(asked: dict[str, Any], code: str, sentence: str) -> bytes:
@@ -261,25 +250,3 @@ def _piece(record: Record) -> Piece | None:
             f"A piece of the file on {topics.UPLOADS.name}/{record.partition} at offset {record.offset:,} cannot be read: {error}. Upload it again."
         ) from error
     return found if isinstance(found, Piece) else None
-
-
-def scratch(home: Path) -> Path:
-    """Make a directory for one reading process, which `clear` knows."""
-    home.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f"reader-{os.getpid()}-", dir=home))
-
-
-def clear(home: Path) -> None:
-    """Remove the directories of reading processes whose worker is not alive any more."""
-    for path in home.glob("reader-*-*"):
-        pid = path.name.split("-")[1]
-        if not (pid.isdigit() and _lives(int(pid))):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return isinstance(error, PermissionError)  # it lives, and is somebody else's
-    return True

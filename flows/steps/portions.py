@@ -98,7 +98,8 @@ def _counted(batch: Batch, number: int, run: Run, portion: Portion, offset: int)
     """Return a run behind a portion."""
     place, sha256 = portion.place, shelf_of(batch, number, run.upload).file
     at = Checkpoint(sha256, place.at, place.line, place.ordinal)
-    report = run.report.plus(gain_of(portion, max(0, place.at - run.report.bytes_read)), at, batch.now_ms)
+    gain, read_as = gain_of(portion, max(0, place.at - run.report.bytes_read)), portion.told or run.report.read_as
+    report = run.report.plus(gain, at, batch.now_ms).now(batch.now_ms, read_as=read_as)
     return run.on(report=report, place=place, next=offset, failures=0, read=portion.over and report.phase != CHECK)
 
 

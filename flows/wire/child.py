@@ -49,6 +49,11 @@ class Child:
             self._says.close()
             raise Unavailable(f"No process can be started that reads files ({error.strerror}). See that the machine has memory and processes left.") from error
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def ask(self, head: Mapping[str, Any], parts: Sequence[bytes] = (), patience_s: float = ANSWER_S) -> Frame:
         """Ask, and return the answer; blocks for `patience_s` at most.
 

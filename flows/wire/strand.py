@@ -22,8 +22,9 @@ QUEUE_KIB: Final = 8 * 1024
 class Strand:
     """A reader of one partition; belongs to no group and commits nothing. One thread at a time; close it."""
 
-    def __init__(self, settings: Settings, topic: str, partition: int) -> None:
-        """Make the client; does not block."""
+    def __init__(self, settings: Settings, topic: str, partition: int, patience_s: float = PATIENCE_S) -> None:
+        """Make the client; does not block. `patience_s`: so long a reading goes on without a record."""
+        self._patience_s = patience_s
         self._servers = settings.kafka_bootstrap_servers
         self._topic = topic
         self._partition = partition
@@ -47,7 +48,7 @@ class Strand:
     def read(self, start: int, last: int, wanted: Callable[[Record], bool]) -> Iterator[Record]:
         """Yield the records from `start` to `last`, both included, that are wanted; whoever stops taking them goes on later where that was.
 
-        Blocks for 20 s at most without a record.
+        Blocks for `patience_s` at most without a record.
 
         Raises:
             Unavailable: the broker is away or slow.
@@ -56,7 +57,7 @@ class Strand:
         if start != self._next:
             self._waiting.clear()
             self._assign(start)
-        until = monotonic() + PATIENCE_S
+        until = monotonic() + self._patience_s
         while self._next <= last:
             if not self._waiting:
                 self._waiting = self._more()
@@ -69,7 +70,7 @@ class Strand:
             self._next = record.offset + 1
             if record.offset <= last and wanted(record):
                 yield record
-                until = monotonic() + PATIENCE_S
+                until = monotonic() + self._patience_s
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from flows.core.clock import rfc3339
-from flows.core.imports.jobs import JobDefinition, StoredJob
+from flows.core.imports.jobs import JobFields, StoredJob
 from flows.core.imports.progress import Status
 from flows.core.imports.schedule import Schedule, upcoming
 from flows.core.imports.uploads import Upload
@@ -55,6 +55,8 @@ class JobProgress(Answer):
     """Null: not known, or over."""
     errors_by_code: dict[str, int]
     """Rejected rows by reason; a row may have several."""
+    read_as: dict[str, Any]
+    """How the file is read: `encoding`, `delimiter`, `sheet` and the like, as the job says or as was found out; empty before it is read."""
     checkpoint: CheckpointAnswer
     trouble: str | None
     """Why it has failed, or does not get on."""
@@ -115,6 +117,7 @@ def _fields(door: Door, order: StoredJob) -> dict[str, Any]:
         "rate_rows_s": round(report.rate_rows_s, 1),
         "rate_bytes_s": round(report.rate_bytes_s, 1),
         "errors_by_code": dict(report.errors_by_code),
+        "read_as": dict(report.read_as),
         "checkpoint": CheckpointAnswer(file=at.file, offset=at.offset, line=at.line or None, ordinal=at.ordinal),
         "trouble": report.trouble or None,
         "created_at": rfc3339(order.created_at_ms),
@@ -134,7 +137,7 @@ def _definition(order: StoredJob) -> dict[str, Any]:
     return told
 
 
-async def upload_of(door: Door, wanted: JobDefinition) -> Upload | None:
+async def upload_of(door: Door, wanted: JobFields) -> Upload | None:
     """Return the upload that a job reads; None: it reads none, or there is none of its id. Raises Unavailable."""
     upload_id = wanted.source_config.upload_id
     return await door.uploads.find(upload_id, door.status_topic) if upload_id is not None else None

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from flows.core.errors import FieldError, InvalidFields, Unavailable
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.rejects import Turned
-from ingress import export, originals, rejected
+from ingress import export, jobs, originals, rejected
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.originals import Form
@@ -55,6 +55,7 @@ async def list_all(
     """
     order = known(door, job_id)
     report = door.status.jobs.get(job_id)
+    order = order.model_copy(update={"definition": jobs.as_read(order.definition, report)})
     began = report.started_at_ms if report is not None else None
     wanted = Wanted(job_id, began or order.created_at_ms, turn or order.standing, turn)
     if format == "json":

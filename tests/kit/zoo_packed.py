@@ -16,11 +16,13 @@ from tests.kit.zoo import Entry, Refused, Rows
 LINES: Final = b"a,b\n1,2\n3,4\n"
 
 
-def _gzip(data: bytes = LINES) -> bytes:
+def gzipped(data: bytes = LINES) -> bytes:
+    """Return bytes as gzip, the same each time."""
     return gzip.compress(data, mtime=0)
 
 
-def _zstd(data: bytes = LINES) -> bytes:
+def zstandarded(data: bytes = LINES) -> bytes:
+    """Return bytes as zstd."""
     return zstandard.ZstdCompressor(write_checksum=True).compress(data)
 
 
@@ -74,35 +76,35 @@ def _packed(compression: str, *rows: tuple[str, Callable[[], bytes], Rows | Refu
 ENTRIES: Final = [
     *_packed(
         "gzip",
-        ("plain", _gzip, Rows(3)),
-        ("two members", lambda: _gzip() + _gzip(), Rows(6)),
-        ("an empty member between", lambda: _gzip() + _gzip(b"") + _gzip(), Rows(6)),
-        ("zeros behind", lambda: _gzip() + bytes(512), Rows(3)),
-        ("junk behind", lambda: _gzip() + b"junk", Refused("damaged")),
-        ("of nothing", lambda: _gzip(b""), Rows(0)),
-        ("truncated", lambda: _gzip()[:-9], Refused("truncated")),
-        ("without its sum", lambda: _gzip()[:-8], Refused("truncated")),
-        ("head only", lambda: _gzip()[:10], Refused("truncated")),
-        ("wrong sum", lambda: _flipped(_gzip(), -7), Refused("damaged")),
-        ("wrong size", lambda: _flipped(_gzip(), -2), Refused("damaged")),
-        ("reserved block", lambda: _gzip()[:10] + b"\xff" * 32, Refused("damaged")),
-        ("bomb", lambda: _gzip(_zeros()), Refused("ratio_too_high")),
-        ("in gzip", lambda: _gzip(_gzip()), Refused("nested_archive")),
-        ("zip inside", lambda: _gzip(zipped(("a.csv", LINES))), Refused("nested_archive")),
+        ("plain", gzipped, Rows(3)),
+        ("two members", lambda: gzipped() + gzipped(), Rows(6)),
+        ("an empty member between", lambda: gzipped() + gzipped(b"") + gzipped(), Rows(6)),
+        ("zeros behind", lambda: gzipped() + bytes(512), Rows(3)),
+        ("junk behind", lambda: gzipped() + b"junk", Refused("damaged")),
+        ("of nothing", lambda: gzipped(b""), Rows(0)),
+        ("truncated", lambda: gzipped()[:-9], Refused("truncated")),
+        ("without its sum", lambda: gzipped()[:-8], Refused("truncated")),
+        ("head only", lambda: gzipped()[:10], Refused("truncated")),
+        ("wrong sum", lambda: _flipped(gzipped(), -7), Refused("damaged")),
+        ("wrong size", lambda: _flipped(gzipped(), -2), Refused("damaged")),
+        ("reserved block", lambda: gzipped()[:10] + b"\xff" * 32, Refused("damaged")),
+        ("bomb", lambda: gzipped(_zeros()), Refused("ratio_too_high")),
+        ("in gzip", lambda: gzipped(gzipped()), Refused("nested_archive")),
+        ("zip inside", lambda: gzipped(zipped(("a.csv", LINES))), Refused("nested_archive")),
         ("one byte", lambda: b"\x1f", Refused("not_gzip")),
         ("is a CSV", lambda: LINES, Refused("not_gzip")),
         ("empty file", lambda: b"", Refused("empty_file")),
     ),
     *_packed(
         "zstd",
-        ("plain", _zstd, Rows(3)),
-        ("two frames", lambda: _zstd() + _zstd(), Rows(6)),
-        ("a skippable frame", lambda: b"\x50\x2a\x4d\x18\x04\0\0\0skip" + _zstd(), Rows(3)),
-        ("truncated", lambda: _zstd()[:-5], Refused("truncated")),
-        ("wrong sum", lambda: _flipped(_zstd(), -1), Refused("damaged")),
-        ("junk behind", lambda: _zstd() + b"junk", Refused("damaged")),
-        ("bomb", lambda: _zstd(_zeros()), Refused("ratio_too_high")),
-        ("in zstd", lambda: _zstd(_zstd()), Refused("nested_archive")),
+        ("plain", zstandarded, Rows(3)),
+        ("two frames", lambda: zstandarded() + zstandarded(), Rows(6)),
+        ("a skippable frame", lambda: b"\x50\x2a\x4d\x18\x04\0\0\0skip" + zstandarded(), Rows(3)),
+        ("truncated", lambda: zstandarded()[:-5], Refused("truncated")),
+        ("wrong sum", lambda: _flipped(zstandarded(), -1), Refused("damaged")),
+        ("junk behind", lambda: zstandarded() + b"junk", Refused("damaged")),
+        ("bomb", lambda: zstandarded(_zeros()), Refused("ratio_too_high")),
+        ("in zstd", lambda: zstandarded(zstandarded()), Refused("nested_archive")),
         ("a window of 128 MiB", _open_frame, Refused("window_too_large")),
         ("is a CSV", lambda: LINES, Refused("not_zstd")),
         ("empty file", lambda: b"", Refused("empty_file")),

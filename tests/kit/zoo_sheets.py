@@ -49,6 +49,11 @@ def _row(number: int, cells: str) -> str:
     return f'<row r="{number}">{cells}</row>'
 
 
+def row_of(size: int) -> bytes:
+    """Return a workbook with a row of so many bytes."""
+    return book(_BODY + _row(2, f'<c r="A2" t="str"><v>{"x" * size}</v></c>'))
+
+
 def _prefixed() -> bytes:
     rows = _BODY + _row(2, '<c r="A2"><v>1</v></c>')
     return book(sheet=f"<x:worksheet><x:sheetData>{re.sub('<(/?)', '<' + chr(92) + '1x:', rows)}</x:sheetData></x:worksheet>")
@@ -88,7 +93,7 @@ SHEETS: Final[list[tuple[str, Callable[[], bytes], Rows | Refused]]] = [
     ("a document type in the styles", lambda: book(styles=f"{_LAUGHS}<styleSheet/>"), Refused("forbidden_markup")),
     ("a sheet of blanks", lambda: book(_BODY + " " * (2 << 20)), Refused("row_too_large")),
     ("rows without end", lambda: book(_BODY + _row(2, "<c><v>1</v></c>") + "<row><c><v>1</v></c></row>" * 60_000), Refused("ratio_too_high")),
-    ("a row of 2 MiB", lambda: book(_BODY + _row(2, f'<c r="A2" t="str"><v>{"x" * (2 << 20)}</v></c>')), Refused("row_too_large")),
+    ("a row of 2 MiB", lambda: row_of(2 << 20), Refused("row_too_large")),
     ("1,000 columns", lambda: _wide(1_000), Rows(1)),
     ("1,001 columns", lambda: _wide(1_001), Refused("too_many_columns")),
     ("only a hidden sheet", lambda: book(state="veryHidden"), Refused("no_sheet")),
@@ -117,6 +122,11 @@ def parquet(table: pa.Table, **settings: object) -> bytes:
     file = io.BytesIO()
     pq.write_table(table, file, **settings)
     return file.getvalue()
+
+
+def wide_parquet(columns: int) -> bytes:
+    """Return one row of so many columns."""
+    return parquet(pa.table({str(n): [n] for n in range(columns)}))
 
 
 def _small() -> bytes:
@@ -158,7 +168,7 @@ PARQUETS: Final[list[tuple[str, Callable[[], bytes], Rows | Refused]]] = [
     ("more rows than may be", lambda: _constants(2_000_000), Refused("too_many_rows")),
     ("2 GB in a dictionary", _dictionary, Refused("expands_too_far")),
     ("a value of 2 MB", lambda: parquet(pa.table({"a": ["x" * 2_000_000, "y"]})), Rows(1, 1)),
-    ("1,001 columns", lambda: parquet(pa.table({str(n): [n] for n in range(1_001)})), Refused("too_many_columns")),
+    ("1,001 columns", lambda: wide_parquet(1_001), Refused("too_many_columns")),
     ("half a file", lambda: _small()[:5000], Refused("truncated")),
     ("its mark only", lambda: b"PAR1", Refused("truncated")),
     ("a footer longer than the file", _broken(-8, b"\xff\xff\xff\x00"), Refused("damaged")),

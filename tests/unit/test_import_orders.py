@@ -171,6 +171,15 @@ def test_rows_of_csv(source: dict[str, Any], head: bytes, raw: bytes, wanted: st
     assert written(job, head, turned(raw)).decode(source.get("encoding", "utf-8")) == wanted
 
 
+def test_what_was_found_out_about_a_file_says_how_its_rows_go_back() -> None:
+    found = Report(job_id="j-1", read_as={"delimiter": ":", "quote": "'", "encoding": "cp1252", "header": True, "member": "a.csv"})
+    job = jobs.as_read(definition(), found)
+    assert written(job, b"a:b,c\n", turned("ü:2\n".encode("cp1252"))).decode("cp1252") == f"_error:a:b,c\n'{ERROR}':ü:2\n"
+    said = jobs.as_read(definition({"upload_id": "u-1", "delimiter": ";"}), found).source_config
+    assert (said.delimiter, said.quote) == (";", "'"), "what the job says itself counts for more"
+    assert jobs.as_read(definition(), None) == definition()
+
+
 def test_rows_of_csv_in_utf_16_keep_their_mark() -> None:
     head = "a\tb\n1\t2\n".encode("utf-16")
     made = written(definition(), head, turned("x\t2\r\n".encode("utf-16-le")))

@@ -22,7 +22,10 @@ from flows.core.files.json_path import Astray, Way
 from flows.core.files.json_values import Outcome, Place
 from flows.core.files.pieces import PIECE_BYTES, Part, Piece, Refusal
 from flows.core.files.shears import START, Run, Shears, Stride
+from flows.core.files.units import named
 
+SIGNS: Final = '"{}[],:\\'
+_LETTERS: Final = bytes(range(128)) + b"x" * 128
 _SPACE: Final = b" \t\r\n"
 _FIRST: Final = re.compile(rb"[ \t\r\n]*+(\{[ \t\r\n]*+\"(?:[^\"\\\x00-\x1f]|\\.){0,64}+\"|[\[{])?")
 _CLOSE: Final = re.compile(rb"[ \t\r\n]*+\]")
@@ -39,6 +42,8 @@ class JsonOptions:
     """JSON pointer to their array; empty: the file is the array."""
     concatenated: bool = False
     """The file is no array but values one behind the other."""
+    encoding: str = "utf-8"
+    """In others, keys on the path are of ASCII."""
 
 
 class JsonCutter(Shears):
@@ -53,11 +58,15 @@ class JsonCutter(Shears):
         self._pointer, self._listed = options.path, not options.concatenated
         self._phase, self._first = int(options.concatenated), ""
         self._reach = piece_bytes
-        super().__init__(saved, piece_bytes=piece_bytes)
+        super().__init__(saved, encoding=named(options.encoding, SIGNS), piece_bytes=piece_bytes)
 
     def more(self) -> Any:
         """Return whether elements have begun, and how the first of them does."""
         return [self._phase, self._first]
+
+    def shadowed(self, raw: bytes) -> bytes:
+        """Return code units, of which those beyond ASCII stand for any letter."""
+        return raw if self.encoding == "utf-8" else super().shadowed(raw).translate(_LETTERS)
 
     def restore(self, more: Any) -> None:
         """Take it back."""
@@ -67,7 +76,7 @@ class JsonCutter(Shears):
         """Behind the first piece, or what it began, the elements stand; behind them, the closing bracket."""
         if self._phase == _BEFORE:
             self._phase += over
-        elif self._listed and not piece.records and piece.part in {Part.RECORDS, Part.BEGIN} and piece.data.lstrip(_SPACE)[:1] == b"]":
+        elif self._listed and not piece.records and piece.part in {Part.RECORDS, Part.BEGIN} and self.shadowed(piece.data[:4096]).lstrip(_SPACE)[:1] == b"]":
             self._phase += 1
 
     def run(self, at: int, end: int, *, final: bool) -> Run:  # noqa: ARG002  nothing depends on it
@@ -82,7 +91,7 @@ class JsonCutter(Shears):
             return Run(at, 0)
         text = self.units[at:stop] if self._listed else self.units[at : stop - 1].replace(seam, b"},{")
         try:
-            found = orjson.loads(b"[" + text + b"]")
+            found = _elements(text)
         except orjson.JSONDecodeError:
             self._reach = max(_LEAST, self._reach // 4)
             return Run(at, 0)
@@ -145,7 +154,7 @@ class JsonCutter(Shears):
         stop, outcome = json_values.go(self.units[:end], at, Place(), final=False, listed=self._listed)
         whole = outcome is Outcome.OVER or (final and not self._listed and stop == len(self.units))
         try:
-            return whole and orjson.loads(self.units[at:stop].rstrip(b", \t\r\n")) is not None
+            return whole and orjson.loads(self.units[at:stop].translate(_LETTERS).rstrip(b", \t\r\n")) is not None
         except orjson.JSONDecodeError:
             return False
 
@@ -155,3 +164,14 @@ class JsonCutter(Shears):
         if not self.refused and self._listed and not (self._phase > _AMONG):
             self.refused = Refusal("truncated", "The file ends before its array does; what came before was cut.")
         return pieces
+
+
+def _elements(text: bytes) -> list[Any]:
+    """Parse the elements of an array; letters that are not UTF-8 count as letters, since it is a reader that judges them. Raises `JSONDecodeError`."""
+    try:
+        return list(orjson.loads(b"[" + text + b"]"))
+    except orjson.JSONDecodeError:
+        plain = text.translate(_LETTERS)
+        if plain == text:
+            raise
+        return list(orjson.loads(b"[" + plain + b"]"))

@@ -16,7 +16,7 @@ import orjson
 
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect
-from flows.core.files.cut_json import JsonOptions
+from flows.core.files.cut_json import SIGNS, JsonOptions
 from flows.core.files.cut_lines import LineOptions
 from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format, cutter
@@ -77,7 +77,7 @@ class Cut:
             case Format.LINES:
                 return cutter(self.form, LineOptions(encoding), state)
             case Format.JSON:
-                return cutter(self.form, JsonOptions(found.get("json_path", "")), state)
+                return cutter(self.form, JsonOptions(found.get("json_path", ""), encoding=encoding), state)
             case Format.XML:
                 return cutter(self.form, XmlOptions(_element(found["record_path"]), encoding), state)
             case _:
@@ -92,6 +92,11 @@ class Cut:
         if data_format == "tsv":
             told["delimiter"] = "\t"
         return wanted.get(data_format) is self.form and all(self.options.get(name, _DEFAULTS.get(name)) == value for name, value in told.items())
+
+    def source(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a job's `source_config` with what the pieces were cut by, where it says nothing; that they were cut as UTF-8 says nothing of other letters."""
+        cut_by = {name: value for name, value in self.options.items() if (name, value) != ("encoding", "utf-8")}
+        return {**cut_by, **{name: value for name, value in source.items() if value is not None}}
 
     def text(self) -> bytes:
         """Write it as JSON."""
@@ -142,9 +147,18 @@ def _shape(text: str, data_format: str, said: Mapping[str, Any], encoding: str) 
             return Format.LINES, {"encoding": encoding}
         case "xml" if "record_path" in said:
             return Format.XML, {"encoding": encoding, "record_path": said["record_path"]}
-        case "json" if encoding == "utf-8" and ("json_path" in said or text.lstrip().startswith("[")):
-            return Format.JSON, {"json_path": said.get("json_path", "")}
+        case "json" if _sure_of_brackets(encoding) and ("json_path" in said or text.lstrip().startswith("[")):
+            return Format.JSON, {"json_path": said.get("json_path", ""), "encoding": encoding}
     return Format.RAW, {}
+
+
+def _sure_of_brackets(encoding: str) -> bool:
+    """Tell whether JSON in this encoding can be cut: in some a letter may hold the byte of a bracket."""
+    try:
+        named(encoding, SIGNS)
+    except BadRequest:
+        return False
+    return True
 
 
 def _packed(sample: bytes, name: str, said: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -46,7 +46,7 @@ class Shears(ABC):
         self._raw = b""
         self._blocks: list[bytes] = []
         self._waiting = 0
-        self._encoding, self._width = encoding, width(encoding)
+        self.encoding, self._width = encoding, width(encoding)
         self.limit = piece_bytes // self._width
         self._wanted = self.limit + 1
         self._at, self._line, self._ordinal, self._owed, self._mode = 0, 1, 0, 0, START
@@ -66,6 +66,10 @@ class Shears(ABC):
         """Count line ends."""
         returns = units.count(b"\r")
         return units.count(b"\n") + (returns - units.count(b"\r\n") if returns else 0)
+
+    def shadowed(self, raw: bytes) -> bytes:
+        """Return the code units of bytes of the file, one byte each."""
+        return shadow(raw, self.encoding)
 
     def more(self) -> Any:
         """Return what else a state holds, as JSON; as of the last piece."""
@@ -108,7 +112,7 @@ class Shears(ABC):
         self._raw = b"".join([self._raw, *self._blocks])
         self._blocks, self._waiting = [], 0
         odd = 0 if final else len(self._raw) % self._width
-        self.units = shadow(self._raw[: len(self._raw) - odd] if odd else self._raw, self._encoding)
+        self.units = self.shadowed(self._raw[: len(self._raw) - odd] if odd else self._raw)
 
     def _pieces(self, *, final: bool) -> list[Piece]:
         pieces: list[Piece] = []
@@ -122,7 +126,7 @@ class Shears(ABC):
 
     def _between(self, *, final: bool) -> Piece | None:
         """Cut a piece of whole records, or the beginning of one."""
-        mark = len(bom(self._encoding)) // self._width if self._at == 0 and self._raw.startswith(bom(self._encoding) or b"\0\0\0") else 0
+        mark = len(bom(self.encoding)) // self._width if self._at == 0 and self._raw.startswith(bom(self.encoding) or b"\0\0\0") else 0
         good, records, stride = mark, 0, Stride(mark, START, 0)
         while good < len(self.units):
             run = self.run(good, min(self.limit, len(self.units)), final=final)
@@ -158,13 +162,13 @@ class Shears(ABC):
         """Take a piece off what is held; never between CR and LF."""
         if part in (Part.BEGIN, Part.MIDDLE) and self.units[end - 1 : end + 1] == b"\r\n":
             end -= 1
-        size = min(end * self._width, len(self._raw))
+        size, raw = min(end * self._width, len(self._raw)), self._raw
         counted = self.committed(records)
         piece = Piece(self._at, self._raw[:size], self._line, self._ordinal, counted, part)
         self._line += self.lines(self.units[:end])
         self._at, self._ordinal = self._at + size, self._ordinal + counted
         self._owed = self._owed - end if part in (Part.BEGIN, Part.MIDDLE, Part.END) else 0
         self._raw = self._raw[size:]
-        self.units = self._raw if self._width == 1 else self.units[end:]
+        self.units = self._raw if self.units is raw else self.units[end:]
         self.after(piece, over=not self._owed and not self._mode)
         return piece

@@ -25,7 +25,7 @@ class Tag(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """Nothing more is known than that this much holds no tag; with `until`, that what holds none goes on to it."""
+    """This much holds no tag; with `until`, a comment, CDATA or instruction has begun that goes on to it."""
 
     end: int
     until: bytes = b""
@@ -46,9 +46,7 @@ def token(data: bytes, at: int, *, final: bool) -> Tag | Skip | Doctype | None:
     if found is None or found.end() - start > _LONGEST:
         return _broken(data, at, start, final=final or found is not None)
     if found.lastindex and found.lastindex <= 3:  # noqa: PLR2004  the groups of `_ENDS`
-        until = _ENDS[found.lastindex]
-        end = data.find(until, found.end())
-        return Skip(end + len(until)) if end >= 0 else Skip(found.end(), until)
+        return Skip(found.end(), _ENDS[found.lastindex])
     if found[4]:
         if not final and len(data) - start < len(b"<![CDATA["):
             return Skip(start) if start > at else None
@@ -67,7 +65,7 @@ def _broken(data: bytes, at: int, start: int, *, final: bool) -> Skip | None:
 
 def until(data: bytes, at: int, sign: bytes) -> tuple[int, bool]:
     """Go on to the end of a comment, CDATA or instruction; return how far, and whether it was there."""
-    end = data.find(sign, at)
+    end = data.find(sign, at) if sign else at
     return (end + len(sign), True) if end >= 0 else (max(at, len(data) - len(sign) + 1), False)
 
 
@@ -79,3 +77,22 @@ def namespaces(attributes: bytes) -> bytes:
 def local(name: bytes) -> bytes:
     """Return a name without its prefix."""
     return name.rpartition(b":")[2]
+
+
+def first_path(data: bytes) -> list[bytes]:
+    """Return the names of the root and of the first element in it, without prefixes: fewer where these bytes do not tell."""
+    names: list[bytes] = []
+    at = 0
+    while (found := token(data, at, final=False)) is not None and not isinstance(found, Doctype):
+        at = found.end
+        if isinstance(found, Skip):
+            at, done = until(data, at, found.until)
+            if not done:
+                break
+            continue
+        if not found.opens:
+            break
+        names.append(local(found.name))
+        if len(names) == 2 or found.closes:  # noqa: PLR2004  the root and an element in it
+            break
+    return names

@@ -8,11 +8,13 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from flows.core.files.rejects import Reject
+from flows.core.imports.source import READ_AS
 
 ID_CHARS: Final = 64
 """An id is a SHA-256 in hex."""
 NONE: Final = 0xFFFF_FFFF
-"""The length of a key that there is none of."""
+"""The length of a key that there is none of, and of a row's bytes that are those before."""
+NOTHING: Final = Reject(-1, 0, -1, "", "", "", "", b"")
 
 
 class Place(NamedTuple):
@@ -49,17 +51,24 @@ class Portion(NamedTuple):
     """By row; a row may have several."""
     unreadable: tuple[str, str] | None = None
     """A code and a sentence: nothing more of the file can be read."""
+    read_as: Mapping[str, Any] = {}
+    """The job's source with everything settled that it left open: encoding, delimiter, quote and the like."""
 
     @property
     def rejected(self) -> int:
         """How many rows were turned away."""
         return self.rows_read - self.good - self.skipped
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return how the file is read, for its job's report."""
+        return {name: self.read_as[name] for name in READ_AS if self.read_as.get(name) is not None}
+
     def pack(self) -> bytes:
         """Write it: a line of JSON, lengths, bytes."""
         keyed = [*self.keys].count(None) < len(self.keys)
         keys = [key or b"" for key in self.keys] if keyed else []
-        raws = [reject.raw for reject in self.rejects]
+        raws = [None if one.raw == before.raw else one.raw for before, one in pairwise((NOTHING, *self.rejects))]  # reasons of one row have the same
         head = {
             "place": [self.place.at, len(self.place.state), self.place.line, self.place.ordinal],
             "over": self.over,
@@ -67,12 +76,13 @@ class Portion(NamedTuple):
             "rejects": [reject[:-1] for reject in self.rejects],
             "counts": [len(self.values), len(self.ids), len(keys)],
             "unreadable": self.unreadable,
+            "read_as": dict(self.read_as),
         }
         lengths = array("I", map(len, self.values))
         if keyed:
             lengths.extend(NONE if key is None else len(key) for key in self.keys)
-        lengths.extend(map(len, raws))
-        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *self.ids, *keys, *raws, *self.values))
+        lengths.extend(NONE if raw is None else len(raw) for raw in raws)
+        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *self.ids, *keys, *(raw or b"" for raw in raws), *self.values))
 
     @classmethod
     def unpack(cls, data: bytes) -> "Portion":
@@ -87,9 +97,10 @@ class Portion(NamedTuple):
         place = place_in(data)
         cut = _Cut(data, behind + len(place.state)).parts
         names = cut([ID_CHARS] * ids)
-        of_keys = lengths[values : values + keyed]
+        of_keys, of_raws = lengths[values : values + keyed], lengths[values + keyed :]
         keys = cut([0 if length == NONE else length for length in of_keys])
-        raws = cut(lengths[values + keyed :])
+        held = cut([0 if length == NONE else length for length in of_raws])
+        raws = [*accumulate(zip(held, of_raws, strict=True), lambda before, one: before if one[1] == NONE else one, initial=(b"", 0))][1:]
         return cls(
             place,
             head["over"],
@@ -99,8 +110,9 @@ class Portion(NamedTuple):
             cut(lengths[:values]),
             [None if length == NONE else key for key, length in zip(keys, of_keys, strict=True)] if keyed else [None] * values,
             names,
-            [Reject._make((*told, raw)) for told, raw in zip(rejects, raws, strict=True)],
+            [Reject._make((*told, raw)) for told, (raw, _) in zip(rejects, raws, strict=True)],
             tuple(head["unreadable"]) if head["unreadable"] is not None else None,
+            head["read_as"],
         )
 
 

@@ -103,6 +103,8 @@ class Report:
     """What is being done, in a word or two."""
     errors_by_code: Mapping[str, int] = field(default_factory=dict)
     checkpoint: Checkpoint = BEGINNING
+    read_as: Mapping[str, Any] = field(default_factory=dict)
+    """How the file is read, by the names of `source_config`: as the job says, or as was found out."""
     trouble: str = ""
     """Why it failed, or does not get on."""
     started_at_ms: int | None = None

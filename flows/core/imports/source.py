@@ -31,6 +31,8 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "member": frozenset({"csv", "tsv", "json", "ndjson", "xml", "parquet", "excel"}),
 }
 """Which option belongs to which formats."""
+READ_AS: Final = tuple(name for name in OPTIONS if name != "columns")
+"""Options that are told of a job once it reads: as it says, or as was found out."""
 _WILD: Final = frozenset("*?")
 _NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7", "mbcs", "oem"})
 """Encodings that are none of texts in files, or read alike by nobody."""
@@ -68,7 +70,7 @@ class SourceConfig(Model):
     sheet: Name | Annotated[int, Field(ge=1, le=10_000)] | None = None
     """A sheet's name, or its number from 1. Absent: the first."""
     record_path: Annotated[str, StringConstraints(pattern=r"^[^/\s\x00]+(/[^/\s\x00]+){0,31}$", max_length=1024)] | None = None
-    """Names of elements from the root to the one that is a row, parted by slashes: `orders/order`."""
+    """Names of elements from the root to the one that is a row, parted by slashes: `orders/order`. Absent: those in the root, by the name of the first."""
     json_path: Pointer | None = None
     """JSON pointer to the array whose elements are the rows. Absent: the document is that array."""
 

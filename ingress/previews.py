@@ -1,0 +1,159 @@
+"""What a dry run of an import says: what was seen of a sample, put for a person, and what that lets one expect of the whole file."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from flows.core.errors import FieldError, InvalidFields
+from flows.core.files.rejects import Reject
+from flows.core.imports.damage import message
+from flows.core.imports.jobs import JobFields
+from flows.core.imports.rules import TransformationRules
+from flows.core.imports.uploads import Upload
+from flows.core.settings import Settings
+from flows.wire.preview import Look
+from ingress import jobs
+
+EXAMPLES: Final = 3
+"""Of each code."""
+MOST_CODES: Final = 50
+ROWS: Final = 10
+"""Good rows that are shown, from each place."""
+ROW_BYTES: Final = 16 * 1024
+"""What is larger is not shown, only how large it is."""
+RAW_CHARS: Final = 512
+PUBLISHED_S: Final = 100_000
+"""Rows a second that are published at most, however quickly they are read."""
+NOT_HERE: Final = "a preview reads uploads; send the file, or a piece of it, to /integration/import/upload and give its upload_id"
+
+
+class Estimate(NamedTuple):
+    """What is to be expected of the whole file."""
+
+    rows: int | None
+    exact: bool
+    rejected: int | None
+    rate_rows_s: float | None
+    seconds: float | None
+
+
+def checked(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> Upload:
+    """Return the upload that a dry run reads; raises InvalidFields for what cannot be, with every reason, as for a job."""
+    source = wanted.source_config
+    elsewhere = {f"/source_config/{name}" for name in ("file_path", "url") if getattr(source, name) is not None}
+    wrong = [one for one in jobs.faults(wanted, upload, settings, now_ms) if one.pointer not in elsewhere]
+    wrong += [FieldError(pointer, "not_here", NOT_HERE) for pointer in sorted(elsewhere)]
+    if wrong or upload is None:
+        raise InvalidFields("The job has fields that are not valid.", errors=tuple(wrong))
+    return upload
+
+
+def estimate(look: Look, upload: Upload) -> Estimate:
+    """Return what a sample lets one expect."""
+    portions, sample = look.portions, look.sample
+    read = sum(portion.rows_read for portion in portions)
+    rows, exact = _total(look, upload, read)
+    rate = read / look.seconds if look.seconds > 0 and read else None
+    rejected = sum(portion.rejected for portion in portions)
+    told = None if rows is None else rejected if sample.whole and exact and rows == read else round(rejected / read * rows) if read else 0
+    seconds = None if rows is None or rate is None else round(rows / min(rate, PUBLISHED_S), 1)
+    return Estimate(rows, exact, told, None if rate is None else round(rate, 1), seconds)
+
+
+def _total(look: Look, upload: Upload, read: int) -> tuple[int | None, bool]:
+    """Return how many rows the file has, and whether that is certain."""
+    sample, portions = look.sample, look.portions
+    if look.refused is not None:
+        return None, False
+    if sample.rows is not None:
+        return sample.rows, True
+    if sample.whole and portions and portions[-1].over:
+        return read, True
+    packed = portions and portions[-1].read_as.get("compression", "none") != "none"
+    seen = sample.size if sample.path is None else portions[-1].place.at if portions else 0
+    length = upload.length or upload.offset
+    return (round(read / seen * length), False) if seen and read and not packed else (None, False)
+
+
+def expected(job: JobFields, look: Look, whole: Estimate) -> str:
+    """Return how a job would end, as far as the sample tells."""
+    rejected = sum(portion.rejected for portion in look.portions)
+    read = sum(portion.rows_read for portion in look.portions)
+    many = job.max_errors is not None and (whole.rejected if whole.rejected is not None else rejected) > job.max_errors
+    if look.refused is not None or many or (job.max_error_ratio is not None and read and rejected / read > job.max_error_ratio):
+        return "failed"
+    return "completed_with_errors" if rejected else "completed"
+
+
+def read_as(look: Look) -> dict[str, Any]:
+    """Return how the file was read: what the job says, and what was found out."""
+    return look.portions[0].told if look.portions else {}
+
+
+def columns(job: JobFields, look: Look) -> dict[str, Any]:
+    """Return the columns of the file and those that go out: of the type that the rules name, where they do, else as they are read."""
+    kinds = {name: kind.type for name, kind in TransformationRules.model_validate(dict(job.transformation_rules)).data_types.items()}
+    published = [{**one, "type": kinds.get(one["name"], one["type"])} for one in look.columns.get("published", ())]
+    return {"found": look.columns.get("found", ()), "published": published, "left_off": look.columns.get("left_off", 0)}
+
+
+def errors(look: Look) -> Iterator[dict[str, Any]]:
+    """Yield each code with how many rows have it and the first examples; the most frequent first."""
+    rejects = [reject for portion in look.portions for reject in portion.rejects]
+    counts: Counter[str] = Counter()
+    examples: dict[str, list[Reject]] = {}
+    for _, row in groupby(rejects, key=attrgetter("ordinal")):
+        codes: dict[str, Reject] = {}
+        for reject in row:
+            codes.setdefault(reject.code, reject)
+        counts.update(codes.keys())
+        for code, reject in codes.items():
+            if len(shown := examples.setdefault(code, [])) < EXAMPLES:
+                shown.append(reject)
+    encoding = str(read_as(look).get("encoding") or "utf-8")
+    for code, rows in counts.most_common(MOST_CODES):
+        yield {"code": code, "rows": rows, "examples": [_example(reject, encoding) for reject in examples[code]]}
+
+
+def _example(reject: Reject, encoding: str) -> dict[str, Any]:
+    return {
+        "ordinal": reject.ordinal,
+        "line": reject.line or None,
+        "offset": reject.offset if reject.offset >= 0 else None,
+        "column": reject.column or None,
+        "rule": reject.rule or None,
+        "value": reject.value,
+        "message": message(reject),
+        "row": reject.raw[: 4 * RAW_CHARS].decode(encoding, "replace")[:RAW_CHARS],
+    }
+
+
+def rows(look: Look) -> Iterator[dict[str, Any]]:
+    """Yield the first good rows of each place as their events would hold them."""
+    for portion in look.portions:
+        for value, key, row_id in list(zip(portion.values, portion.keys, portion.ids, strict=True))[:ROWS]:
+            shown = orjson.loads(value) if len(value) <= ROW_BYTES else None
+            yield {"id": row_id, "key": _text(key), "value": shown, "size_bytes": len(value)}
+
+
+def _text(key: bytes | None) -> str | None:
+    return None if key is None else key[:ROW_BYTES].decode("utf-8", "replace")
+
+
+def notes(job: JobFields, look: Look) -> Iterator[str]:
+    """Yield what one should know about the sample."""
+    sample = look.sample
+    if not sample.whole and sample.path is not None:
+        yield "The sample is from the start of the file only: as the job reads it, it is not cut between its rows, so that reading can begin nowhere else."
+    elif sample.whole and look.portions and not look.portions[-1].over:
+        yield "The sample is from the start of the file only: the file can only be read from its beginning on."
+    elif not sample.whole and set(sample.places) == {"start"}:
+        yield "The sample is from the start of the file only: no other rows were found in the time there is."
+    published = {column["name"] for column in look.columns.get("published", ())}
+    for name in job.key_columns:
+        if published and name not in published:
+            yield f"There is no column {name!r} among those that are published, so that rows have no key; key_columns go by names after mapping."

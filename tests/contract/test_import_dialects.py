@@ -1,0 +1,61 @@
+"""What was found out about a file stands in its job's report, whatever it was; and what a file had before it broke off is published once."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import pytest
+
+from flows.core.files.cutters import Format
+from tests.kit.importer import importer
+
+
+def _book() -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame({"a": [1]}).write_excel(file, worksheet="Orders")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "data_format", "wanted"),
+    [
+        (b"a;b\n1;'x;y'\n2;'y'\n3;'z'\n4;'z'\n", "csv", {"delimiter": ";", "quote": "'", "encoding": "utf-8", "header": True}),
+        ("a\tb\n1\t2\n".encode("utf-16"), "tsv", {"delimiter": "\t", "encoding": "utf-16-le"}),
+        (b"<orders><order><a>1</a></order></orders>", "xml", {"record_path": "orders/order", "encoding": "utf-8"}),
+        (_book(), "excel", {"sheet": "Orders"}),
+    ],
+    ids=["csv", "tsv", "xml", "excel"],
+)
+def test_a_report_says_how_its_file_is_read(kafka: str, tmp_path: Path, data: bytes, data_format: str, wanted: dict[str, Any]) -> None:
+    made = importer(kafka, tmp_path)
+    (report,) = made.run(made.job(data, data_format, form=Format.RAW))
+    assert (report.status, report.trouble) == ("completed", "")
+    assert {name: report.read_as.get(name) for name in wanted} == wanted
+
+
+def test_what_a_file_had_before_it_broke_off_is_published_once(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(b'[{"a":1},\n{"a":2},\n{"a"', "json", form=Format.RAW)
+    (report,) = made.run(job_id)
+    assert (report.status, report.rows_accepted, report.rows_rejected) == ("failed", 2, 1)
+    assert report.trouble == "The file ends before its array does; what came before was cut."
+    source = made.orders[job_id].definition.source_config.model_dump(exclude_none=True)
+    made.order(job_id, "json", turn=2, source=source)
+    (again,) = made.run(job_id, turn=2)
+    assert (again.status, again.turn, again.rows_accepted) == ("failed", 2, 2)
+    assert [orjson.loads(row.value or b"") for row in made.rows(job_id)] == [{"a": 1}, {"a": 2}]
+
+
+def test_a_file_of_several_pieces_goes_on_in_another_process(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    lines = b"".join(b'{"a":%d,"s":"%0100d"},\n' % (n, n) for n in range(20_000))
+    job_id = made.job(b"[" + lines + b'{"a":1', "json", form=Format.RAW, source={"chunk_size": 100})
+    (report,) = made.run(job_id)
+    assert (report.status, report.rows_accepted, report.rows_rejected) == ("failed", 20_000, 1)
+    source = made.orders[job_id].definition.source_config.model_dump(exclude_none=True)
+    made.order(job_id, "json", turn=2, source=source)
+    (again,) = made.run(job_id, turn=2)
+    assert (again.status, again.trouble) == ("failed", report.trouble)
+    assert sorted(orjson.loads(row.value or b"")["a"] for row in made.rows(job_id)) == list(range(20_000))

@@ -1,0 +1,74 @@
+"""What a dry run lets one expect of the whole file."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from flows.core.files.rejects import Reject
+from flows.core.imports.portion import BEGINNING, Portion
+from flows.core.imports.uploads import create
+from flows.wire.preview import Look
+from flows.wire.sample import Sample
+from ingress import previews
+from ingress.routes.preview_answers import PreviewAnswer, PreviewRequest
+
+UPLOAD = replace(create("u-1", 1000, "", 0, 1000, 10_000), offset=1000, cut=1000, sha256="ab" * 32)
+
+
+def job(**fields: Any) -> PreviewRequest:
+    return PreviewRequest.model_validate({"data_format": "csv", "source_config": {"upload_id": "u-1"}, **fields})
+
+
+def portion(read: int, rejected: int = 0, **over: Any) -> Portion:
+    rejects = [Reject(n, n + 2, -1, "a", "not_int64", "int64", "x", b"\xff") for n in range(rejected)]
+    good = read - rejected
+    return Portion(BEGINNING, True, read, 0, good, [b"{}"] * good, [None] * good, ["0" * 64] * good, rejects, read_as={"encoding": "utf-8"})._replace(**over)
+
+
+def seen(*portions: Portion, refused: tuple[str, str] | None = None, seconds: float = 0.1, **sample: Any) -> Look:
+    found = Sample({}, {"start": [], "middle": [], "end": []}, **{"size": 100, **sample})
+    return Look(found, list(portions), {}, refused, seconds)
+
+
+def test_a_whole_file_is_known_exactly() -> None:
+    found = previews.estimate(seen(portion(10, 2), whole=True, rows=10), UPLOAD)
+    assert (found.rows, found.exact, found.rejected) == (10, True, 2)
+
+
+def test_of_a_sample_rows_and_rejects_are_reckoned() -> None:
+    counted = previews.estimate(seen(portion(10, 1), portion(10), rows=5000), UPLOAD)
+    assert (counted.rows, counted.exact, counted.rejected) == (5000, True, 250)
+    by_bytes = previews.estimate(seen(portion(10, 1), portion(10)), UPLOAD)
+    assert (by_bytes.rows, by_bytes.exact, by_bytes.rejected) == (200, False, 10)
+
+
+def test_what_is_published_bounds_the_rate() -> None:
+    assert previews.estimate(seen(portion(1000), seconds=0.0001, rows=1_000_000), UPLOAD).seconds == 10.0
+    assert previews.estimate(seen(portion(1000), seconds=1.0, rows=1_000_000), UPLOAD).seconds == 1000.0
+
+
+def test_nothing_is_reckoned_of_what_cannot_be_read() -> None:
+    look = seen(refused=("not_excel", "No."))
+    assert previews.estimate(look, UPLOAD) == previews.Estimate(None, exact=False, rejected=None, rate_rows_s=None, seconds=None)
+    assert previews.expected(job(), look, previews.estimate(look, UPLOAD)) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [({}, "completed_with_errors"), ({"max_errors": 249}, "failed"), ({"max_errors": 250}, "completed_with_errors"), ({"max_error_ratio": 0.01}, "failed")],
+)
+def test_thresholds_are_foreseen(fields: dict[str, Any], expected: str) -> None:
+    look = seen(portion(20, 1), rows=5000)
+    assert previews.expected(job(**fields), look, previews.estimate(look, UPLOAD)) == expected
+
+
+def test_a_row_counts_once_for_each_code_and_bytes_that_are_no_text_are_shown() -> None:
+    look = seen(portion(5, 5, rejects=[Reject(0, 2, 0, column, "not_int64", "int64", "x", b"\xff") for column in "ab"]))
+    (error,) = previews.errors(look)
+    assert (error["rows"], len(error["examples"]), error["examples"][0]["row"]) == (1, 1, "\ufffd")
+
+
+def test_large_rows_are_counted_and_not_shown() -> None:
+    answer = PreviewAnswer.of(job(), UPLOAD, seen(portion(1, values=[b'{"a":"' + b"x" * 20_000 + b'"}'])))
+    assert (answer.rows[0].value, answer.rows[0].size_bytes) == (None, 20_008)
