@@ -8,6 +8,7 @@ from flows.core.imports.again import codes_of
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.portion import Portion
 from flows.core.imports.progress import Gain
+from flows.core.imports.run import Run
 from flows.core.record import CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, Header
 from flows.engine import Batch
 
@@ -32,9 +33,10 @@ def publish_rows(batch: Batch, order: StoredJob, portion: Portion) -> None:
     batch.publish_all(target_of(order), portion.keys, portion.values, [[(CE_ID, row.encode()), *shared] for row in portion.ids])
 
 
-def publish_rejects(batch: Batch, order: StoredJob, portion: Portion) -> None:
+def publish_rejects(batch: Batch, order: StoredJob, run: Run, portion: Portion) -> None:
     """Write the rows that were turned away."""
-    for output in rejects.outputs(order.job_id, order.turn, portion.rejects):
+    of_run = rejects.OfRun(run.report.run, run.path) if run.report.run else None
+    for output in rejects.outputs(order.job_id, order.turn, portion.rejects, of_run):
         batch.publish(output)
 
 

@@ -187,7 +187,9 @@ def test_every_status_is_reached_and_left_only_by_the_table() -> None:
 
 def test_the_next_run_of_a_schedule_counts_from_nothing() -> None:
     report = run(Gain(1, 0, 0, 1, {})).after("complete", 5000)
-    assert report.next_run(6000) == Report(job_id="j", updated_at_ms=6000)
+    assert report.next_run(6000, 5900) == Report(job_id="j", run=1, due_at_ms=5900, updated_at_ms=6000)
+    with pytest.raises(Conflict):
+        report.next_run(6000).next_run(7000)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ class StoredJob(Model):
     """Rows rejected in this turn and later ones are those that are wrong still; the ones before were run again."""
     cancelled: bool = False
     """Nothing more is done, by a schedule neither."""
+    extra: int = Field(default=0, ge=0)
+    """Runs that were asked for beside the schedule."""
     by: str
     """Who ordered it last."""
     created_at_ms: int
