@@ -37,8 +37,8 @@ def advance(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
         _ask(batch, number, run, ANEW, ask_again(order, run, batch.limit(target_of(order))), phase=AGAIN)
     elif run.read:
         finish(batch, number, order, run.on(report=run.report.after("start", batch.now_ms)))
-    elif order.definition.source_config.wild and not run.path:
-        _ask(batch, number, run, FIND_WORK, (order.definition.source_config.file_path or "").encode(), phase=FIND)
+    elif order.definition.pattern is not None and not run.path:
+        _ask(batch, number, run, FIND_WORK, order.definition.pattern.encode(), phase=FIND)
     elif not _fetch(batch, number, order, run):
         _read(batch, number, order, run)
 

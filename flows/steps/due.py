@@ -24,9 +24,9 @@ MILLISECOND: Final = timedelta(milliseconds=1)
 
 def first(order: StoredJob, report: Report, **changes: object) -> Run:
     """Return a run at the beginning of its first file; that of a pattern is looked for first."""
-    source = order.definition.source_config
-    files = Files() if source.wild else Files(found=1)
-    path = "" if source.wild else source.file_path or ""
+    sought = order.definition.pattern is not None
+    files = Files() if sought else Files(found=1)
+    path = "" if sought else order.definition.source_config.file_path or ""
     return at_file(order, Run(report.now(report.updated_at_ms, files=files), ""), 0, path).on(**changes)
 
 

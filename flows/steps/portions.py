@@ -123,7 +123,11 @@ def _failed(batch: Batch, number: int, order: StoredJob, run: Run, error: str) -
     """Try a portion again after a while, unless it was tried too often."""
     failures = run.failures + 1
     if failures >= (MOST_DEATHS if error.startswith(DIED) else MOST_FAILURES):
-        file_failed(batch, number, order, run.on(failures=failures), f"A portion could not be read {failures} times: {error}")
+        gone = f"A portion could not be read {failures} times: {error}"
+        if run.mending:
+            end(batch, number, run.on(failures=failures), "fail", gone)
+        else:
+            file_failed(batch, number, order, run.on(failures=failures), gone)
         return
     batch.timers(number).set(RUN + run.report.job_id.encode(), batch.now_ms + AGAIN_MS)
     told = f"A portion could not be read, and is tried again: {error}"[:MOST_TEXT]
