@@ -64,7 +64,7 @@ class Jobs:
                 if batch.now_ms < order.updated_at_ms + KEPT_MS or (_scheduled(order) and not order.cancelled):
                     _begin(batch, number, order)
             elif order.cancelled:
-                _cancel(batch, number, run)
+                _cancel(batch, number, order, run)
             elif order.turn > run.report.turn:
                 _turn(batch, number, order, run)
             elif order.extra > run.extra:
@@ -88,16 +88,16 @@ def _begin(batch: Batch, number: int, order: StoredJob) -> None:
         advance(batch, number, order, first(order, report))
 
 
-def _cancel(batch: Batch, number: int, run: Run) -> None:
-    """End what is under way, and have the schedule ask for nothing more."""
-    if run.report.over and run.seen_ms is None:
+def _cancel(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
+    """End what is under way, and have the schedule ask for nothing more; a turn that was asked for and taken back at once is over with it."""
+    if run.report.over and run.seen_ms is None and run.report.turn >= order.turn:
         return
     name = run.report.job_id.encode()
     batch.work(number).cancel(RUN + name)
     batch.timers(number).cancel(RUN + name)
     batch.timers(number).cancel(DUE + name)
     report = run.report if run.report.over else run.report.after("cancel", batch.now_ms)
-    keep(batch, number, run.on(report=report.now(batch.now_ms, next_run_at_ms=None), seen_ms=None))
+    keep(batch, number, run.on(report=report.now(batch.now_ms, turn=max(report.turn, order.turn), next_run_at_ms=None), seen_ms=None))
 
 
 def _turn(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
@@ -114,7 +114,9 @@ def _turn(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
         take(batch, number, order, after)
         return
     files = report.files if several else Files(found=report.files.found)
-    after = after.on(report=report.after("retry", batch.now_ms).now(batch.now_ms, files=files), failures=0, until=-1, asked=NEVER, mending=rejected)
+    after = after.on(
+        report=report.after("retry", batch.now_ms).now(batch.now_ms, turn=order.turn, files=files), failures=0, until=-1, asked=NEVER, mending=rejected
+    )
     if _scheduled(order) and not report.run:
         take(batch, number, order, after)
     else:

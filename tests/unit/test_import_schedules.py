@@ -178,6 +178,19 @@ def test_a_job_that_is_cancelled_before_its_first_run_can_be_retried(office: Off
     assert (office.report.status, office.report.phase, office.report.runs_skipped) == ("queued", "waiting for its first run", 0)
 
 
+def test_a_retry_that_is_cancelled_before_the_flow_has_seen_it_is_over(office: Office) -> None:
+    office.file("a.csv", "1\n")
+    office.order()
+    office.tick(HOUR)
+    office.settle()
+    office.cancel()
+    office.tick()
+    office.again()
+    office.cancel()
+    office.settle()
+    assert (office.report.status, office.report.turn, office.report.next_run_at_ms, len(office.rows)) == ("completed", 2, None, 1)
+
+
 def test_a_run_that_is_cancelled_in_the_middle_goes_on_where_it_stood(office: Office) -> None:
     office.file("a.csv", "1\n2\n")
     office.file("b.csv", "3\n")
