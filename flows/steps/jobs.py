@@ -124,8 +124,8 @@ def _turn(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
 
 
 def _staged_anew(order: StoredJob, run: Run) -> Run:
-    """Return a run whose file is brought in from its beginning, unless it was brought in to its end: what has come of it may not be what it is now."""
-    if run.staged is None or Staged.of(run.staged).over:
+    """Return a run whose file on disk is brought in from its beginning, unless it was to its end: what has come of it may not be what it is now."""
+    if not run.path or run.staged is None or Staged.of(run.staged).over:
         return run
     return run.on(staged=None, upload=f"{order.job_id}.{order.turn}.{run.report.run}.{run.file}")
 

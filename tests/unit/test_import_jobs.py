@@ -58,6 +58,10 @@ def test_a_stored_job_is_read_back_as_it_was() -> None:
         ({"source": {"file_path": "/in/../etc/passwd"}}, [("/source_config/file_path", "wrong_form")]),
         ({"source": {"file_path": "/in//a"}}, [("/source_config/file_path", "wrong_form")]),
         ({"source": {"file_path": "/in/*.csv"}}, [("/source_config/file_path", "not_here")]),
+        (
+            {"job_type": "scheduled", "schedule_config": {"frequency": "daily"}, "source": {"file_path": "/in/**/a.csv"}},
+            [("/source_config/file_path", "wrong_form")],
+        ),
         ({"source": {"sheet": "A", "json_path": "/a"}}, [("/source_config/sheet", "not_here"), ("/source_config/json_path", "not_here")]),
         ({"data_format": "parquet", "source": {"delimiter": ";"}}, [("/source_config/delimiter", "not_here")]),
         ({"source": {"delimiter": ";", "quote": ";"}}, [("/source_config/quote", "conflict")]),

@@ -125,6 +125,9 @@ def test_no_two_runs_go_on_at_once(office: Office) -> None:
     begin = office.clock.now_ms()
     for _ in range(3):
         office.tick(HOUR)
+    office.extra += 1
+    office.order()
+    office.tick()
     assert office.report.run == 1
     office.settle()
     assert (office.report.run, office.report.runs_skipped) == (2, 2)
