@@ -34,7 +34,7 @@ def take(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """Begin the run that a job's schedule asks for now, or wait until it asks again; while a run goes on nothing is done, since its end asks."""
     config = order.definition.schedule_config
     waits = run.report.over or not run.report.run
-    if config is None or run.seen_ms is None or not waits:
+    if config is None or not run.scheduled or not waits:
         return
     schedule, now = Schedule.of(config), _time(batch.now_ms)
     turn = take_turn(schedule, _time(run.seen_ms), now, config.catch_up, config.catch_up_most)
@@ -45,7 +45,7 @@ def take(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
         begun = report.next_run(batch.now_ms, _ms(turn.run) if turn.run is not None else None)
         begun = begun.now(batch.now_ms, next_run_at_ms=_ms(following) if following is not None else None)
         batch.timers(number).cancel(timer)
-        advance(batch, number, order, first(order, begun, seen_ms=seen_ms, extra=order.extra, mended=run.mended))
+        advance(batch, number, order, first(order, begun, scheduled=True, seen_ms=seen_ms, extra=order.extra, mended=run.mended))
         return
     if turn.next is not None:
         batch.timers(number).set(timer, _ms(turn.next))

@@ -83,21 +83,21 @@ def _begin(batch: Batch, number: int, order: StoredJob) -> None:
     elif order.only == "rejected":
         end(batch, number, first(order, report), "fail", FORGOTTEN)
     elif _scheduled(order):
-        take(batch, number, order, Run(report.now(batch.now_ms, phase=SCHEDULED), "", seen_ms=order.updated_at_ms))
+        take(batch, number, order, Run(report.now(batch.now_ms, phase=SCHEDULED), "", scheduled=True, seen_ms=order.updated_at_ms))
     else:
         advance(batch, number, order, first(order, report))
 
 
 def _cancel(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """End what is under way, and have the schedule ask for nothing more; a turn that was asked for and taken back at once is over with it."""
-    if run.report.over and run.seen_ms is None and run.report.turn >= order.turn:
+    if run.report.over and not run.scheduled and run.report.turn >= order.turn:
         return
     name = run.report.job_id.encode()
     batch.work(number).cancel(RUN + name)
     batch.timers(number).cancel(RUN + name)
     batch.timers(number).cancel(DUE + name)
     report = run.report if run.report.over else run.report.after("cancel", batch.now_ms)
-    keep(batch, number, run.on(report=report.now(batch.now_ms, turn=max(report.turn, order.turn), next_run_at_ms=None), seen_ms=None))
+    keep(batch, number, run.on(report=report.now(batch.now_ms, turn=max(report.turn, order.turn), next_run_at_ms=None), scheduled=False))
 
 
 def _turn(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
@@ -106,7 +106,7 @@ def _turn(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     if not report.over:  # a run has begun by the schedule while this was asked for: that is the next turn
         keep(batch, number, run.on(report=report.now(batch.now_ms, turn=order.turn)))
         return
-    after = run.on(seen_ms=(run.seen_ms or order.updated_at_ms) if _scheduled(order) else None)
+    after = run.on(scheduled=_scheduled(order), seen_ms=run.seen_ms if run.scheduled else max(run.seen_ms, order.updated_at_ms))
     several = report.files.found > 1
     rejected = order.only == "rejected"
     rest = report.status == "cancelled" or (report.status == "failed" and not several)

@@ -39,13 +39,13 @@ def keep(batch: Batch, number: int, run: Run) -> None:
     """Put it into state and tell it; it is forgotten a while after nothing more can come of it."""
     batch.touch(number)
     key = run.report.job_id.encode()
-    batch.state(number).put(RUN + key, run.text(), expires_at_ms=batch.now_ms + KEPT_MS if run.report.over and run.seen_ms is None else None)
+    batch.state(number).put(RUN + key, run.text(), expires_at_ms=batch.now_ms + KEPT_MS if run.report.over and not run.scheduled else None)
     batch.publish(Output(topics.STATUS.name, f"{JOB}/{run.report.job_id}".encode(), run.report.text()))
 
 
 def end(batch: Batch, number: int, run: Run, event: Event, trouble: str = "") -> None:
     """End a run; nothing more is done for it in this turn, and its schedule is asked what comes next."""
-    if run.seen_ms is not None:
+    if run.scheduled:
         batch.timers(number).set(DUE + run.report.job_id.encode(), batch.now_ms)
     keep(batch, number, run.on(report=run.report.after(event, batch.now_ms, trouble)))
 

@@ -86,7 +86,11 @@ class Office:
         now_ms = self.clock.now_ms()
         told: dict[str, Any] = {"turn": self.turn, "extra": self.extra, "cancelled": self.cancelled, "only": only, "by": "test"}
         stored = StoredJob(job_id=JOB_ID, definition=JobDefinition.model_validate(self.definition), created_at_ms=now_ms, updated_at_ms=now_ms, **told)
-        self._config.apply(f"{JOB}/{JOB_ID}", stored.model_dump_json(by_alias=True).encode(), 0)
+        self.put(stored.model_dump_json(by_alias=True).encode())
+
+    def put(self, stored: bytes) -> None:
+        """Put something on `xyra.config` as the job."""
+        self._config.apply(f"{JOB}/{JOB_ID}", stored, 0)
 
     def again(self, only: Literal["rest", "rejected"] = "rest") -> None:
         """Order another turn."""

@@ -1,5 +1,6 @@
 """Runs of a scheduled job, with real state and no broker: when they begin, which files they read, and what is told of them."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,84 +151,6 @@ def test_a_clock_that_is_set_back_begins_no_run_twice(office: Office, jump: int)
     assert [due for _, due in office.begun()] == [begin + HOUR * 1000, begin + 2 * HOUR * 1000]
 
 
-def test_a_job_that_is_cancelled_while_it_waits_runs_no_more_until_it_is_retried(office: Office) -> None:
-    office.file("a.csv", "1\n")
-    office.order()
-    office.tick(HOUR)
-    office.settle()
-    office.cancel()
-    office.tick()
-    assert (office.report.status, office.report.next_run_at_ms) == ("completed", None)
-    office.tick(5 * HOUR)
-    office.settle()
-    assert office.report.run == 1
-    office.again()
-    office.settle()
-    report = office.report
-    assert (report.turn, report.run, report.runs_skipped, report.next_run_at_ms) == (2, 1, 0, office.clock.now_ms() + HOUR * 1000)
-    office.tick(HOUR)
-    office.settle()
-    assert (office.report.run, office.report.turn) == (2, 2)
-
-
-def test_a_job_that_is_cancelled_before_its_first_run_can_be_retried(office: Office) -> None:
-    office.order()
-    office.tick()
-    office.cancel()
-    office.tick(2 * HOUR)
-    assert counts(office.report) == ("cancelled", 0, 0, 0, 0)
-    office.again()
-    office.settle()
-    assert (office.report.status, office.report.phase, office.report.runs_skipped) == ("queued", "waiting for its first run", 0)
-
-
-def test_a_retry_that_is_cancelled_before_the_flow_has_seen_it_is_over(office: Office) -> None:
-    office.file("a.csv", "1\n")
-    office.order()
-    office.tick(HOUR)
-    office.settle()
-    office.cancel()
-    office.tick()
-    office.again()
-    office.cancel()
-    office.settle()
-    assert (office.report.status, office.report.turn, office.report.next_run_at_ms, len(office.rows)) == ("completed", 2, None, 1)
-
-
-def test_a_run_that_is_cancelled_in_the_middle_goes_on_where_it_stood(office: Office) -> None:
-    office.file("a.csv", "1\n2\n")
-    office.file("b.csv", "3\n")
-    office.order()
-    office.tick()
-    office.tick(HOUR)
-    while not office.rows:
-        office.tick()
-        office.work()
-    office.cancel()
-    office.settle()
-    assert (counts(office.report), len(office.rows)) == (("cancelled", 1, 1, 1, 0), 1)
-    office.again()
-    office.settle()
-    assert (counts(office.report), files(office.report)) == (("completed", 1, 3, 3, 0), (2, 2, 0))
-    assert [value for _, value in office.rows] == [b"1", b"2", b"3"]
-    assert [(past.run, past.status) for past in office.report.past] == [(1, "completed")]
-
-
-def test_a_run_can_be_asked_for_beside_the_schedule(office: Office) -> None:
-    office.file("a.csv", "1\n")
-    office.order()
-    office.settle()
-    begin = office.clock.now_ms()
-    office.tick(60)
-    office.extra += 1
-    office.order()
-    office.settle()
-    assert (office.begun(), office.report.status, office.report.next_run_at_ms) == ([(1, None)], "completed", begin + HOUR * 1000)
-    office.tick(HOUR)
-    office.settle()
-    assert office.begun() == [(1, None), (2, begin + HOUR * 1000)]
-
-
 def test_limits_are_about_each_file_and_a_file_that_must_pass_as_a_whole_publishes_nothing(office: Office) -> None:
     office.file("a.csv", "1\n2\n")
     office.file("b.csv", "3\nbad\n4\n")
@@ -242,38 +165,6 @@ def test_limits_are_about_each_file_and_a_file_that_must_pass_as_a_whole_publish
     assert "all_or_nothing" in report.trouble
 
 
-def test_a_failed_run_of_one_file_is_gone_on_with_and_one_of_several_is_left_to_the_next(office: Office) -> None:
-    source = office.definition["source_config"] | {"file_path": f"{office.folder}/a.csv"}
-    office.order(source_config=source)
-    office.tick(HOUR)
-    office.settle()
-    assert (office.report.status, office.report.trouble) == ("failed", f"There is no file {office.folder}/a.csv.")
-    office.file("a.csv", "1\n")
-    office.again()
-    office.settle()
-    assert (counts(office.report), files(office.report)) == (("completed", 1, 1, 1, 0), (1, 1, 0))
-    for name in ("a.csv", "b.csv"):
-        office.file(name, "broken\n")
-    office.order(source_config=source | {"file_path": f"{office.folder}/*.csv"})
-    office.tick(HOUR)
-    office.settle()
-    assert (counts(office.report), files(office.report)) == (("failed", 2, 0, 0, 0), (2, 0, 2))
-    office.again()
-    office.settle()
-    assert (office.report.status, office.report.turn, office.report.run) == ("failed", 3, 2)
-
-
-def test_a_retry_that_a_run_has_overtaken_is_that_run(office: Office) -> None:
-    office.file("a.csv", "broken\n")
-    office.order()
-    office.tick(HOUR)
-    office.settle()
-    office.tick(HOUR)
-    office.again("rejected")
-    office.settle()
-    assert (office.report.run, office.report.turn, office.report.status) == (2, 2, "failed")
-
-
 def test_a_portion_that_fails_for_good_costs_its_file(office: Office) -> None:
     office.file("a.csv", "1\n")
     office.order()
@@ -286,6 +177,45 @@ def test_a_portion_that_fails_for_good_costs_its_file(office: Office) -> None:
     report = office.report
     assert (report.status, report.run) == ("failed", 1)
     assert report.trouble.startswith("A portion could not be read 60 times: Unavailable")
+
+
+def test_what_a_pattern_cannot_find_fails_its_run_with_a_sentence(office: Office) -> None:
+    odd = os.fsencode(office.folder) + b"/\xff.csv"
+    os.close(os.open(odd, os.O_CREAT))
+    office.order()
+    office.tick(HOUR)
+    office.settle()
+    assert (counts(office.report), office.report.trouble.partition(" finds ")[2]) == (
+        ("failed", 1, 0, 0, 0),
+        f"{office.folder}/\\udcff.csv, whose name is no text of UTF-8; rename it.",
+    )
+    Path(os.fsdecode(odd)).unlink()
+    for number in range(1001):
+        office.file(f"{number}.csv", "")
+    office.tick(HOUR)
+    office.settle()
+    assert (office.report.run, office.report.status) == (2, "failed")
+    assert "finds more than 1,000 files" in office.report.trouble
+    for number in range(1001):
+        (office.folder / f"{number}.csv").unlink()
+    (office.folder / "a.csv").write_text("1\n")
+    office.again()
+    office.settle()
+    assert (counts(office.report), files(office.report)) == (("completed", 2, 1, 1, 0), (1, 1, 0))
+
+
+def test_a_schedule_outlives_a_definition_that_this_version_cannot_read(office: Office) -> None:
+    office.file("a.csv", "1\n")
+    office.order()
+    office.settle()
+    office.put(b'{"of": "a newer version"}')
+    office.tick(HOUR)
+    office.tick(90)
+    assert office.report.run == 0
+    office.order()
+    office.tick(60)
+    office.settle()
+    assert counts(office.report) == ("completed", 1, 1, 1, 0)
 
 
 def test_the_history_is_bounded(office: Office) -> None:

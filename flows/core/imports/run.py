@@ -54,8 +54,10 @@ class Run:
     """Which one of the run's files that is, from 0."""
     before: Gain = NOTHING
     """What was counted before it."""
-    seen_ms: int | None = None
-    """Up to here every run of the schedule has begun or was left out; None: no schedule waits."""
+    scheduled: bool = False
+    """Whether a schedule asks for more of its runs."""
+    seen_ms: int = 0
+    """Up to here every run of the schedule has begun or was left out."""
     extra: int = 0
     """Runs that were asked for beside the schedule, and have begun."""
 
