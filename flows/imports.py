@@ -1,6 +1,6 @@
 """Imports: files that came piece by piece are read, checked, transformed and published, row by row.
 
-xyra.uploads -> shelve -> jobs (what was ordered) -> stage, parse or again (slow work) -> portions -> xyra.events or a topic of the job's, xyra.rejects
+xyra.uploads -> shelve -> jobs (what was ordered) -> find, stage, parse, again (slow work) -> portions -> xyra.events or a topic of the job's, xyra.rejects
 """
 
 from typing import Final
@@ -12,7 +12,8 @@ from flows.core import topics
 from flows.core.imports.jobs import JOB
 from flows.engine import Flow, Runtime
 from flows.steps.again import Anew
-from flows.steps.asks import ANEW, PARSE, STAGE_WORK
+from flows.steps.asks import ANEW, FIND_WORK, PARSE, STAGE_WORK
+from flows.steps.find import Finder
 from flows.steps.jobs import Jobs, read_job
 from flows.steps.parse import Parser
 from flows.steps.shelve import shelve
@@ -25,6 +26,7 @@ def build(runtime: Runtime) -> Dataflow:
     """Put the steps behind one another."""
     settings = runtime.settings
     runtime.handle(PARSE, Parser(settings))
+    runtime.handle(FIND_WORK, Finder(settings))
     runtime.handle(STAGE_WORK, Stager(settings))
     runtime.handle(ANEW, Anew(settings, settings.kafka_partitions))
     flow = Dataflow(NAME)

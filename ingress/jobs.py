@@ -52,8 +52,6 @@ def _for_later(wanted: JobFields) -> Iterator[FieldError]:
     told = "is not carried out by this version"
     if wanted.source_config.url is not None:
         yield FieldError("/source_config/url", "for_later", f"a url {told}; send the file to /integration/import/upload and give its upload_id")
-    if wanted.job_type == "scheduled":
-        yield FieldError("/job_type", "for_later", f"a scheduled job {told}; give one_time")
     if wanted.incremental is not None:
         yield FieldError("/incremental", "for_later", f"incremental {told}; leave it out")
     if wanted.transformation_rules.get("unique"):
@@ -132,13 +130,15 @@ def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callabl
 
     def decide(order: StoredJob) -> StoredJob:
         now = shown(order, report)
-        move(now.status, "retry")
+        again = order.definition.job_type == "scheduled" and order.cancelled and now.over  # whatever its last run came to, its schedule can go on
+        if not again:
+            move(now.status, "retry")
         if wanted.only == "rejected" and not now.rows_rejected:
             raise Conflict("No row of the job is rejected, so that there is none to run again.")
         if wanted.only == "rejected" and (sentence := _not_again(order.definition, now)):
             raise Conflict(sentence)
-        if wanted.only == "rest" and now.status == "completed_with_errors":
-            raise Conflict('The job has read its file to the end; give {"only": "rejected"} to run the rejected rows again.')
+        if wanted.only == "rest" and not again and (sentence := _no_rest(now)):
+            raise Conflict(sentence)
         rules = order.definition.transformation_rules if wanted.transformation_rules is None else wanted.transformation_rules
         turn = order.turn + 1
         changed: dict[str, Any] = {
@@ -155,13 +155,45 @@ def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callabl
     return decide
 
 
+def _no_rest(now: Report) -> str:
+    """Say why a job cannot be gone on with where it stands; nothing where it can."""
+    if now.status == "completed_with_errors" and now.files.found <= 1:
+        return 'The job has read its file to the end; give {"only": "rejected"} to run the rejected rows again.'
+    if now.status in {"completed_with_errors", "failed"} and now.files.found > 1:
+        return f"Each of the run's {now.files.found:,} files was read, or failed: its next run reads them again. POST .../run begins one now."
+    return ""
+
+
 def _not_again(job: JobDefinition, now: Report) -> str:
     """Say why a job's rejected rows cannot be run again; nothing where they can."""
     if job.data_format in {"parquet", "excel"}:
         return f"Rows of {job.data_format} do not stand in their file as bytes that could be read alone; order a new job on the file."
+    if now.files.found > 1:
+        return "The run has read several files, which need not have the same columns; put the rows right in a file of their own, for the next run to find."
     if job.all_or_nothing and now.status != "completed_with_errors":
         return "Nothing of the file was published, because the job is all_or_nothing; order a new job on the file with the rules that are right."
     return ""
+
+
+def run_beside(report: Report | None, now_ms: int) -> Callable[[StoredJob], StoredJob]:
+    """Return what begins a run of a scheduled job beside its schedule.
+
+    Raises:
+        Conflict: from the decision: it has no schedule, is cancelled, or a run is under way.
+
+    """
+
+    def decide(order: StoredJob) -> StoredJob:
+        if order.definition.job_type != "scheduled":
+            raise Conflict("The job is one_time: it has run, or runs. Retry it, or order a new one.")
+        if order.cancelled:
+            raise Conflict("The job is cancelled; retry it, so that its schedule goes on, and then have it run.")
+        now = shown(order, report)
+        if now.run and not now.over:
+            raise Conflict(f"Run {now.run:,} of the job is under way; wait for its end, or cancel the job.")
+        return order.model_copy(update={"extra": order.extra + 1, "by": ADMIN, "updated_at_ms": now_ms})
+
+    return decide
 
 
 def cancelled(now_ms: int) -> Callable[[StoredJob], StoredJob]:

@@ -33,6 +33,12 @@ class Wanted(NamedTuple):
     """Of this turn and later ones."""
     last: int | None = None
     """Up to this one; None: all."""
+    run: int = 0
+    """Of this run of the job's schedule."""
+
+    def has(self, row: Turned) -> bool:
+        """Tell whether a row is one of them."""
+        return (row.job_id, row.run) == (self.job_id, self.run) and self.first <= row.turn <= (row.turn if self.last is None else self.last)
 
 
 class Found(NamedTuple):
@@ -82,7 +88,7 @@ def _chosen(messages: list[Message], wanted: Wanted, read_to: Found, most: int) 
     rows: list[Turned] = []
     for message in messages:
         row = rejects.read(record_of(message)) if message.key() == key else None
-        if row is None or row.job_id != wanted.job_id or row.turn < wanted.first or (wanted.last is not None and row.turn > wanted.last):
+        if row is None or not wanted.has(row):
             continue
         if len(rows) == most:
             return Found(rows, message.offset(), read_to.end)
@@ -90,8 +96,8 @@ def _chosen(messages: list[Message], wanted: Wanted, read_to: Found, most: int) 
     return Found(rows, read_to.at, read_to.end)
 
 
-def head_of(settings: Settings, order: StoredJob, upload: Upload | None) -> bytes:
-    """Return how the file of a job begins, as far as one piece goes; empty where that is not on the topic any more, or the file is packed.
+def head_of(settings: Settings, order: StoredJob, upload: Upload | None, began_ms: int) -> bytes:
+    """Return how the file of a job's run begins, as far as one piece goes; empty where that is not on the topic any more, or the file is packed.
 
     Blocks for seconds at most.
 
@@ -110,7 +116,7 @@ def head_of(settings: Settings, order: StoredJob, upload: Upload | None) -> byte
         return bool(data)
 
     key = (order.definition.source_config.upload_id or order.job_id).encode()
-    since_ms = upload.created_at_ms if upload is not None else order.created_at_ms
+    since_ms = upload.created_at_ms if upload is not None else began_ms
     window = Window(settings)
     try:
         window.look([Span(topics.UPLOADS.name, since_ms, None, frozenset((key,)))], take, HEAD)

@@ -74,7 +74,7 @@ class Anew:
             return Found([], end, end)
         strand = Strand(self._settings, topics.REJECTS.name, partition)
         try:
-            return _taken(strand, start, end, key)
+            return _taken(strand, start, end, key, asked["run"])
         finally:
             strand.close()
 
@@ -95,13 +95,13 @@ class Anew:
         return Portion.unpack(answer.parts[0])
 
 
-def _taken(strand: Strand, start: int, end: int, key: bytes) -> Found:
-    """Take rejects until there are enough of them for one portion."""
+def _taken(strand: Strand, start: int, end: int, key: bytes, run: int) -> Found:
+    """Take rejects of a run until there are enough of them for one portion."""
     rows: list[Turned] = []
     size = 0
     for looked_at, record in enumerate(strand.read(start, end - 1, lambda _: True), 1):
         turned = rejects.read(record) if record.key == key else None
-        if turned is not None:
+        if turned is not None and turned.run == run:
             rows.append(turned)
             size += len(turned.raw)
         if len(rows) >= ROWS or size >= BYTES or looked_at >= LOOKED_AT:

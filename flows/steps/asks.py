@@ -1,4 +1,4 @@
-"""What a job asks for next: a part of its file brought in, a portion of it read, or rejected rows run again, each as slow work."""
+"""What a job asks for next: its files found, one brought in part by part, read portion by portion, or rejected rows run again, each as slow work."""
 
 from base64 import b64encode
 from typing import Any, Final
@@ -7,7 +7,7 @@ import orjson
 
 from flows.core import topics
 from flows.core.imports.jobs import StoredJob
-from flows.core.imports.run import AGAIN, CHECK, READ, STAGE, WAIT, Run
+from flows.core.imports.run import AGAIN, CHECK, FIND, READ, STAGE, WAIT, Run
 from flows.core.imports.shelf import Shelf
 from flows.engine import Batch
 from flows.steps import stage
@@ -15,6 +15,8 @@ from flows.steps.publish import target_of
 from flows.steps.runs import RUN, end, finish, keep
 from flows.steps.shelve import shelf_of
 
+FIND_WORK: Final = "find"
+"""The slow work that looks for a pattern's files: a pattern in, `find.Found` out."""
 STAGE_WORK: Final = "stage"
 """The slow work that brings a file in: a request in (`stage.ask`), `stage.Brought` out."""
 PARSE: Final = "parse"
@@ -31,10 +33,12 @@ WAKE: Final = b"wake/"
 
 def advance(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """Have done what comes next, or wait until it can be."""
-    if order.only == "rejected":
+    if run.mending:
         _ask(batch, number, run, ANEW, ask_again(order, run, batch.limit(target_of(order))), phase=AGAIN)
     elif run.read:
         finish(batch, number, order, run.on(report=run.report.after("start", batch.now_ms)))
+    elif order.definition.pattern is not None and not run.path:
+        _ask(batch, number, run, FIND_WORK, order.definition.pattern.encode(), phase=FIND)
     elif not _fetch(batch, number, order, run):
         _read(batch, number, order, run)
 
@@ -45,7 +49,7 @@ def _fetch(batch: Batch, number: int, order: StoredJob, run: Run) -> bool:
     staged = stage.Staged.of(run.staged) if run.staged is not None else stage.Staged()
     if source.file_path is None or staged.over:
         return False
-    asked = stage.ask(source.model_dump(mode="json"), order.definition.data_format, staged)
+    asked = stage.ask(source.model_dump(mode="json") | {"file_path": run.path}, order.definition.data_format, staged)
     _ask(batch, number, run.on(staged=staged.told()), STAGE_WORK, asked, phase=STAGE)
     return True
 
@@ -55,7 +59,8 @@ def _read(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     job = order.job_id.encode()
     wake = WAKE + run.upload.encode() + b"\0" + job
     shelf = shelf_of(batch, number, run.upload)
-    given_up_ms = order.updated_at_ms + topics.UPLOADS.retention_ms
+    sent = order.definition.source_config.upload_id is not None  # what the job fetches itself is there a moment later
+    given_up_ms = (order.updated_at_ms if sent else batch.now_ms) + topics.UPLOADS.retention_ms
     if shelf.broken or (not shelf.whole and batch.now_ms >= given_up_ms):
         end(batch, number, run, "fail", f"{shelf.broken or NEVER_CAME} What was published of the file before that stays.")
     elif not shelf.whole and not _early(order, run, shelf):
@@ -68,7 +73,8 @@ def _read(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
         first = CHECK if order.definition.all_or_nothing else READ
         phase = run.report.phase if run.report.phase in {CHECK, READ} else first
         asked = ask(order, run, shelf, number, batch.limit(target_of(order)))
-        _ask(batch, number, run.on(asked=(run.next, shelf.last)), PARSE, asked, phase=phase, bytes_total=shelf.length)
+        total = run.before.bytes_read + shelf.length if shelf.length is not None else None
+        _ask(batch, number, run.on(asked=(run.next, shelf.last)), PARSE, asked, phase=phase, bytes_total=total)
 
 
 def _early(order: StoredJob, run: Run, shelf: Shelf) -> bool:
@@ -108,7 +114,7 @@ def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int, most_bytes: in
 
 def ask_again(order: StoredJob, run: Run, most_bytes: int) -> bytes:
     """Return the request to run the next of a job's rejected rows again."""
-    return orjson.dumps(basis(order, run, run.report.checkpoint.file, most_bytes) | {"from": run.mended, "end": run.until})
+    return orjson.dumps(basis(order, run, run.report.checkpoint.file, most_bytes) | {"from": run.mended, "end": run.until, "run": run.report.run})
 
 
 def basis(order: StoredJob, run: Run, sha256: str, most_bytes: int) -> dict[str, Any]:

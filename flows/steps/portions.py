@@ -9,13 +9,14 @@ from typing import Final
 from flows.core.imports.again import Again
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.portion import BEGINNING, Portion
-from flows.core.imports.progress import MOST_TEXT, Checkpoint, outcome, too_wrong
+from flows.core.imports.progress import MOST_TEXT, Checkpoint, too_wrong
 from flows.core.imports.run import CHECK, READ, Run
 from flows.core.imports.shelf import End, end_output, piece_output
 from flows.engine import Batch, Finished
-from flows.steps import stage
+from flows.steps import find, stage
 from flows.steps.ahead import OFFSET_BYTES
-from flows.steps.asks import ANEW, STAGE_WORK, advance
+from flows.steps.asks import ANEW, FIND_WORK, STAGE_WORK, advance
+from flows.steps.files import file_failed, file_over, files_found
 from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
 from flows.steps.runs import RUN, end, finish, home, keep, under_way
 from flows.steps.shelve import shelf_of
@@ -36,7 +37,9 @@ def came_back(batch: Batch, finished: Finished) -> None:
         return
     order, run = found
     if finished.result is None:
-        _failed(batch, number, run, finished.error or "")
+        _failed(batch, number, order, run, finished.error or "")
+    elif finished.kind == FIND_WORK:
+        files_found(batch, number, order, run, find.Found.unpack(finished.result))
     elif finished.kind == STAGE_WORK:
         _brought(batch, number, order, run, stage.Brought.unpack(finished.result))
     elif finished.kind == ANEW:
@@ -50,7 +53,7 @@ def came_back(batch: Batch, finished: Finished) -> None:
 def _brought(batch: Batch, number: int, order: StoredJob, run: Run, brought: stage.Brought) -> None:
     """Publish the pieces of a file that were brought in; they come back as those of an upload do."""
     if brought.failed is not None:
-        end(batch, number, run, "fail", brought.failed)
+        file_failed(batch, number, order, run, brought.failed)
         return
     staged, key = brought.staged, home(order).encode()
     for piece in brought.pieces:
@@ -77,7 +80,7 @@ def _came(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portio
     if not checking:
         publish_rows(batch, order, portion)
     if checking or again or not order.definition.all_or_nothing:
-        publish_rejects(batch, order, portion)
+        publish_rejects(batch, order, run, portion)
     if isinstance(behind, Again):
         _mended(batch, number, order, run, behind)
     else:
@@ -97,31 +100,35 @@ def _mended(batch: Batch, number: int, order: StoredJob, run: Run, again: Again)
 def _counted(batch: Batch, number: int, run: Run, portion: Portion, offset: int) -> Run:
     """Return a run behind a portion."""
     place, sha256 = portion.place, shelf_of(batch, number, run.upload).file
-    at = Checkpoint(sha256, place.at, place.line, place.ordinal)
-    gain, read_as = gain_of(portion, max(0, place.at - run.report.bytes_read)), portion.told or run.report.read_as
-    report = run.report.plus(gain, at, batch.now_ms).now(batch.now_ms, read_as=read_as)
+    at = Checkpoint(sha256, place.at, place.line, place.ordinal, run.path)
+    gain = gain_of(portion, max(0, run.before.bytes_read + place.at - run.report.bytes_read))
+    report = run.report.plus(gain, at, batch.now_ms).now(batch.now_ms, read_as=portion.told or run.report.read_as)
     return run.on(report=report, place=place, next=offset, failures=0, read=portion.over and report.phase != CHECK)
 
 
 def _after(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion) -> None:
     """Decide what follows a portion."""
     if portion.unreadable is not None:
-        end(batch, number, run, "fail", portion.unreadable[1])
-    elif (trouble := too_wrong(order.definition, run.report, over=portion.over)) is not None:
-        end(batch, number, run, "fail", trouble)
+        file_failed(batch, number, order, run, portion.unreadable[1])
+    elif (trouble := too_wrong(order.definition, run.counted, over=portion.over)) is not None:
+        file_failed(batch, number, order, run, trouble)
     elif not portion.over:
         advance(batch, number, order, run)
     elif run.report.phase == CHECK:
-        advance(batch, number, order, run.on(report=run.report.anew(batch.now_ms, phase=READ), place=BEGINNING, next=-1))
+        advance(batch, number, order, run.on(report=run.report.anew(batch.now_ms, READ, run.before), place=BEGINNING, next=-1))
     else:
-        end(batch, number, run, outcome(run.report))
+        file_over(batch, number, order, run)
 
 
-def _failed(batch: Batch, number: int, run: Run, error: str) -> None:
+def _failed(batch: Batch, number: int, order: StoredJob, run: Run, error: str) -> None:
     """Try a portion again after a while, unless it was tried too often."""
     failures = run.failures + 1
     if failures >= (MOST_DEATHS if error.startswith(DIED) else MOST_FAILURES):
-        end(batch, number, run.on(failures=failures), "fail", f"A portion could not be read {failures} times: {error}")
+        gone = f"A portion could not be read {failures} times: {error}"
+        if run.mending:
+            end(batch, number, run.on(failures=failures), "fail", gone)
+        else:
+            file_failed(batch, number, order, run.on(failures=failures), gone)
         return
     batch.timers(number).set(RUN + run.report.job_id.encode(), batch.now_ms + AGAIN_MS)
     told = f"A portion could not be read, and is tried again: {error}"[:MOST_TEXT]

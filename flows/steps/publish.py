@@ -10,6 +10,7 @@ from flows.core.imports.again import codes_of
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.portion import Portion
 from flows.core.imports.progress import Gain
+from flows.core.imports.run import Run
 from flows.core.record import CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, CONTENT_TYPE, Header
 from flows.engine import Batch
 
@@ -58,9 +59,10 @@ class Headers(Sequence[list[Header]]):
         return Headers(self._ids[at], self._shared) if isinstance(at, slice) else [(CE_ID, self._ids[at]), *self._shared]
 
 
-def publish_rejects(batch: Batch, order: StoredJob, portion: Portion) -> None:
+def publish_rejects(batch: Batch, order: StoredJob, run: Run, portion: Portion) -> None:
     """Write the rows that were turned away."""
-    for output in rejects.outputs(order.job_id, order.turn, portion.rejects):
+    of_run = rejects.OfRun(run.report.run, run.path) if run.report.run else None
+    for output in rejects.outputs(order.job_id, order.turn, portion.rejects, of_run):
         batch.publish(output)
 
 

@@ -11,6 +11,8 @@ from flows.engine import Batch
 
 RUN: Final = b"run/"
 """A run's key in state, its timer and its slow work begin with it; behind it is the job's id."""
+DUE: Final = b"due/"
+"""The timer by which a job's schedule is asked what comes next begins with it."""
 KEPT_MS: Final = 30 * topics.DAY_MS
 """How long it is remembered that a job is over."""
 UNREAD: Final = 'The rejected rows were run again, but the file was not read to its end; retry the job with {"only": "rest"} for what is left of it.'
@@ -34,19 +36,22 @@ def under_way(batch: Batch, number: int, job_id: str) -> tuple[StoredJob, Run] |
 
 
 def keep(batch: Batch, number: int, run: Run) -> None:
-    """Put it into state and tell it."""
+    """Put it into state and tell it; it is forgotten a while after nothing more can come of it."""
     batch.touch(number)
     key = run.report.job_id.encode()
-    batch.state(number).put(RUN + key, run.text(), expires_at_ms=batch.now_ms + KEPT_MS if run.report.over else None)
+    batch.state(number).put(RUN + key, run.text(), expires_at_ms=batch.now_ms + KEPT_MS if run.report.over and not run.scheduled else None)
     batch.publish(Output(topics.STATUS.name, f"{JOB}/{run.report.job_id}".encode(), run.report.text()))
 
 
 def end(batch: Batch, number: int, run: Run, event: Event, trouble: str = "") -> None:
-    """End a run; nothing more is done for it in this turn."""
+    """End a run; nothing more is done for it in this turn, and its schedule is asked what comes next."""
+    if run.scheduled:
+        batch.timers(number).set(DUE + run.report.job_id.encode(), batch.now_ms)
     keep(batch, number, run.on(report=run.report.after(event, batch.now_ms, trouble)))
 
 
 def finish(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """End a run that has nothing left to do in this turn."""
-    trouble = (too_wrong(order.definition, run.report, over=True) if run.read else UNREAD) or ""
-    end(batch, number, run, "fail" if trouble else outcome(run.report), trouble)
+    trouble = (too_wrong(order.definition, run.counted, over=True) if run.read else UNREAD) or ""
+    files = run.report.files.one_failed(trouble) if trouble else run.report.files.one_read()
+    end(batch, number, run.on(report=run.report.now(batch.now_ms, files=files)), "fail" if trouble else outcome(run.report), trouble)

@@ -16,6 +16,7 @@ from flows.wire.roots import Opened, Roots, same
 
 PORTION_BYTES: Final = 8 << 20
 BLOCK: Final = 256 * 1024
+RENAME: Final = "write it under another name, rename it when it is whole, and retry the job or let its next run take it."
 
 
 class Staged(NamedTuple):
@@ -93,7 +94,7 @@ def ask(source: Mapping[str, Any], data_format: str, staged: Staged) -> bytes:
 def _portion(opened: Opened, staged: Staged, source: Mapping[str, Any], data_format: str) -> Brought:
     path = source["file_path"]
     if staged.version and list(opened.version) != list(staged.version):
-        return Brought(staged, (), f"{path} was written to while it was brought in; order the job again when it is whole.")
+        return Brought(staged, (), f"{path} was written to while it was brought in; {RENAME}")
     cut = Cut.of(staged.cut) if staged.cut else _guessed(opened.file, path, source, data_format)
     cutter = cut.cutter(staged.state or None)
     opened.file.seek(staged.at)
@@ -101,7 +102,7 @@ def _portion(opened: Opened, staged: Staged, source: Mapping[str, Any], data_for
     if cutter.refused is not None:
         return Brought(staged, (), cutter.refused.detail)
     if not same(opened):
-        return Brought(staged, (), f"{path} is being written to; order the job again when it is whole.")
+        return Brought(staged, (), f"{path} is being written to; {RENAME}")
     at = pieces[-1].start + len(pieces[-1].data) if pieces else staged.at
     state = b"" if over else cutter.state()
     return Brought(Staged(at, state, cut.text().decode(), tuple(opened.version), over, _digest(opened.file) if over else ""), pieces)

@@ -1,9 +1,11 @@
 """What is answered about import jobs."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from flows.core.clock import rfc3339
+from flows.core.imports.history import Past
 from flows.core.imports.jobs import JobFields, StoredJob
 from flows.core.imports.progress import Status
 from flows.core.imports.schedule import Schedule, upcoming
@@ -28,10 +30,49 @@ class CheckpointAnswer(Answer):
     """The line that begins there, from 1; null where lines mean nothing."""
     ordinal: int
     """The row that comes next, from 0."""
+    path: str | None
+    """Where the job has fetched the file; null: it was sent."""
+
+
+class FilesAnswer(Answer):
+    """The files of the run. Those that are neither read nor failed are still to come."""
+
+    found: int
+    read: int
+    """To their ends."""
+    failed: int
+    """Not read to their ends, or not to be published: too much was wrong with them."""
+    troubles: tuple[str, ...]
+    """A sentence on each of the first ten that failed."""
+
+
+class RunAnswer(Answer):
+    """A run of the schedule that is over."""
+
+    run: int
+    status: Status
+    due_at: str | None
+    """Null: it was asked for beside the schedule."""
+    started_at: str | None
+    ended_at: str | None
+    rows_read: int
+    rows_accepted: int
+    rows_rejected: int
+    rows_skipped: int
+    files_found: int
+    files_failed: int
+    trouble: str | None
+
+    @classmethod
+    def of(cls, past: Past) -> "RunAnswer":
+        """Show one."""
+        told = asdict(past)
+        times = {f"{name}_at": time_or_none(told.pop(f"{name}_at_ms")) for name in ("due", "started", "ended")}
+        return cls(**told | times | {"trouble": past.trouble or None})
 
 
 class JobProgress(Answer):
-    """An import job, and how far it has come. rows_read = rows_accepted + rows_rejected + rows_skipped."""
+    """An import job, and how far it has come: of a scheduled one, its latest run. rows_read = rows_accepted + rows_rejected + rows_skipped."""
 
     job_id: str
     name: str
@@ -41,6 +82,11 @@ class JobProgress(Answer):
     """What is being done, in a word or two."""
     turn: int
     """1, and one more with each retry."""
+    run: int
+    """Which run of its schedule all this is about; 0: none has begun, or it has no schedule."""
+    due_at: str | None
+    """When the schedule wanted this run; null: it was asked for beside it, or there is none."""
+    files: FilesAnswer
     rows_read: int
     rows_accepted: int
     """They are on the job's topic, and stay there whatever becomes of the job."""
@@ -84,6 +130,8 @@ class JobAnswer(JobProgress):
     """What the last retry was about."""
     next_runs: tuple[str, ...]
     """The next runs of its schedule, as the clock of its time zone says them."""
+    past_runs: tuple[RunAnswer, ...]
+    """The last ten runs of its schedule that are over, the latest first."""
     by: str
     """Who ordered it last."""
 
@@ -95,7 +143,10 @@ class JobAnswer(JobProgress):
         told = _fields(door, order)
         if runs and told["next_run_at"] is None:
             told["next_run_at"] = rfc3339(int(runs[0].timestamp() * 1000))
-        return cls(**told, definition=_definition(order), only=order.only, next_runs=tuple(run.isoformat() for run in runs), by=order.by)
+        report = door.status.jobs.get(order.job_id)
+        past = tuple(map(RunAnswer.of, report.past)) if report is not None else ()
+        coming = tuple(run.isoformat() for run in runs)
+        return cls(**told, definition=_definition(order), only=order.only, next_runs=coming, past_runs=past, by=order.by)
 
 
 class Jobs(Answer):
@@ -108,8 +159,8 @@ class Jobs(Answer):
 
 def _fields(door: Door, order: StoredJob) -> dict[str, Any]:
     report = shown(order, door.status.jobs.get(order.job_id))
-    at = report.checkpoint
-    same = ("job_id", "status", "phase", "turn", "bytes_read", "bytes_total", "eta_s", "runs_skipped")
+    at, files = report.checkpoint, report.files
+    same = ("job_id", "status", "phase", "turn", "run", "bytes_read", "bytes_total", "eta_s", "runs_skipped")
     rows = ("rows_read", "rows_accepted", "rows_rejected", "rows_skipped")
     return {name: getattr(report, name) for name in (*same, *rows)} | {
         "name": order.definition.name,
@@ -118,7 +169,9 @@ def _fields(door: Door, order: StoredJob) -> dict[str, Any]:
         "rate_bytes_s": round(report.rate_bytes_s, 1),
         "errors_by_code": dict(report.errors_by_code),
         "read_as": dict(report.read_as),
-        "checkpoint": CheckpointAnswer(file=at.file, offset=at.offset, line=at.line or None, ordinal=at.ordinal),
+        "checkpoint": CheckpointAnswer(file=at.file, offset=at.offset, line=at.line or None, ordinal=at.ordinal, path=at.path or None),
+        "files": FilesAnswer(found=files.found, read=files.read, failed=files.failed, troubles=tuple(files.troubles)),
+        "due_at": time_or_none(report.due_at_ms),
         "trouble": report.trouble or None,
         "created_at": rfc3339(order.created_at_ms),
         "started_at": time_or_none(report.started_at_ms),

@@ -57,7 +57,7 @@ async def list_all(
     report = door.status.jobs.get(job_id)
     order = order.model_copy(update={"definition": jobs.as_read(order.definition, report)})
     began = report.started_at_ms if report is not None else None
-    wanted = Wanted(job_id, began or order.created_at_ms, turn or order.standing, turn)
+    wanted = Wanted(job_id, began or order.created_at_ms, turn or order.standing, turn, report.run if report is not None else 0)
     if format == "json":
         found = await door.streams.readings.aside(rejected.read, door.settings, wanted, int(cursor) if cursor else None, None, limit)
         items = tuple(RejectAnswer.of(row, order.definition) for row in found.rows)
@@ -74,7 +74,7 @@ async def _original(door: Door, order: StoredJob, wanted: Wanted) -> Response:
     if not kind:
         detail = f"rows of {order.definition.data_format} are not written one by one; take csv or ndjson"
         raise InvalidFields("The rows cannot be had in this format.", errors=(FieldError("/query/format", "not_here", detail),))
-    head = await door.streams.readings.aside(rejected.head_of, door.settings, order, await upload_of(door, order.definition))
+    head = await door.streams.readings.aside(rejected.head_of, door.settings, order, await upload_of(door, order.definition), wanted.from_ms)
     return _file(door, wanted, originals.form_of(order.definition, head), kind, f"{order.job_id}-rejected.{ending}")
 
 

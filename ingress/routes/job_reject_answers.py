@@ -8,7 +8,7 @@ from flows.core.imports.jobs import JobDefinition
 from flows.core.imports.rejects import Turned
 from ingress.routes.delivery_answers import Answer
 
-PLACE: Final = ("ordinal", "line", "offset", "turn")
+PLACE: Final = ("path", "ordinal", "line", "offset", "turn")
 REASON: Final = ("column", "code", "rule", "value")
 COLUMNS: Final = (*PLACE, *REASON, "row", "row_base64")
 """Of the CSV, which has a line for each reason."""
@@ -29,6 +29,8 @@ class ReasonAnswer(Answer):
 class RejectAnswer(Answer):
     """A row that was turned away."""
 
+    path: str | None
+    """The file, where a scheduled job has found it."""
     ordinal: int
     """Which row of the file, from 0; a header is none."""
     line: int | None
@@ -51,6 +53,7 @@ class RejectAnswer(Answer):
         except UnicodeError:
             text = None
         return cls(
+            path=turned.path or None,
             ordinal=turned.ordinal,
             line=turned.line or None,
             offset=turned.offset if turned.offset >= 0 else None,

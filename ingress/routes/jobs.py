@@ -74,6 +74,8 @@ async def look(job_id: str, door: TheDoor) -> JobAnswer:
 async def retry(job_id: str, door: TheDoor, wanted: RetryRequest | None = None) -> JobAnswer:
     """Go on where a job has failed or was cancelled; with `{"only": "rejected"}` run the rejected rows again. New `transformation_rules` hold from then on.
 
+    A scheduled job that was cancelled is so no more: its schedule goes on from now.
+
     Nothing that was published is published again. 409 while the job runs, and where there is nothing left to do.
     """
     order = known(door, job_id)
@@ -82,6 +84,15 @@ async def retry(job_id: str, door: TheDoor, wanted: RetryRequest | None = None) 
     upload = await upload_of(door, order.definition)
     if upload is not None and upload.phase(now_ms) in {"expired", "terminated"}:
         raise Conflict(f"The upload {upload.upload_id} is gone, so that its rows cannot be read again; send the file once more, and order another job.")
+    await door.registrar.order(f"{JOB}/{job_id}", jobs.changing(job_id, decide))
+    return JobAnswer.of(door, known(door, job_id))
+
+
+@router.post("/{job_id}/run", summary="Have a scheduled import run now")
+async def run_now(job_id: str, door: TheDoor) -> JobAnswer:
+    """Begin a run beside the schedule, which goes on as it was. 409 while a run is under way, and where the job is cancelled or has no schedule."""
+    known(door, job_id)
+    decide = jobs.run_beside(door.status.jobs.get(job_id), door.clock.now_ms())
     await door.registrar.order(f"{JOB}/{job_id}", jobs.changing(job_id, decide))
     return JobAnswer.of(door, known(door, job_id))
 

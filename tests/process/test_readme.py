@@ -47,8 +47,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         "INTEGRATION_REDIS_PORT": str(free_port()),
         "INTEGRATION_WORKER_PORT": str(free_port(8)),
         "INTEGRATION_DATA_DIR": str(home / "data"),
+        "INTEGRATION_IMPORT_ROOTS": str(home / "in"),
         "PATH": f"{BIN}:{os.environ['PATH']}",
     }
+    (home / "in").mkdir()
     log = home / "up.log"
     with log.open("wb") as written:
         up = subprocess.Popen([BIN / "xyra", "up"], cwd=home, env=environment, stdout=written, stderr=subprocess.STDOUT)
@@ -74,7 +76,7 @@ def test_each_block_does_what_it_says(stack: dict[str, str], tmp_path: Path) -> 
         done = subprocess.run(command, cwd=tmp_path, env=stack, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, program + done.stdout + done.stderr
         shown.append(done.stdout)
-    registered, accepted, printed, consumed, status, tested, imported = shown
+    registered, accepted, printed, consumed, status, tested, imported, scheduled = shown
     assert json.loads(registered)["endpoint_id"] == "orders"
     event_id = json.loads(accepted)["event_id"]
     assert event_id in printed
@@ -84,6 +86,8 @@ def test_each_block_does_what_it_says(stack: dict[str, str], tmp_path: Path) -> 
     assert json.loads(tested)["outcome"] == "emitted"
     job = _imported(stack, json.loads(imported)["job_id"])
     assert (job["status"], job["rows_accepted"], job["errors_by_code"]) == ("completed_with_errors", 2, {"not_int64": 1})
+    job = _imported(stack, json.loads(scheduled)["job_id"])
+    assert (job["status"], job["run"], job["rows_accepted"], job["next_run_at"] is not None) == ("completed", 1, 2, True)
 
 
 def _imported(stack: dict[str, str], job_id: str) -> dict[str, Any]:

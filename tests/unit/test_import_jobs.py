@@ -58,6 +58,10 @@ def test_a_stored_job_is_read_back_as_it_was() -> None:
         ({"source": {"file_path": "/in/../etc/passwd"}}, [("/source_config/file_path", "wrong_form")]),
         ({"source": {"file_path": "/in//a"}}, [("/source_config/file_path", "wrong_form")]),
         ({"source": {"file_path": "/in/*.csv"}}, [("/source_config/file_path", "not_here")]),
+        (
+            {"job_type": "scheduled", "schedule_config": {"frequency": "daily"}, "source": {"file_path": "/in/**/a.csv"}},
+            [("/source_config/file_path", "wrong_form")],
+        ),
         ({"source": {"sheet": "A", "json_path": "/a"}}, [("/source_config/sheet", "not_here"), ("/source_config/json_path", "not_here")]),
         ({"data_format": "parquet", "source": {"delimiter": ";"}}, [("/source_config/delimiter", "not_here")]),
         ({"source": {"delimiter": ";", "quote": ";"}}, [("/source_config/quote", "conflict")]),
@@ -187,7 +191,9 @@ def test_every_status_is_reached_and_left_only_by_the_table() -> None:
 
 def test_the_next_run_of_a_schedule_counts_from_nothing() -> None:
     report = run(Gain(1, 0, 0, 1, {})).after("complete", 5000)
-    assert report.next_run(6000) == Report(job_id="j", updated_at_ms=6000)
+    assert report.next_run(6000, 5900) == Report(job_id="j", run=1, due_at_ms=5900, updated_at_ms=6000)
+    with pytest.raises(Conflict):
+        report.next_run(6000).next_run(7000)
 
 
 @pytest.mark.parametrize(

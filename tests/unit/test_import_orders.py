@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from flows.core.errors import Conflict, InvalidFields, Unavailable
+from flows.core.imports.history import Files
 from flows.core.imports.jobs import JobDefinition, StoredJob
 from flows.core.imports.progress import BEGINNING, Gain, Report
 from flows.core.imports.rejects import Turned
@@ -119,6 +120,40 @@ def test_rejected_rows_that_cannot_be_run_again(over: dict[str, Any], sentence: 
     with pytest.raises(Conflict) as caught:
         jobs.retried(RetryRequest(only="rejected"), running(1).after("fail", NOW), NOW)(job)
     assert caught.value.detail.startswith(sentence)
+
+
+def scheduled(**over: Any) -> StoredJob:
+    config = {"job_type": "scheduled", "schedule_config": {"frequency": "daily"}}
+    return jobs.ordered("j-1", definition({"file_path": "/in/*.csv"}, **config), NOW).model_copy(update=over)
+
+
+def test_a_schedule_that_was_cancelled_goes_on_whatever_its_last_run_came_to() -> None:
+    done = running().after("complete", NOW)
+    after = jobs.retried(RetryRequest(), done, NOW + 9)(scheduled(cancelled=True))
+    assert (after.turn, after.cancelled, after.updated_at_ms) == (2, False, NOW + 9)
+    with pytest.raises(Conflict, match="The job is completed"):
+        jobs.retried(RetryRequest(), done, NOW)(scheduled())
+
+
+@pytest.mark.parametrize(("only", "sentence"), [("rest", "Each of the run's 3 files"), ("rejected", "The run has read several files")])
+def test_a_run_of_several_files_is_not_gone_on_with(only: Any, sentence: str) -> None:
+    report = running(1).now(NOW, files=Files(found=3, read=3)).after("complete_with_errors", NOW)
+    with pytest.raises(Conflict) as caught:
+        jobs.retried(RetryRequest(only=only), report, NOW)(scheduled())
+    assert caught.value.detail.startswith(sentence)
+
+
+def test_a_run_beside_the_schedule() -> None:
+    done = running().after("complete", NOW)
+    assert jobs.run_beside(done, NOW)(scheduled(extra=4)).extra == 5
+    assert jobs.run_beside(None, NOW)(scheduled()).extra == 1
+    for job, report, sentence in (
+        (order(), done, "The job is one_time"),
+        (scheduled(cancelled=True), done, "The job is cancelled"),
+        (scheduled(), done.next_run(NOW), "Run 1 of the job is under way"),
+    ):
+        with pytest.raises(Conflict, match=sentence):
+            jobs.run_beside(report, NOW)(job)
 
 
 def test_a_scheduled_job_is_through_when_it_is_cancelled() -> None:

@@ -23,7 +23,7 @@ def job(**fields: Any) -> PreviewRequest:
 def portion(read: int, rejected: int = 0, **over: Any) -> Portion:
     rejects = [Reject(n, n + 2, -1, "a", "not_int64", "int64", "x", b"\xff") for n in range(rejected)]
     good = read - rejected
-    return Portion(BEGINNING, True, read, 0, good, [b"{}"] * good, [None] * good, ["0" * 64] * good, rejects, read_as={"encoding": "utf-8"})._replace(**over)
+    return Portion(BEGINNING, True, read, 0, good, [b"{}"] * good, [None] * good, [b"0" * 64] * good, rejects, read_as={"encoding": "utf-8"})._replace(**over)
 
 
 def seen(*portions: Portion, refused: tuple[str, str] | None = None, seconds: float = 0.1, **sample: Any) -> Look:

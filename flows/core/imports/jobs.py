@@ -17,6 +17,7 @@ from flows.core.resources import TopicName
 JOB: Final = "job"
 """Kind of a job's definition on `xyra.config`, and first part of its key on `xyra.status`."""
 _OURS: Final = re.compile(r"xyra\.|__|\.{1,2}$")
+_WILD: Final = frozenset("*?[")
 Columns = Annotated[tuple[Name, ...], Field(max_length=32)]
 
 
@@ -64,6 +65,12 @@ class JobFields(Model):
     all_or_nothing: bool = False
     """Rows are published when the whole file has passed: with no row rejected, or no more than `max_errors` and `max_error_ratio` allow."""
 
+    @property
+    def pattern(self) -> str | None:
+        """The pattern that finds the files of each run; None: there is one file, and it is known where."""
+        path = self.source_config.file_path
+        return path if self.job_type == "scheduled" and path is not None and not _WILD.isdisjoint(path) else None
+
 
 class JobDefinition(JobFields):
     """The body of `POST /integration/import/jobs`."""
@@ -82,6 +89,8 @@ class StoredJob(Model):
     """Rows rejected in this turn and later ones are those that are wrong still; the ones before were run again."""
     cancelled: bool = False
     """Nothing more is done, by a schedule neither."""
+    extra: int = Field(default=0, ge=0)
+    """Runs that were asked for beside the schedule."""
     by: str
     """Who ordered it last."""
     created_at_ms: int

@@ -1,6 +1,6 @@
 """How far a job has come: its report as it stands on `xyra.status`, the statuses it goes through, and when too much is wrong with a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import exp
 from typing import Any, Final, Literal, NamedTuple
@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from flows.core.errors import Conflict
+from flows.core.imports.history import Files, Past, behind, read_past
 from flows.core.imports.jobs import JobFields
 
 Status = Literal["queued", "running", "completed", "completed_with_errors", "failed", "cancelled"]
@@ -64,6 +65,8 @@ class Checkpoint(NamedTuple):
     """The line that begins there, from 1; 0 where lines mean nothing."""
     ordinal: int = 0
     """The row that comes next, from 0."""
+    path: str = ""
+    """Where the job has fetched the file; empty: it was sent."""
 
 
 BEGINNING: Final = Checkpoint()
@@ -80,6 +83,10 @@ class Gain(NamedTuple):
     """Rejects by their code; a row may have several."""
 
 
+NOTHING: Final = Gain(0, 0, 0, 0, {})
+NONE: Final = Files()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How far a job has come. rows_read = rows_accepted + rows_rejected + rows_skipped, always: no other report can be made."""
@@ -88,6 +95,11 @@ class Report:
     status: Status = "queued"
     turn: int = 1
     """The retry it is about."""
+    run: int = 0
+    """Which run of its schedule the counts are of; 0: none has begun, or it has no schedule."""
+    due_at_ms: int | None = None
+    """When the schedule wanted this run; None: nobody but who asked for it."""
+    files: Files = NONE
     rows_read: int = 0
     rows_accepted: int = 0
     rows_rejected: int = 0
@@ -113,6 +125,8 @@ class Report:
     """When its schedule begins the next run."""
     runs_skipped: int = 0
     """Runs of its schedule that were missed and are not made up for."""
+    past: Sequence[Past] = ()
+    """The last runs of its schedule that are over, the latest first."""
     updated_at_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -133,7 +147,7 @@ class Report:
         status = move(self.status, event)
         ended = status in ENDED
         began = now_ms if event == "start" and self.started_at_ms is None else self.started_at_ms
-        return replace(
+        after = replace(
             self,
             status=status,
             trouble=trouble[:MOST_TEXT],
@@ -145,26 +159,64 @@ class Report:
             eta_s=None,
             turn=self.turn + (event == "retry"),
         )
+        return replace(after, past=behind(self.past, Past.of(after, after.files, after.trouble, now_ms))) if ended and self.run else after
 
     def now(self, now_ms: int, **changes: Any) -> "Report":
         """Return it with what is being done, or known, now; nothing was counted."""
         return replace(self, updated_at_ms=now_ms, **changes)
 
-    def anew(self, now_ms: int, phase: str) -> "Report":
-        """Return it for a second reading of the same file, which counts from nothing."""
-        return Report(
-            job_id=self.job_id,
-            status=self.status,
-            turn=self.turn,
+    def anew(self, now_ms: int, phase: str, before: Gain = NOTHING) -> "Report":
+        """Return it for a second reading of the same file, which counts on from what was counted before the file."""
+        return replace(
+            self,
             phase=phase,
-            bytes_total=self.bytes_total,
-            started_at_ms=self.started_at_ms,
+            rows_read=before.accepted + before.rejected + before.skipped,
+            rows_accepted=before.accepted,
+            rows_rejected=before.rejected,
+            rows_skipped=before.skipped,
+            bytes_read=before.bytes_read,
+            errors_by_code=before.codes,
+            checkpoint=BEGINNING,
+            trouble="",
+            rate_rows_s=0.0,
+            rate_bytes_s=0.0,
+            eta_s=None,
             updated_at_ms=now_ms,
         )
 
-    def next_run(self, now_ms: int) -> "Report":
-        """Return the report of a schedule's next run, which counts from nothing; raises Conflict while the run before goes on."""
-        return Report(job_id=self.job_id, status=move(self.status, "due"), turn=self.turn, runs_skipped=self.runs_skipped, updated_at_ms=now_ms)
+    def withheld(self, before: Gain) -> "Report":
+        """Return it for a file of which nothing goes out: the rows that had passed are skipped ones."""
+        passed = self.rows_accepted - before.accepted
+        return replace(self, rows_accepted=before.accepted, rows_skipped=self.rows_skipped + passed)
+
+    def next_run(self, now_ms: int, due_ms: int | None = None) -> "Report":
+        """Return the report of a schedule's next run, which counts from nothing; raises Conflict while the run before goes on.
+
+        Args:
+            now_ms: the time.
+            due_ms: when the schedule wanted it; None: it was asked for beside the schedule.
+
+        """
+        return Report(
+            job_id=self.job_id,
+            status=self.status if self.status == "queued" and not self.run else move(self.status, "due"),
+            turn=self.turn,
+            run=self.run + 1,
+            due_at_ms=due_ms,
+            runs_skipped=self.runs_skipped,
+            past=self.past,
+            updated_at_ms=now_ms,
+        )
+
+    @property
+    def gained(self) -> Gain:
+        """What it has counted so far."""
+        return Gain(self.rows_accepted, self.rows_rejected, self.rows_skipped, self.bytes_read, self.errors_by_code)
+
+    def since(self, before: Gain) -> "Report":
+        """Return it with the rows alone that were counted since: those of one file of several."""
+        accepted, rejected, skipped = (now - then for now, then in zip(self.gained[:3], before[:3], strict=True))
+        return replace(self, rows_read=accepted + rejected + skipped, rows_accepted=accepted, rows_rejected=rejected, rows_skipped=skipped)
 
     def plus(self, gain: Gain, checkpoint: Checkpoint, now_ms: int) -> "Report":
         """Return it after one more portion."""
@@ -196,7 +248,8 @@ class Report:
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> "Report":
         """Make one of the JSON that `text` wrote; raises TypeError, KeyError or ValueError when it is none."""
-        return cls(**{**found, "checkpoint": Checkpoint(**found["checkpoint"])})
+        parts = {"checkpoint": Checkpoint(**found["checkpoint"]), "files": Files.of(found["files"]), "past": read_past(found["past"])}
+        return cls(**{**found, **parts})
 
 
 def _added(before: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

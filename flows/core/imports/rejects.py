@@ -12,7 +12,7 @@ from flows.core.files.rejects import Reject
 from flows.core.record import Output, Record
 
 REJECT: Final = "x-reject"
-"""JSON `{"job_id", "turn", "ordinal", "line", "offset", "reasons": [[column, code, rule, value]]}`."""
+"""JSON `{"job_id", "turn", "ordinal", "line", "offset", "reasons": [[column, code, rule, value]]}`, and `run` and `path` where a schedule began it."""
 MOST_REASONS: Final = 100
 """Of one row; a wide one may break a rule in each of its columns."""
 
@@ -28,9 +28,20 @@ class Turned(NamedTuple):
     reasons: Sequence[tuple[str, str, str, str]]
     """Column, code, rule, value of each."""
     raw: bytes
+    run: int = 0
+    """Which run of the job's schedule; 0: it has none."""
+    path: str = ""
+    """Where that run has found the file."""
 
 
-def outputs(job_id: str, turn: int, rejects: Iterable[Reject]) -> Iterator[Output]:
+class OfRun(NamedTuple):
+    """What the rejects of a schedule's run have in common."""
+
+    run: int
+    path: str
+
+
+def outputs(job_id: str, turn: int, rejects: Iterable[Reject], of_run: OfRun | None = None) -> Iterator[Output]:
     """Yield a record for each row; rejects of one row follow one another."""
     for _, group in groupby(rejects, key=attrgetter("ordinal")):
         found = list(group)
@@ -42,6 +53,7 @@ def outputs(job_id: str, turn: int, rejects: Iterable[Reject]) -> Iterator[Outpu
             "line": first.line,
             "offset": first.offset,
             "reasons": [(reject.column, reject.code, reject.rule, reject.value) for reject in found[:MOST_REASONS]],
+            **(of_run._asdict() if of_run is not None else {}),
         }
         yield Output(topics.REJECTS.name, job_id.encode(), first.raw, ((REJECT, orjson.dumps(told)),))
 

@@ -8,14 +8,17 @@ from typing import Any, Final
 import orjson
 
 from flows.core.imports.portion import BEGINNING, Place
-from flows.core.imports.progress import Report
+from flows.core.imports.progress import NOTHING, Gain, Report
 
 CHECK: Final = "checking"
 READ: Final = "reading"
+FIND: Final = "looking for files"
 STAGE: Final = "fetching"
 WAIT: Final = "waiting for the upload"
 AGAIN: Final = "running rejected rows again"
-"""Phases of a report, while it runs: all rows are looked at and none goes out; rows go out; the file is brought in; more of it has to come; a retry of some."""
+SCHEDULED: Final = "waiting for its first run"
+"""Phases of a report: all rows are looked at and none goes out; rows go out; files are looked for; one is brought in; more of it has to come; a retry of some
+rows; a schedule that has begun nothing yet."""
 
 NEVER: Final = (-2, -2)
 """No portion has been asked for."""
@@ -43,6 +46,25 @@ class Run:
     """The offset on `xyra.rejects` up to which this job's rejects have been run again."""
     until: int = -1
     """The offset up to which the retry under way does so; -1: it has not been asked yet, or there is none under way."""
+    mending: bool = False
+    """Whether this is such a retry."""
+    path: str = ""
+    """Where the file is that is read now; empty: it is sent, or a pattern's files have not been looked for yet."""
+    file: int = 0
+    """Which one of the run's files that is, from 0."""
+    before: Gain = NOTHING
+    """What was counted before it."""
+    scheduled: bool = False
+    """Whether a schedule asks for more of its runs."""
+    seen_ms: int = 0
+    """Up to here every run of the schedule has begun or was left out."""
+    extra: int = 0
+    """Runs that were asked for beside the schedule, and have begun."""
+
+    @property
+    def counted(self) -> Report:
+        """The report, with the rows of this file alone."""
+        return self.report.since(self.before)
 
     def on(self, **changes: Any) -> "Run":
         """Return it with some things changed; those of the report are told as such."""
@@ -53,6 +75,7 @@ class Run:
         told = asdict(self) | {
             "report": orjson.Fragment(self.report.text()),
             "place": [self.place.at, self.place.line, self.place.ordinal, b64encode(self.place.state).decode()],
+            "before": [*self.before],
         }
         return orjson.dumps(told)
 
@@ -62,4 +85,6 @@ class Run:
         found: Mapping[str, Any] = orjson.loads(text)
         at, line, ordinal, state = found["place"]
         start, last = found["asked"]
-        return cls(**{**found, "report": Report.of(found["report"]), "place": Place(at, b64decode(state), line, ordinal), "asked": (start, last)})
+        place = Place(at, b64decode(state), line, ordinal)
+        parts = {"report": Report.of(found["report"]), "place": place, "asked": (start, last), "before": Gain(*found["before"])}
+        return cls(**{**found, **parts})

@@ -123,6 +123,8 @@ def _places(source: SourceConfig, *, scheduled: bool) -> Iterator[FieldError]:
         yield FieldError("/upload_id", "not_here", "an upload is read once; give a scheduled job file_path or url")
     if source.file_path is not None and not _plain(source.file_path):
         yield FieldError("/file_path", "wrong_form", "write the path without empty parts, . and ..")
+    if source.file_path is not None and scheduled and "**" in source.file_path.split("/"):
+        yield FieldError("/file_path", "wrong_form", "** is not read in patterns; name each folder, or put * in its place")
     if source.wild and not scheduled:
         yield FieldError("/file_path", "not_here", "a pattern is for scheduled jobs; give the path of one file")
     if source.url is not None:
