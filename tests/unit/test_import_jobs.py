@@ -64,6 +64,17 @@ def test_a_stored_job_is_read_back_as_it_was() -> None:
         ({"source": {"delimiter": '"'}}, [("/source_config/quote", "conflict")]),
         ({"source": {"delimiter": '"', "quote": ""}}, []),
         ({"source": {"member": "a.csv", "compression": "gzip"}}, [("/source_config/member", "not_here")]),
+        ({"source": {"headers": {"a": "b"}}}, [("/source_config/headers", "not_here")]),
+        ({"source": {"file_path": None, "url": "s3://b/a", "headers": {"a": "b"}}}, [("/source_config/headers", "not_here")]),
+        (
+            {"source": {"file_path": None, "url": "http://h/a", "headers": {"Range": "a", "Host": "b", "a": "b\n", "X": "1", "x": "2"}}},
+            [
+                ("/source_config/headers/Range", "not_here"),
+                ("/source_config/headers/Host", "wrong_form"),
+                ("/source_config/headers/a", "wrong_form"),
+                ("/source_config/headers", "conflict"),
+            ],
+        ),
         ({"job_type": "scheduled"}, [("/schedule_config", "missing")]),
         ({"schedule_config": {"frequency": "daily"}}, [("/schedule_config", "not_here")]),
         ({"incremental": {}}, [("/incremental", "value_error")]),
