@@ -1,8 +1,10 @@
 """Files over HTTP on this machine: a target that has one, gives parts of it or none, and breaks off where it is told to; and what fetches them."""
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from flows.steps.reach import USUAL, Patience
 from flows.wire.egress import Egress
 from flows.wire.vault import Vault
 from ingress import jobs
-from tests.kit.targets import Request, Target, read_request
+from tests.kit.targets import Request, Talk, Target, read_request, target
 
 HASTY = Patience(head=0.4, block=0.4, portion=20, kept=60)
 
@@ -40,6 +42,8 @@ class Served:
     """What the first answers say instead."""
     extra: str = ""
     """More header lines, each with its end."""
+    every_s: float = 0.0
+    """How long it rests behind each 64 KiB."""
     asked: list[Request] = field(default_factory=list)
 
     async def talk(self, seen: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,6 +62,7 @@ class Served:
         for begin in range(at, at + end if end < len(self.data) else end, 65536):
             writer.write(self.data[begin : min(begin + 65536, at + end)])
             await writer.drain()
+            await asyncio.sleep(self.every_s)
 
     def _begin(self, request: Request) -> tuple[int, int]:
         wanted = request.header("range")
@@ -142,6 +147,29 @@ def fetching(
     told = {"name": "j", "job_type": "one_time", "data_format": "csv", "source_config": {"url": url, "headers": headers, **(source or {})}}
     order = jobs.ordered("j-1", JobDefinition.model_validate(told), 0, Vault.load(made).seal)
     return Fetching(StoredJob.model_validate_json(jobs.text(order)), made, egress, clock or SystemClock(), patience)
+
+
+@contextlib.contextmanager
+def serving(talk: Talk) -> Iterator[Target]:
+    """Run a target beside a test that is no coroutine."""
+    loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    found: list[Target] = []
+
+    async def run() -> None:
+        async with target(talk) as seen:
+            found.append(seen)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
 
 
 def rows(count: int) -> bytes:
