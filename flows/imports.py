@@ -1,6 +1,6 @@
 """Imports: files that came piece by piece are read, checked, transformed and published, row by row.
 
-xyra.uploads -> shelve -> jobs (what was ordered) -> stage, fetch, parse or again (slow work) -> portions -> xyra.events or a topic of the job's, xyra.rejects
+xyra.uploads -> shelve -> jobs (orders) -> stage, fetch, store, parse or again (slow work) -> portions -> xyra.events or a topic of the job's, xyra.rejects
 """
 
 from importlib import metadata
@@ -14,12 +14,13 @@ from flows.core.imports.jobs import JOB
 from flows.core.outbound.egress import Policy
 from flows.engine import Flow, Runtime
 from flows.steps.again import Anew
-from flows.steps.asks import ANEW, FETCH, PARSE, STAGE_WORK
+from flows.steps.asks import ANEW, FETCH, PARSE, STAGE_WORK, STORE
 from flows.steps.fetch import Fetcher
 from flows.steps.jobs import Jobs, read_job
 from flows.steps.parse import Parser
 from flows.steps.shelve import shelve
 from flows.steps.stage import Stager
+from flows.steps.store import Collector
 from flows.wire.egress import Egress
 from flows.wire.names import Resolve, system_addresses
 from flows.wire.vault import Vault
@@ -35,6 +36,7 @@ def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:
     egress = Egress(Policy.of(settings), runtime.clock, runtime.telemetry, resolve=resolve)
     fetcher = Fetcher(egress, Vault.load(settings), settings, runtime.clock, f"xyra-integration/{metadata.version('xyra-integration')}")
     runtime.handle(FETCH, fetcher, fetcher.close)
+    runtime.handle(STORE, Collector(settings))
     runtime.handle(ANEW, Anew(settings, settings.kafka_partitions))
     flow = Dataflow(NAME)
     batches = op.input("pieces", flow, runtime.source())

@@ -17,9 +17,12 @@ from flows.steps.runs import RUN, end, finish, keep
 from flows.steps.shelve import shelf_of
 
 STAGE_WORK: Final = "stage"
-"""The slow work that brings a file of a disk or a store in: a request in (`ask_file`), a `Brought` out."""
+"""The slow work that brings a file of the worker's machine in: a request in (`ask_file`), a `Brought` out."""
 FETCH: Final = "fetch"
 """The same for a file that is fetched over HTTP, as calls on a loop."""
+STORE: Final = "store"
+"""The same for an object of a store."""
+BRINGING: Final = frozenset({STAGE_WORK, FETCH, STORE})
 PARSE: Final = "parse"
 """The slow work that reads a portion: a request in (`ask`), the offset of the next piece and a `Portion` out."""
 ANEW: Final = "anew"
@@ -53,10 +56,9 @@ def _fetch(batch: Batch, number: int, order: StoredJob, run: Run) -> bool:
     if run.report.status == "queued":  # a turn begins: it has time of its own
         staged = staged._replace(spent_ms=0, calls=0, anew=0)
     after, asked = run.on(staged=staged.told()), ask_file(order, run.upload, staged, number, shelf_of(batch, number, run.upload).first)
-    if source.scheme in {"http", "https"}:
-        _ask(batch, number, after, FETCH, asked, lane=FETCH, slots=FETCHERS, phase=STAGE, bytes_total=staged.total, trouble="")
-    else:
-        _ask(batch, number, after, STAGE_WORK, asked, phase=STAGE, bytes_total=staged.total, trouble="")
+    kind = STAGE_WORK if source.url is None else FETCH if source.scheme in {"http", "https"} else STORE
+    lane, slots = (LANE, READERS) if kind == STAGE_WORK else (FETCH, FETCHERS)
+    _ask(batch, number, after, kind, asked, lane, slots, phase=STAGE, bytes_total=staged.total, trouble="")
     return True
 
 
@@ -100,7 +102,7 @@ def _ask(batch: Batch, number: int, run: Run, kind: str, asked: bytes, lane: str
     keep(batch, number, run.on(report=report.now(batch.now_ms, **told)))
 
 
-def ask_file(order: StoredJob, upload: str, staged: Staged, partition: int, first: int, known: Mapping[str, str] | None = None) -> bytes:
+def ask_file(order: StoredJob, upload: str, staged: Staged, partition: int, first: int, known: Mapping[str, Any] | None = None) -> bytes:
     """Return the request for the next portion of a file that a job fetches itself.
 
     Args:
@@ -109,7 +111,7 @@ def ask_file(order: StoredJob, upload: str, staged: Staged, partition: int, firs
         staged: how far it was brought in.
         partition: of `xyra.uploads`, on which its pieces stand.
         first: the offset of the first one; -1: not known.
-        known: `{"etag", "modified"}` of the file that an earlier run has read: if it is still that one, nothing of it is brought in.
+        known: `{"etag", "modified"}` or `{"version"}` of the `Staged` of an earlier run: if the file is still that one, nothing of it is brought in.
 
     """
     return orjson.dumps(

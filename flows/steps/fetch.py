@@ -15,11 +15,11 @@ from flows.core.files.pieces import Piece
 from flows.core.imports import fetching
 from flows.core.imports.feed import Feed
 from flows.core.imports.fetching import Same, Trouble
-from flows.core.imports.staged import Brought, Later, Staged
+from flows.core.imports.staged import Brought, Staged
 from flows.core.outbound.egress import Failure
 from flows.core.settings import Settings
 from flows.engine import Task
-from flows.steps.reach import USUAL, Asked, Patience, Reach, read_back
+from flows.steps.reach import USUAL, Asked, Patience, Reach, read_back, troubled
 from flows.wire.aside import aside
 from flows.wire.egress import Egress, Stream
 from flows.wire.vault import Vault
@@ -75,7 +75,7 @@ class Fetcher:
         try:
             brought = await self._portion(asked, staged, download)
         except Trouble as trouble:
-            brought = _troubled(trouble, staged)
+            brought = troubled(trouble, staged)
         except (Refused, WrongSetting) as error:
             brought = Brought(staged, failed=error.detail)
         spent_ms = staged.spent_ms + round(1000 * (self._clock.monotonic() - begun))
@@ -193,12 +193,3 @@ class Fetcher:
         download.close()
         if self._kept.get(upload) is download:
             del self._kept[upload]
-
-
-def _troubled(trouble: Trouble, staged: Staged) -> Brought:
-    """Return what comes of trouble; a file that has changed is begun anew, a few times."""
-    if not trouble.changed:
-        return Brought(staged, failed=None if trouble.later is not None else trouble.sentence, later=trouble.later)
-    if staged.anew >= fetching.MOST_ANEW:
-        return Brought(staged, failed=f"{trouble.sentence} That is so for the {staged.anew + 1}th time; retry the job when nobody writes to it.")
-    return Brought(staged.afresh(), later=Later(f"{trouble.sentence} It is begun anew.", fetching.WAITS.attempts, 0))

@@ -16,7 +16,7 @@ from flows.core.imports.shelf import End, end_output, piece_output
 from flows.core.imports.staged import Brought, Later, Staged
 from flows.engine import Batch, Finished
 from flows.steps.ahead import OFFSET_BYTES
-from flows.steps.asks import ANEW, FETCH, STAGE_WORK, advance
+from flows.steps.asks import ANEW, BRINGING, advance
 from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
 from flows.steps.runs import RUN, end, finish, home, keep, under_way
 from flows.steps.shelve import shelf_of
@@ -38,7 +38,7 @@ def came_back(batch: Batch, finished: Finished) -> None:
     order, run = found
     if finished.result is None:
         _failed(batch, number, run, finished.error or "")
-    elif finished.kind in {STAGE_WORK, FETCH}:
+    elif finished.kind in BRINGING:
         _brought(batch, number, order, run, Brought.unpack(finished.result))
     elif finished.kind == ANEW:
         again = Again.unpack(finished.result)

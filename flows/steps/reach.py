@@ -14,7 +14,7 @@ from flows.core.imports import fetching
 from flows.core.imports.fetching import Begin, Same, Trouble
 from flows.core.imports.jobs import source_context
 from flows.core.imports.shelf import UPLOAD, NotAPiece, read
-from flows.core.imports.staged import Staged
+from flows.core.imports.staged import Brought, Later, Staged
 from flows.core.outbound.egress import Failure, Outgoing
 from flows.core.settings import Settings
 from flows.wire.egress import Egress, Stream
@@ -52,8 +52,8 @@ class Asked(NamedTuple):
     partition: int
     first: int
     """The offset of the file's first piece on `xyra.uploads`; -1: not known."""
-    known: Mapping[str, str]
-    """`{"etag", "modified"}` of the file that an earlier run has read."""
+    known: Mapping[str, Any]
+    """`{"etag", "modified"}` of the file that an earlier run has read, or `{"version"}` of the object; as its `Staged` has them."""
 
 
 class Reach:
@@ -144,3 +144,12 @@ def read_back(settings: Settings, asked: Asked, at: int) -> "hashlib._Hash | Non
     finally:
         strand.close()
     return digest if here == at else None
+
+
+def troubled(trouble: Trouble, staged: Staged) -> Brought:
+    """Return what comes of trouble; a file that has changed is begun anew, a few times."""
+    if not trouble.changed:
+        return Brought(staged, failed=None if trouble.later is not None else trouble.sentence, later=trouble.later)
+    if staged.anew >= fetching.MOST_ANEW:
+        return Brought(staged, failed=f"{trouble.sentence} That is so for the {staged.anew + 1}th time; retry the job when nobody writes to it.")
+    return Brought(staged.afresh(), later=Later(f"{trouble.sentence} It is begun anew.", fetching.WAITS.attempts, 0))

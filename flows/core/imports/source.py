@@ -1,6 +1,7 @@
 """Where a job's rows come from, and how the file is written."""
 
 import codecs
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal
 
@@ -35,6 +36,8 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
 """Which option belongs to which formats."""
 OURS: Final = frozenset("range if-range if-none-match if-modified-since if-match if-unmodified-since accept-encoding".split())
 """Headers of a request for a file that a job cannot set: what is asked for depends on how far it is."""
+_OBJECT: Final = re.compile(r"[a-z0-9]+://[A-Za-z0-9][A-Za-z0-9._-]{0,221}/[^\x00-\x1f\x7f?#]*[^\x00-\x1f\x7f?#/]", re.ASCII)
+"""An object of a store: bucket or container, and key."""
 _WILD: Final = frozenset("*?")
 _NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7", "mbcs", "oem"})
 """Encodings that are none of texts in files, or read alike by nobody."""
@@ -143,6 +146,8 @@ def _places(source: SourceConfig, *, scheduled: bool) -> Iterator[FieldError]:
                 urls.read(source.url)
             except urls.BadUrl as error:
                 yield FieldError("/url", "url_invalid", str(error))
+        elif not _OBJECT.fullmatch(source.url):
+            yield FieldError("/url", "url_invalid", f"write it as {source.scheme}://BUCKET/KEY, without a user, a query, ? and #; credentials are the worker's")
 
 
 def _headers(source: SourceConfig) -> Iterator[FieldError]:
