@@ -1,16 +1,48 @@
 """Kills the flow `imports`, and the process that reads for it, in the middle of a file: the short form of `make chaos`."""
 
+import random
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.imports import storm
+from tests.chaos.replays import running
+from tests.kit.door import until
+from tests.kit.files import Served, rows, serving, sha256
 from tests.kit.importer import importer
 
 KILLS = 3
+FETCHED = 800_000
+"""Rows of a file of 20 MB, which comes in three portions."""
 
 
 @pytest.mark.timeout(240)
 def test_each_row_is_published_once_while_the_worker_dies(kafka: str, tmp_path: Path) -> None:
     outcome = storm(importer(kafka, tmp_path), kafka, tmp_path / "storm", KILLS)
     assert not outcome.wrong, outcome.text()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("ranges", [True, False], ids=["parts", "no parts"])
+def test_a_file_is_fetched_and_read_once_while_the_worker_dies(kafka: str, tmp_path: Path, ranges: bool) -> None:
+    """Kill it at moments of the fetching: the file is asked for again each time, and what was brought in before is brought in once."""
+    made, file, dice = importer(kafka, tmp_path), Served(rows(FETCHED), every_s=0.004, ranges=ranges), random.Random(1)
+    job_id = f"fetched-{ranges}-{tmp_path.name}"
+    allowed = {"INTEGRATION_EGRESS_ALLOW": "127.0.0.0/8"}
+    with serving(file.talk) as seen, running("imports", kafka, tmp_path / "storm", **allowed) as one:
+        made.order(job_id, source={"url": seen.url}, rows_per_record=100_000)
+        for n in range(KILLS):
+            until(lambda n=n: len(file.asked) > n)
+            time.sleep(dice.uniform(0.4, 1.2))
+            one.kill()
+        until(lambda: len(made.rows(job_id)) >= FETCHED // 100_000, timeout_s=120, why=one.log.read_text)
+        assert one.drain() == 0
+    report = made.report(job_id)
+    assert (report.status, report.rows_accepted, report.checkpoint.file) == ("completed", FETCHED, sha256(file.data)), report.trouble
+    ids = Counter(row.header("ce_id") for row in made.rows(job_id))
+    assert (len(ids), set(ids.values())) == (FETCHED // 100_000, {1})
+    assert sum((row.value or b"").count(b"\n") for row in made.rows(job_id)) == FETCHED
+    assert len(file.asked) == KILLS + 1
+    assert any(request.header("range") for request in file.asked) == ranges
