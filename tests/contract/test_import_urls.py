@@ -77,7 +77,10 @@ def test_a_worker_that_dies_while_it_fetches_publishes_no_row_twice_and_loses_no
 
 
 def test_a_part_is_asked_for_by_a_worker_that_has_just_started(kafka: str, tmp_path: Path) -> None:
-    made, file = importer(kafka, tmp_path, None, **OPEN), Served(BIG)
+    made, file = (
+        importer(kafka, tmp_path, None, **OPEN),
+        Served(BIG, every_s=0.004),
+    )  # so that the first pieces have come back before the third portion is asked for
     job_id = f"part-{tmp_path.name}"
 
     def half(engine: Engine) -> bool:
