@@ -11,13 +11,14 @@ from flows.core.imports.jobs import StoredJob
 from flows.core.imports.run import STAGE
 from flows.core.imports.staged import Staged
 from flows.engine.runtime import Engine
+from flows.steps.fetch import PORTION_BYTES
 from tests.kit.door import SEALING_KEY, RunningDoor, running_door, until
 from tests.kit.engine import Crash, dies
 from tests.kit.files import Served, rows, serving
 from tests.kit.importer import Importer, importer
 from tests.kit.settings import settings_for
 
-ROWS = 700_000
+ROWS = 900_000
 BIG = rows(ROWS)
 """Three portions."""
 OPEN = {"egress_allow": "127.0.0.0/8", "secret_key": SEALING_KEY}
@@ -86,7 +87,7 @@ def test_a_part_is_asked_for_by_a_worker_that_has_just_started(kafka: str, tmp_p
     def half(engine: Engine) -> bool:
         """Tell whether two portions are in, and the pieces of the first have come back."""
         run = made.state(engine, job_id)
-        return run is not None and run.staged is not None and Staged.of(run.staged).at > len(BIG) // 2
+        return run is not None and run.staged is not None and Staged.of(run.staged).at > PORTION_BYTES * 3 // 2
 
     with serving(file.talk) as seen:
         made.order(job_id, source={"url": seen.url}, rows_per_record=100_000)
