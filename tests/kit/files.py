@@ -45,12 +45,14 @@ class Served:
     every_s: float = 0.0
     """How long it rests behind each 64 KiB."""
     asked: list[Request] = field(default_factory=list)
+    sent: int = 0
+    """Bytes of the body of the latest answer, so far."""
 
     async def talk(self, seen: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request, and close."""
         writer.transport.set_write_buffer_limits(1)  # so that `drain` waits until all is on its way
         request = await read_request(seen, reader)
-        number = len(self.asked)
+        number, self.sent = len(self.asked), 0
         self.asked.append(request)
         if number < len(self.status):
             writer.write(b"HTTP/1.1 %d Said\r\n%sContent-Length: 6\r\n\r\nsecret" % (self.status[number], self.extra.encode()))
@@ -62,6 +64,7 @@ class Served:
         for begin in range(at, at + end if end < len(self.data) else end, 65536):
             writer.write(self.data[begin : min(begin + 65536, at + end)])
             await writer.drain()
+            self.sent = begin + 65536 - at
             await asyncio.sleep(self.every_s)
 
     def _begin(self, request: Request) -> tuple[int, int]:
