@@ -48,7 +48,7 @@ async def test_a_redirect_on_the_same_host_keeps_the_headers(tmp_path: Path) -> 
     [
         ("http://127.0.0.2:{port}/", "127.0.0.2 is or resolves to an address that is not public"),
         ("http://inner.test:{port}/", "inner.test is or resolves to an address that is not public"),
-        ("http://169.254.169.254/latest/meta-data", "not public"),
+        ("http://169.254.169.254/latest/meta-data", "is a cloud's metadata service"),
         ("http://metadata.google.internal/", "is a cloud's metadata service"),
         ("http://user:hidden@127.0.0.1:{port}/", "redirects to what cannot be called: The URL holds a user or a password"),
         ("file:///etc/passwd", "redirects to what cannot be called: The URL does not begin with http"),
