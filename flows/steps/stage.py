@@ -26,7 +26,7 @@ class Stager:
         self._roots = Roots(settings.import_roots, settings.batch_import_max_file_size)
 
     def __call__(self, task: Task) -> bytes:
-        """Bring the next portion in: a request of `ask` in, `Brought` out; blocks for as long as the disk takes."""
+        """Bring the next portion in: a request of `ask_file` in, `Brought` out; blocks for as long as the disk takes."""
         asked: Mapping[str, Any] = orjson.loads(task.payload)
         staged = Staged.of(asked["staged"])
         try:
