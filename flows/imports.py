@@ -1,8 +1,9 @@
 """Imports: files that came piece by piece are read, checked, transformed and published, row by row.
 
-xyra.uploads -> shelve -> jobs (what was ordered) -> find, stage, parse, again (slow work) -> portions -> xyra.events or a topic of the job's, xyra.rejects
+xyra.uploads -> shelve -> jobs (orders) -> find, stage, fetch, store, parse, again (slow work) -> portions -> xyra.events or a topic of the job's, xyra.rejects
 """
 
+from importlib import metadata
 from typing import Final
 
 import bytewax.operators as op
@@ -10,24 +11,34 @@ from bytewax.dataflow import Dataflow
 
 from flows.core import topics
 from flows.core.imports.jobs import JOB
+from flows.core.outbound.egress import Policy
 from flows.engine import Flow, Runtime
 from flows.steps.again import Anew
-from flows.steps.asks import ANEW, FIND_WORK, PARSE, STAGE_WORK
+from flows.steps.asks import ANEW, FETCH, FIND_WORK, PARSE, STAGE_WORK, STORE
+from flows.steps.fetch import Fetcher
 from flows.steps.find import Finder
 from flows.steps.jobs import Jobs, read_job
 from flows.steps.parse import Parser
 from flows.steps.shelve import shelve
 from flows.steps.stage import Stager
+from flows.steps.store import Collector
+from flows.wire.egress import Egress
+from flows.wire.names import Resolve, system_addresses
+from flows.wire.vault import Vault
 
 NAME: Final = "imports"
 
 
-def build(runtime: Runtime) -> Dataflow:
-    """Put the steps behind one another."""
+def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:
+    """Put the steps behind one another, and the slow work beside them; `resolve` says where the name of a file's server leads."""
     settings = runtime.settings
     runtime.handle(PARSE, Parser(settings))
     runtime.handle(FIND_WORK, Finder(settings))
     runtime.handle(STAGE_WORK, Stager(settings))
+    egress = Egress(Policy.of(settings), runtime.clock, runtime.telemetry, resolve=resolve)
+    fetcher = Fetcher(egress, Vault.load(settings), settings, runtime.clock, f"xyra-integration/{metadata.version('xyra-integration')}")
+    runtime.handle(FETCH, fetcher, fetcher.close)
+    runtime.handle(STORE, Collector(settings))
     runtime.handle(ANEW, Anew(settings, settings.kafka_partitions))
     flow = Dataflow(NAME)
     batches = op.input("pieces", flow, runtime.source())

@@ -3,19 +3,22 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+import orjson
+from pydantic import Field, JsonValue, SecretStr, ValidationError
 
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Refused
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
-from flows.core.imports.jobs import JobDefinition, JobFields, StoredJob, check_job
+from flows.core.imports.jobs import JobDefinition, JobFields, StoredJob, check_job, source_context
 from flows.core.imports.progress import Report, move
 from flows.core.imports.rules import TransformationRules
 from flows.core.imports.source import READ_AS
 from flows.core.imports.uploads import Upload
+from flows.core.outbound.egress import Policy, Refusal
 from flows.core.settings import Settings
 from flows.wire.roots import Roots
-from ingress import fields
+from ingress import fields, masks
+from ingress.delivering import Seal
 
 ADMIN: Final = "admin"
 """Who orders: whoever has the one admin key."""
@@ -50,8 +53,6 @@ def faults(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms:
 def _for_later(wanted: JobFields) -> Iterator[FieldError]:
     """Yield what can be said of a job and no flow carries out yet: better refused than queued for ever."""
     told = "is not carried out by this version"
-    if wanted.source_config.url is not None:
-        yield FieldError("/source_config/url", "for_later", f"a url {told}; send the file to /integration/import/upload and give its upload_id")
     if wanted.incremental is not None:
         yield FieldError("/incremental", "for_later", f"incremental {told}; leave it out")
     if wanted.transformation_rules.get("unique"):
@@ -81,6 +82,10 @@ def _source_faults(wanted: JobFields, upload: Upload | None, settings: Settings,
             Roots(settings.import_roots, 0).check(source.file_path)  # nothing is opened here: the file may be on another machine, where the worker is
         except Refused as error:
             yield FieldError("/source_config/file_path", "outside_roots", error.detail)
+    if source.scheme in {"http", "https"}:
+        refused = Policy.of(settings).judge(source.url or "")
+        if isinstance(refused, Refusal) and refused.code != "url_invalid":  # that is said of the field by itself
+            yield FieldError("/source_config/url", refused.code, refused.detail)
 
 
 def _upload_faults(upload: Upload | None, upload_id: str, now_ms: int) -> Iterator[FieldError]:
@@ -93,9 +98,15 @@ def _upload_faults(upload: Upload | None, upload_id: str, now_ms: int) -> Iterat
         yield FieldError("/source_config/upload_id", "upload_gone", error.detail)
 
 
-def ordered(job_id: str, wanted: JobDefinition, now_ms: int) -> StoredJob:
-    """Return a new job as it stands on the log."""
-    return StoredJob(job_id=job_id, definition=wanted, by=ADMIN, created_at_ms=now_ms, updated_at_ms=now_ms)
+def ordered(job_id: str, wanted: JobDefinition, now_ms: int, seal: Seal) -> StoredJob:
+    """Return a new job as it stands on the log: headers and the query of its URL sealed, and masked where they stood."""
+    source, sealed = wanted.source_config, None
+    if source.url is not None and ("?" in source.url or source.headers):
+        plain = {"url": source.url, "headers": {name: value.get_secret_value() for name, value in (source.headers or {}).items()}}
+        sealed = seal(orjson.dumps(plain).decode(), source_context(job_id))
+        masked: dict[str, Any] = {"url": masks.source(source.url), "headers": source.headers and dict.fromkeys(source.headers, SecretStr(masks.MASK))}
+        wanted = wanted.model_copy(update={"source_config": source.model_copy(update=masked)})
+    return StoredJob(job_id=job_id, definition=wanted, sealed=sealed, by=ADMIN, created_at_ms=now_ms, updated_at_ms=now_ms)
 
 
 def shown(order: StoredJob, report: Report | None) -> Report:

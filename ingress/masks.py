@@ -9,6 +9,7 @@ import orjson
 
 from flows.core import pointer, presets
 from flows.core.errors import InvalidFields
+from flows.core.imports.source import URL_CHARACTERS
 from flows.core.pointer import Path
 from flows.core.resources import StoredWebhook
 from flows.core.verification import Signature
@@ -64,15 +65,14 @@ def request(raw: bytes | None, proof: Signature | None = None) -> Request | None
         return None
 
 
-def address(url: str) -> str:
-    """Return a URL as it may be shown: a user and password before the host are masked, and parameters whose names say that they hold a secret."""
+def source(url: str) -> str:
+    """Return the URL of a file as it may be shown and stored: of its query the names, and no value, since any may be a signature."""
     front, mark, query = url.partition("?")
-    scheme, parted, rest = front.partition("://")
-    host, slash, path = rest.partition("/")
-    if "@" in host:
-        front = f"{scheme}{parted}{MASK}@{host.rpartition('@')[2]}{slash}{path}"
+    if not query:
+        return url
     pairs = (pair.partition("=") for pair in query.split("&"))
-    return front + mark + "&".join(name + equals + (MASK if equals and masked(unquote_plus(name)) else value) for name, equals, value in pairs)
+    told = front + mark + "&".join(name + equals + (MASK if value else "") if equals else (MASK if name else "") for name, equals, value in pairs)
+    return told if len(told) <= URL_CHARACTERS else f"{front}?*"
 
 
 def body(value: bytes, proof: Signature | None) -> bytes:

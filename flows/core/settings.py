@@ -203,6 +203,9 @@ class Settings:
     import_max_inflated_bytes: int = _setting(
         str(10 * 1024 * MIB), _bytes(MIB, 1 << 50), "Bytes a compressed file may come to; with more of them its job fails."
     )
+    import_fetch_seconds: int = _setting(
+        "3600", _whole(1, 604_800), "How long it may take to fetch a job's `url`, waits between attempts left out; a retry of the job has as long again."
+    )
     import_upload_expiry_seconds: int = _setting("604800", _whole(60, 31_536_000), "How long an upload is kept, whole or not.")
     import_child_memory_bytes: int = _setting(str(1024 * MIB), _bytes(64 * MIB, 1 << 40), "Memory of the process that parses a file.")
     import_child_cpu_seconds: int = _setting("60", _whole(1, 86_400), "CPU time it may take for one portion of a file.")

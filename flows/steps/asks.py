@@ -9,8 +9,8 @@ from flows.core import topics
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.run import AGAIN, CHECK, FIND, READ, STAGE, WAIT, Run
 from flows.core.imports.shelf import Shelf
+from flows.core.imports.staged import Staged
 from flows.engine import Batch
-from flows.steps import stage
 from flows.steps.publish import target_of
 from flows.steps.runs import RUN, end, finish, keep
 from flows.steps.shelve import shelf_of
@@ -18,12 +18,19 @@ from flows.steps.shelve import shelf_of
 FIND_WORK: Final = "find"
 """The slow work that looks for a pattern's files: a pattern in, `find.Found` out."""
 STAGE_WORK: Final = "stage"
-"""The slow work that brings a file in: a request in (`stage.ask`), `stage.Brought` out."""
+"""The slow work that brings a file of the worker's machine in: a request in (`ask_file`), a `Brought` out."""
+FETCH: Final = "fetch"
+"""The same for a file that is fetched over HTTP, as calls on a loop."""
+STORE: Final = "store"
+"""The same for an object of a store."""
+BRINGING: Final = frozenset({STAGE_WORK, FETCH, STORE})
 PARSE: Final = "parse"
 """The slow work that reads a portion: a request in (`ask`), the offset of the next piece and a `Portion` out."""
 ANEW: Final = "anew"
 """The slow work that runs rejected rows again: a request in (`ask_again`), an `Again` out."""
 LANE: Final = "parse"
+FETCHERS: Final = 8
+"""Files that a worker fetches at once, in a lane of their own: a slow server takes no reader's place."""
 READERS: Final = 2
 """Portions that a worker reads at once, each of another job: as many as there are cores to a broker on a small machine."""
 NEVER_CAME: Final = "The upload did not come whole in the time that its pieces are kept; begin another one."
@@ -46,11 +53,16 @@ def advance(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
 def _fetch(batch: Batch, number: int, order: StoredJob, run: Run) -> bool:
     """Have more of the file brought in, where the job fetches it itself; whether there was any left to bring."""
     source = order.definition.source_config
-    staged = stage.Staged.of(run.staged) if run.staged is not None else stage.Staged()
-    if source.file_path is None or staged.over:
+    staged = Staged.of(run.staged) if run.staged is not None else Staged()
+    if source.upload_id is not None or staged.over:
         return False
-    asked = stage.ask(source.model_dump(mode="json") | {"file_path": run.path}, order.definition.data_format, staged)
-    _ask(batch, number, run.on(staged=staged.told()), STAGE_WORK, asked, phase=STAGE)
+    if run.report.status == "queued":  # a turn begins: it has time of its own
+        staged = staged._replace(spent_ms=0, calls=0, anew=0)
+    after, asked = run.on(staged=staged.told()), ask_file(order, run, staged, number, shelf_of(batch, number, run.upload).first)
+    kind = STAGE_WORK if source.url is None else FETCH if source.scheme in {"http", "https"} else STORE
+    lane, slots = (LANE, READERS) if kind == STAGE_WORK else (FETCH, FETCHERS)
+    total = run.before.bytes_read + staged.total if staged.total is not None else None
+    _ask(batch, number, after, kind, asked, lane, slots, phase=STAGE, bytes_total=total, trouble="")
     return True
 
 
@@ -89,11 +101,37 @@ def waiting(batch: Batch, number: int, upload_id: str) -> list[str]:
     return [key.rpartition(b"\0")[2].decode() for key, _ in batch.state(number).scan(WAKE + upload_id.encode() + b"\0")]
 
 
-def _ask(batch: Batch, number: int, run: Run, kind: str, asked: bytes, **told: Any) -> None:
+def _ask(batch: Batch, number: int, run: Run, kind: str, asked: bytes, lane: str = LANE, slots: int = READERS, **told: Any) -> None:
     """Have slow work done for a run that begins with it, or goes on."""
     report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
-    batch.work(number).submit(RUN + report.job_id.encode(), kind, asked, lane=LANE, slots=READERS)
+    batch.work(number).submit(RUN + report.job_id.encode(), kind, asked, lane=lane, slots=slots)
     keep(batch, number, run.on(report=report.now(batch.now_ms, **told)))
+
+
+def ask_file(order: StoredJob, run: Run, staged: Staged, partition: int, first: int) -> bytes:
+    """Return the request for the next portion of a file that a job fetches itself.
+
+    Args:
+        order: the job.
+        run: which file is meant, what its pieces belong to, and the `known` state in which nothing of it need be brought in.
+        staged: how far it was brought in.
+        partition: of `xyra.uploads`, on which its pieces stand.
+        first: the offset of the first one; -1: not known.
+
+    """
+    return orjson.dumps(
+        {
+            "job_id": order.job_id,
+            "upload": run.upload,
+            "source": order.definition.source_config.model_dump(mode="json") | ({"file_path": run.path} if run.path else {}),
+            "data_format": order.definition.data_format,
+            "sealed": order.sealed,
+            "staged": staged.told(),
+            "partition": partition,
+            "first": first,
+            "known": dict(run.known),
+        }
+    )
 
 
 def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int, most_bytes: int) -> bytes:

@@ -9,6 +9,7 @@ from flows.core.imports.history import Files
 from flows.core.imports.jobs import JOB, StoredJob
 from flows.core.imports.progress import Report
 from flows.core.imports.run import NEVER, SCHEDULED, Run
+from flows.core.imports.staged import Staged
 from flows.core.murmur import partition_of
 from flows.engine import Batch
 from flows.steps.asks import advance, waiting
@@ -16,7 +17,6 @@ from flows.steps.due import first, take
 from flows.steps.portions import came_back
 from flows.steps.runs import DUE, KEPT_MS, RUN, end, home, keep, run_of, under_way
 from flows.steps.shelve import arrived
-from flows.steps.stage import Staged
 
 FORGOTTEN: Final = "It is not known any more which rows of the job were rejected, because it was over too long ago. Order a new job."
 LATER_MS: Final = 60_000

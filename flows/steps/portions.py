@@ -7,15 +7,17 @@ fall into. So a worker that dies in the middle repeats nothing and loses nothing
 from typing import Final
 
 from flows.core.imports.again import Again
+from flows.core.imports.fetching import WAITS
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.portion import BEGINNING, Portion
 from flows.core.imports.progress import MOST_TEXT, Checkpoint, too_wrong
 from flows.core.imports.run import CHECK, READ, Run
 from flows.core.imports.shelf import End, end_output, piece_output
+from flows.core.imports.staged import Brought, Later, Staged
 from flows.engine import Batch, Finished
-from flows.steps import find, stage
+from flows.steps import find
 from flows.steps.ahead import OFFSET_BYTES
-from flows.steps.asks import ANEW, FIND_WORK, STAGE_WORK, advance
+from flows.steps.asks import ANEW, BRINGING, FIND_WORK, advance
 from flows.steps.files import file_failed, file_over, files_found
 from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
 from flows.steps.runs import RUN, end, finish, home, keep, under_way
@@ -40,8 +42,8 @@ def came_back(batch: Batch, finished: Finished) -> None:
         _failed(batch, number, order, run, finished.error or "")
     elif finished.kind == FIND_WORK:
         files_found(batch, number, order, run, find.Found.unpack(finished.result))
-    elif finished.kind == STAGE_WORK:
-        _brought(batch, number, order, run, stage.Brought.unpack(finished.result))
+    elif finished.kind in BRINGING:
+        _brought(batch, number, order, run, Brought.unpack(finished.result))
     elif finished.kind == ANEW:
         again = Again.unpack(finished.result)
         _came(batch, number, order, run, again.portion, again)
@@ -50,17 +52,34 @@ def came_back(batch: Batch, finished: Finished) -> None:
         _came(batch, number, order, run, Portion.unpack(packed), int.from_bytes(offset, "big"))
 
 
-def _brought(batch: Batch, number: int, order: StoredJob, run: Run, brought: stage.Brought) -> None:
+def _brought(batch: Batch, number: int, order: StoredJob, run: Run, brought: Brought) -> None:
     """Publish the pieces of a file that were brought in; they come back as those of an upload do."""
-    if brought.failed is not None:
-        file_failed(batch, number, order, run, brought.failed)
-        return
-    staged, key = brought.staged, home(order).encode()
+    staged, key, begun = brought.staged, home(order).encode(), Staged.of(run.staged or Staged().told())
+    after = run.on(staged=staged.told())
+    if staged.anew != begun.anew:  # what was brought in of the file as it was stays where it is, under another name
+        after = after.on(upload=f"{order.job_id}.{order.turn}.{run.report.run}.{run.file}.{staged.anew}")
     for piece in brought.pieces:
         batch.publish(piece_output(key, run.upload, piece, staged.cut.encode()))
     if staged.over:
         batch.publish(end_output(key, run.upload, End(staged.at, staged.sha256)))
-    advance(batch, number, order, run.on(staged=staged.told(), failures=0))
+    if brought.failed is not None:
+        file_failed(batch, number, order, after, brought.failed)
+    elif brought.same:
+        file_over(batch, number, order, after)
+    elif brought.later is not None:
+        _later(batch, number, order, after.on(failures=0 if brought.pieces else run.failures), brought.later)
+    else:
+        advance(batch, number, order, after.on(failures=0))
+
+
+def _later(batch: Batch, number: int, order: StoredJob, run: Run, later: Later) -> None:
+    """Fetch the rest after a while, unless it was tried too often."""
+    failures = run.failures + 1
+    if failures >= later.attempts:
+        file_failed(batch, number, order, run.on(failures=failures), f"{later.sentence} It was tried {failures} times; retry the job to go on.")
+        return
+    batch.timers(number).set(RUN + run.report.job_id.encode(), batch.now_ms + max(later.wait_ms, WAITS.delay_ms(failures)))
+    keep(batch, number, run.on(failures=failures, report=run.report.now(batch.now_ms, trouble=f"{later.sentence} It is tried again."[:MOST_TEXT])))
 
 
 def _came(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion, behind: Again | int) -> None:

@@ -1,15 +1,15 @@
 """The slow work that brings a file of a worker's machine in: cut into pieces, portion by portion, as an ingress cuts what is sent to it."""
 
 import hashlib
-from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
-from typing import IO, Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import IO, Any, Final
 
 import orjson
 
 from flows.core.errors import Refused
 from flows.core.files.guess import HINTS, SAMPLE, Cut, guess
-from flows.core.files.pieces import Cutter, Part, Piece
+from flows.core.files.pieces import Cutter, Piece
+from flows.core.imports.staged import Brought, Staged
 from flows.core.settings import Settings
 from flows.engine import Task
 from flows.wire.roots import Opened, Roots, same
@@ -17,54 +17,6 @@ from flows.wire.roots import Opened, Roots, same
 PORTION_BYTES: Final = 8 << 20
 BLOCK: Final = 256 * 1024
 RENAME: Final = "write it under another name, rename it when it is whole, and retry the job or let its next run take it."
-
-
-class Staged(NamedTuple):
-    """How far a file was brought in; written into the run's state, and asked for again from there."""
-
-    at: int = 0
-    """The byte behind its last piece."""
-    state: bytes = b""
-    """What the cutter goes on from."""
-    cut: str = ""
-    version: Sequence[int] = ()
-    """What tells that the file is the one it was."""
-    over: bool = False
-    sha256: str = ""
-
-    def told(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return self._asdict() | {"state": b64encode(self.state).decode()}
-
-    @classmethod
-    def of(cls, found: Mapping[str, Any]) -> "Staged":
-        """Read what `told` returned."""
-        return cls(**{**found, "state": b64decode(found["state"])})
-
-
-class Brought(NamedTuple):
-    """What came of one portion: how far it is, and pieces, or a sentence that ends the job."""
-
-    staged: Staged
-    pieces: Sequence[Piece]
-    failed: str | None = None
-
-    def pack(self) -> bytes:
-        """Write it: a line of JSON, then the bytes of the pieces."""
-        places = [[piece.start, piece.line, piece.first, piece.records, piece.part, len(piece.data)] for piece in self.pieces]
-        head = orjson.dumps({"staged": self.staged.told(), "places": places, "failed": self.failed})
-        return b"".join((head, b"\n", *(piece.data for piece in self.pieces)))
-
-    @classmethod
-    def unpack(cls, data: bytes) -> "Brought":
-        """Read what `pack` wrote."""
-        at = data.index(b"\n") + 1
-        head: Mapping[str, Any] = orjson.loads(data[:at])
-        pieces = []
-        for start, line, first, records, part, size in head["places"]:
-            pieces.append(Piece(start, data[at : at + size], line, first, records, Part(part)))
-            at += size
-        return cls(Staged.of(head["staged"]), pieces, head["failed"])
 
 
 class Stager:
@@ -75,7 +27,7 @@ class Stager:
         self._roots = Roots(settings.import_roots, settings.batch_import_max_file_size)
 
     def __call__(self, task: Task) -> bytes:
-        """Bring the next portion in: a request of `ask` in, `Brought` out; blocks for as long as the disk takes."""
+        """Bring the next portion in: a request of `ask_file` in, `Brought` out; blocks for as long as the disk takes."""
         asked: Mapping[str, Any] = orjson.loads(task.payload)
         staged = Staged.of(asked["staged"])
         try:
@@ -84,11 +36,6 @@ class Stager:
                 return _portion(opened, staged, asked["source"], asked["data_format"]).pack()
         except Refused as error:
             return Brought(staged, (), error.detail).pack()
-
-
-def ask(source: Mapping[str, Any], data_format: str, staged: Staged) -> bytes:
-    """Return the request for the next portion of a job's file."""
-    return orjson.dumps({"source": source, "data_format": data_format, "staged": staged.told()})
 
 
 def _portion(opened: Opened, staged: Staged, source: Mapping[str, Any], data_format: str) -> Brought:

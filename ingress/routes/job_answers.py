@@ -10,7 +10,6 @@ from flows.core.imports.jobs import JobFields, StoredJob
 from flows.core.imports.progress import Status
 from flows.core.imports.schedule import Schedule, upcoming
 from flows.core.imports.uploads import Upload
-from ingress import masks
 from ingress.door import Door
 from ingress.jobs import shown
 from ingress.routes.delivery_answers import Answer, time_or_none
@@ -182,12 +181,9 @@ def _fields(door: Door, order: StoredJob) -> dict[str, Any]:
 
 
 def _definition(order: StoredJob) -> dict[str, Any]:
-    """Return it without what was not said; a rule that says null has meant it."""
+    """Return it without what was not said; a rule that says null has meant it. What is secret in its source is masked where it is stored."""
     definition = order.definition
-    told = definition.model_dump(mode="json", by_alias=True, exclude_none=True) | {"transformation_rules": definition.transformation_rules}
-    if "url" in told["source_config"]:
-        told["source_config"]["url"] = masks.address(told["source_config"]["url"])
-    return told
+    return definition.model_dump(mode="json", by_alias=True, exclude_none=True) | {"transformation_rules": definition.transformation_rules}
 
 
 async def upload_of(door: Door, wanted: JobFields) -> Upload | None:

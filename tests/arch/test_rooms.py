@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows.core.imports": {"cronsim", "orjson", "pydantic"},
     "flows.core.schemas": {"jsonschema_rs", "orjson"},
     "flows.wire": {"confluent_kafka", "cryptography", "httptools", "orjson", "prometheus_client", "rocksdict", "zstandard"},
+    "flows.wire.stores": {"fsspec"},
     "flows.engine": {"bytewax", "orjson"},
     "flows.steps": {"orjson"},
     "ingress": {"cryptography", "fastapi", "orjson", "psutil", "pydantic", "python_multipart", "starlette", "zstandard"},

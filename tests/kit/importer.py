@@ -10,8 +10,10 @@ from uuid import uuid4
 import orjson
 from confluent_kafka import Producer
 
+from connectors.testing import ManualClock
 from flows import imports
 from flows.core import topics
+from flows.core.clock import Clock
 from flows.core.files.cutters import Format, Options, cutter
 from flows.core.imports import rejects, shelf
 from flows.core.imports.jobs import JOB, JobDefinition, StoredJob
@@ -24,7 +26,8 @@ from flows.engine.checkpoint import nothing
 from flows.engine.runtime import Engine
 from flows.steps.jobs import read_job
 from flows.wire.kafka import PARTITIONER, ensure_topics, partition_count
-from tests.kit.engine import Bench, bench
+from tests.kit.engine import Bench
+from tests.kit.settings import settings_for
 from tests.kit.topics import Read
 
 BLOCK = 64 * 1024
@@ -151,7 +154,8 @@ class Importer:
         return [one for one in found if one is not None]
 
 
-def importer(kafka: str, tmp_path: Path) -> Importer:
-    """Make one, whose jobs may read files in `tmp_path / "in"`."""
+def importer(kafka: str, tmp_path: Path, clock: Clock | None = None, **more: str) -> Importer:
+    """Make one, whose jobs may read files in `tmp_path / "in"`; `more` are settings."""
     (tmp_path / "in").mkdir(parents=True)
-    return Importer(bench(kafka, tmp_path, batch_import_upload_dir=str(tmp_path / "scratch"), import_roots=str(tmp_path / "in")))
+    settings = {"batch_import_upload_dir": str(tmp_path / "scratch"), "import_roots": str(tmp_path / "in")} | more
+    return Importer(Bench(settings_for(kafka, tmp_path, **settings), clock=clock or ManualClock()))

@@ -1,16 +1,61 @@
 """Kills the flow `imports`, and the process that reads for it, in the middle of a file: the short form of `make chaos`."""
 
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
+import orjson
 import pytest
 
+from flows.core import topics
+from flows.core.imports.jobs import JOB
+from flows.core.imports.progress import Report
 from tests.chaos.imports import storm
+from tests.chaos.replays import running
+from tests.kit.door import until
+from tests.kit.files import Served, rows, serving, sha256
 from tests.kit.importer import importer
+from tests.kit.topics import topic_reader
 
 KILLS = 3
+FETCHED = 1_000_000
+"""Rows of a file of 24 MB, which comes in three portions."""
 
 
 @pytest.mark.timeout(240)
 def test_each_row_is_published_once_while_the_worker_dies(kafka: str, tmp_path: Path) -> None:
     outcome = storm(importer(kafka, tmp_path), kafka, tmp_path / "storm", KILLS)
     assert not outcome.wrong, outcome.text()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("ranges", [True, False], ids=["parts", "no parts"])
+def test_a_file_is_fetched_and_read_once_while_the_worker_dies(kafka: str, tmp_path: Path, ranges: bool) -> None:
+    """Kill it at moments of the fetching: the file is asked for again each time, and what was brought in before is brought in once."""
+    made, file = importer(kafka, tmp_path), Served(rows(FETCHED), every_s=0.01, ranges=ranges)
+    job_id = f"fetched-{ranges}-{tmp_path.name}"
+    allowed = {"INTEGRATION_EGRESS_ALLOW": "127.0.0.0/8"}
+    with serving(file.talk) as seen, running("imports", kafka, tmp_path / "storm", **allowed) as one:
+        made.order(job_id, source={"url": seen.url}, rows_per_record=100_000)
+        for n, sent in enumerate((3_000_000, 18_500_000, 2_000_000)):  # the second time two portions are in, and known to be
+            until(partial(_has_sent, file, n + 1, sent))
+            one.kill()
+        until(lambda: _is_over(kafka, job_id), timeout_s=120, why=one.log.read_text)
+        assert one.drain() == 0
+    report = made.report(job_id)
+    assert (report.status, report.rows_accepted, report.checkpoint.file) == ("completed", FETCHED, sha256(file.data)), report.trouble
+    lines = Counter(line for row in made.rows(job_id) for line in (row.value or b"").splitlines())
+    assert (len(lines), set(lines.values())) == (FETCHED, {1})
+    assert len(file.asked) == KILLS + 1
+    assert any(request.header("range") for request in file.asked)  # whether it is heeded or not
+
+
+def _has_sent(file: Served, times: int, sent: int) -> bool:
+    """Tell whether a file was asked for so often, and so much of the last answer is on its way."""
+    return len(file.asked) >= times and file.sent >= sent
+
+
+def _is_over(kafka: str, job_id: str) -> bool:
+    """Tell whether a job's last report says that it is over."""
+    told = [read.value or b"" for read in topic_reader(kafka, topics.STATUS.name) if read.key == f"{JOB}/{job_id}".encode()]
+    return bool(told) and Report.of(orjson.loads(told[-1])).over

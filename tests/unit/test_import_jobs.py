@@ -55,6 +55,11 @@ def test_a_stored_job_is_read_back_as_it_was() -> None:
         ({"source_config": {"url": "ftp://example.com/a.csv"}}, [("/source_config/url", "url_invalid")]),
         ({"source_config": {"url": "https://user@example.com/a.csv"}}, [("/source_config/url", "url_invalid")]),
         ({"source_config": {"url": "s3://bucket/a.csv"}}, []),
+        ({"source_config": {"url": "az://container/a b/\u00e9.csv"}}, []),
+        *(
+            ({"source_config": {"url": url}}, [("/source_config/url", "url_invalid")])
+            for url in ("s3://bucket", "s3://bucket/", "gs://b/a?x", "az://c@account.host/a", "S3://b/a", "s3://b/a#1", "s3:///a", "s3://b::file/")
+        ),
         ({"source": {"file_path": "/in/../etc/passwd"}}, [("/source_config/file_path", "wrong_form")]),
         ({"source": {"file_path": "/in//a"}}, [("/source_config/file_path", "wrong_form")]),
         ({"source": {"file_path": "/in/*.csv"}}, [("/source_config/file_path", "not_here")]),
@@ -68,6 +73,17 @@ def test_a_stored_job_is_read_back_as_it_was() -> None:
         ({"source": {"delimiter": '"'}}, [("/source_config/quote", "conflict")]),
         ({"source": {"delimiter": '"', "quote": ""}}, []),
         ({"source": {"member": "a.csv", "compression": "gzip"}}, [("/source_config/member", "not_here")]),
+        ({"source": {"headers": {"a": "b"}}}, [("/source_config/headers", "not_here")]),
+        ({"source": {"file_path": None, "url": "s3://b/a", "headers": {"a": "b"}}}, [("/source_config/headers", "not_here")]),
+        (
+            {"source": {"file_path": None, "url": "http://h/a", "headers": {"Range": "a", "Host": "b", "a": "b\n", "X": "1", "x": "2"}}},
+            [
+                ("/source_config/headers/Range", "not_here"),
+                ("/source_config/headers/Host", "wrong_form"),
+                ("/source_config/headers/a", "wrong_form"),
+                ("/source_config/headers", "conflict"),
+            ],
+        ),
         ({"job_type": "scheduled"}, [("/schedule_config", "missing")]),
         ({"schedule_config": {"frequency": "daily"}}, [("/schedule_config", "not_here")]),
         ({"incremental": {}}, [("/incremental", "value_error")]),

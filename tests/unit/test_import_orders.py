@@ -13,7 +13,7 @@ from flows.core.imports.progress import BEGINNING, Gain, Report
 from flows.core.imports.rejects import Turned
 from flows.core.imports.uploads import Upload, create
 from flows.core.settings import load
-from ingress import jobs, masks
+from ingress import jobs
 from ingress.jobs import RetryRequest
 from ingress.originals import form_of
 from ingress.streams import Seats
@@ -26,8 +26,12 @@ def definition(source: dict[str, Any] | None = None, **over: Any) -> JobDefiniti
     return JobDefinition.model_validate({**base, **over})
 
 
+def seal(plain: str, context: str) -> str:
+    raise AssertionError(f"{plain} is sealed for {context}")
+
+
 def order(**over: Any) -> StoredJob:
-    return jobs.ordered("j-1", definition(), NOW).model_copy(update=over)
+    return jobs.ordered("j-1", definition(), NOW, seal).model_copy(update=over)
 
 
 def running(rejected: int = 0) -> Report:
@@ -71,7 +75,7 @@ def test_every_rule_that_is_wrong_is_named_with_all_else() -> None:
 
 
 def test_a_rule_that_says_null_stays_on_the_log() -> None:
-    wanted = jobs.ordered("j-1", definition(transformation_rules={"constants": {"a": None}}), NOW)
+    wanted = jobs.ordered("j-1", definition(transformation_rules={"constants": {"a": None}}), NOW, seal)
     assert StoredJob.model_validate_json(jobs.text(wanted)) == wanted
 
 
@@ -124,7 +128,7 @@ def test_rejected_rows_that_cannot_be_run_again(over: dict[str, Any], sentence: 
 
 def scheduled(**over: Any) -> StoredJob:
     config = {"job_type": "scheduled", "schedule_config": {"frequency": "daily"}}
-    return jobs.ordered("j-1", definition({"file_path": "/in/*.csv"}, **config), NOW).model_copy(update=over)
+    return jobs.ordered("j-1", definition({"file_path": "/in/*.csv"}, **config), NOW, seal).model_copy(update=over)
 
 
 def test_a_schedule_that_was_cancelled_goes_on_whatever_its_last_run_came_to() -> None:
@@ -158,17 +162,36 @@ def test_a_run_beside_the_schedule() -> None:
 
 def test_a_scheduled_job_is_through_when_it_is_cancelled() -> None:
     daily = definition({"url": "https://example.com/a.csv"}, job_type="scheduled", schedule_config={"frequency": "daily"})
-    scheduled, done = jobs.ordered("j-1", daily, NOW), running().after("complete", NOW)
+    scheduled, done = jobs.ordered("j-1", daily, NOW, seal), running().after("complete", NOW)
     assert not jobs.is_through(scheduled, done)
     assert jobs.is_through(scheduled.model_copy(update={"cancelled": True}), done)
     assert jobs.is_through(order(), done)
     assert not jobs.is_through(order(), running())
 
 
-def test_secrets_of_a_url_are_not_shown() -> None:
-    assert masks.address("s3://key:secret@bucket/a?x=1") == "s3://***@bucket/a?x=1"
-    assert masks.address("https://h/a?X-Amz-Signature=abc&part=2&token=&flag") == "https://h/a?X-Amz-Signature=***&part=2&token=***&flag"
-    assert masks.address("https://h/a@b") == "https://h/a@b"
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h/a?X-Amz-Signature=abc&part=2&token=&flag&=x", "https://h/a?X-Amz-Signature=***&part=***&token=&***&=***"),
+        ("https://h/a@b", "https://h/a@b"),
+        ("https://h/a?", "https://h/a?"),
+        ("https://h/a?" + "&".join(["a=1"] * 500), "https://h/a?*"),
+    ],
+)
+def test_secrets_of_a_source_are_sealed_and_masked(url: str, shown: str) -> None:
+    headers = {"Authorization": "Bearer hidden"}
+    made = jobs.ordered("j-1", definition({"url": url, "headers": headers}), NOW, lambda plain, context: f"{context}:{plain[::-1]}")
+    context, _, box = (made.sealed or "").partition(":")
+    assert (context, orjson.loads(box[::-1])) == ("job/j-1/source", {"url": url, "headers": headers})
+    stored = jobs.text(made)
+    assert b"hidden" not in stored
+    found = StoredJob.model_validate_json(stored)
+    assert found.definition.source_config.url == shown
+    assert [*(found.definition.source_config.headers or {})] == ["Authorization"]
+
+
+def test_a_source_without_secrets_is_not_sealed() -> None:
+    assert jobs.ordered("j-1", definition({"url": "https://h/a.csv"}), NOW, seal).sealed is None
 
 
 def test_seats_are_given_back() -> None:

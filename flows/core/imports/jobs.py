@@ -81,6 +81,9 @@ class StoredJob(Model):
 
     job_id: Identifier
     definition: JobDefinition
+    """What is secret in its `source_config` is masked."""
+    sealed: str | None = None
+    """`{"url", "headers"}` of its `source_config` as they are, sealed for `source_context`; null: there is nothing secret in them."""
     turn: int = Field(default=1, ge=1)
     """Grows with each retry, so that the flow sees that it was asked for another one."""
     only: Literal["rest", "rejected"] = "rest"
@@ -95,6 +98,11 @@ class StoredJob(Model):
     """Who ordered it last."""
     created_at_ms: int
     updated_at_ms: int
+
+
+def source_context(job_id: str) -> str:
+    """Return the context that the secrets of a job's source are sealed in: they open nowhere else."""
+    return f"job/{job_id}/source"
 
 
 def check_job(job: JobFields) -> tuple[FieldError, ...]:

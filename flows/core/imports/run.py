@@ -3,6 +3,7 @@
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -54,6 +55,8 @@ class Run:
     """Which one of the run's files that is, from 0."""
     before: Gain = NOTHING
     """What was counted before it."""
+    known: Mapping[str, Any] = MappingProxyType({})
+    """What tells the state of the file that the run before has read: in that state it is not read again."""
     scheduled: bool = False
     """Whether a schedule asks for more of its runs."""
     seen_ms: int = 0
@@ -72,10 +75,11 @@ class Run:
 
     def text(self) -> bytes:
         """Write it as it stands in state."""
-        told = asdict(self) | {
+        told = asdict(replace(self, known={})) | {
             "report": orjson.Fragment(self.report.text()),
             "place": [self.place.at, self.place.line, self.place.ordinal, b64encode(self.place.state).decode()],
             "before": [*self.before],
+            "known": dict(self.known),
         }
         return orjson.dumps(told)
 

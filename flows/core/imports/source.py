@@ -1,20 +1,23 @@
 """Where a job's rows come from, and how the file is written."""
 
 import codecs
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from flows.core.errors import FieldError
-from flows.core.fields import Identifier, Model, Pointer
+from flows.core.fields import HeaderName, Identifier, Model, Pointer
 from flows.core.outbound import urls
+from flows.core.outbound.egress import sendable
 
 DataFormat = Literal["csv", "tsv", "json", "ndjson", "xml", "parquet", "excel"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1, pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$")]
 """One ASCII character that ends no line."""
 MOST_COLUMNS: Final = 10_000
+URL_CHARACTERS: Final = 2048
 SCHEMES: Final = ("http", "https", "s3", "gs", "az")
 OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "delimiter": frozenset({"csv"}),
@@ -33,6 +36,10 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
 """Which option belongs to which formats."""
 READ_AS: Final = tuple(name for name in OPTIONS if name != "columns")
 """Options that are told of a job once it reads: as it says, or as was found out."""
+OURS: Final = frozenset("range if-range if-none-match if-modified-since if-match if-unmodified-since accept-encoding".split())
+"""Headers of a request for a file that a job cannot set: what is asked for depends on how far it is."""
+_OBJECT: Final = re.compile(r"[a-z0-9]+://[A-Za-z0-9][A-Za-z0-9._-]{0,221}/[^\x00-\x1f\x7f?#]*[^\x00-\x1f\x7f?#/]", re.ASCII)
+"""An object of a store: bucket or container, and key."""
 _WILD: Final = frozenset("*?")
 _NOT_FOR_FILES: Final = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7", "mbcs", "oem"})
 """Encodings that are none of texts in files, or read alike by nobody."""
@@ -45,8 +52,10 @@ class SourceConfig(Model):
     """What an upload was answered with."""
     file_path: Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^/[^\x00]*$")] | None = None
     """An absolute path under one of `INTEGRATION_IMPORT_ROOTS`. For a scheduled job `*`, `?` and `[...]` stand for parts of names."""
-    url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
-    """`http`, `https`, `s3`, `gs` or `az`."""
+    url: Annotated[str, StringConstraints(min_length=1, max_length=URL_CHARACTERS)] | None = None
+    """`http`, `https`, `s3`, `gs` or `az`. What stands in its query is sealed, and masked in answers."""
+    headers: Mapping[HeaderName, SecretStr] | None = Field(default=None, max_length=32)
+    """Sent to an `http` or `https` URL, and not on to another host: `{"Authorization": "Bearer ..."}`. Their values are sealed, and masked in answers."""
     chunk_size: int | None = Field(default=None, ge=1, le=1_000_000)
     """Rows that are checked and written together. Absent: `INTEGRATION_BATCH_IMPORT_CHUNK_SIZE`."""
     compression: Literal["none", "gzip", "zstd", "zip"] | None = None
@@ -96,6 +105,11 @@ class SourceConfig(Model):
         """Whether the path is a pattern, where patterns are read."""
         return self.file_path is not None and not _WILD.isdisjoint(self.file_path)
 
+    @property
+    def scheme(self) -> str:
+        """Of the URL, in lower case; empty where the file is none of a URL."""
+        return (self.url or "").partition("://")[0].lower()
+
 
 def _is_text(name: str) -> bool:
     try:
@@ -127,15 +141,32 @@ def _places(source: SourceConfig, *, scheduled: bool) -> Iterator[FieldError]:
         yield FieldError("/file_path", "wrong_form", "** is not read in patterns; name each folder, or put * in its place")
     if source.wild and not scheduled:
         yield FieldError("/file_path", "not_here", "a pattern is for scheduled jobs; give the path of one file")
+    yield from _headers(source)
     if source.url is not None:
-        scheme = source.url.partition("://")[0].lower()
-        if scheme not in SCHEMES:
+        if source.scheme not in SCHEMES:
             yield FieldError("/url", "url_invalid", f"The URL must begin with one of {', '.join(f'{known}://' for known in SCHEMES)}.")
-        elif scheme in {"http", "https"}:
+        elif source.scheme in {"http", "https"}:
             try:
                 urls.read(source.url)
             except urls.BadUrl as error:
                 yield FieldError("/url", "url_invalid", str(error))
+        elif not _OBJECT.fullmatch(source.url):
+            yield FieldError("/url", "url_invalid", f"write it as {source.scheme}://BUCKET/KEY, without a user, a query, ? and #; credentials are the worker's")
+
+
+def _headers(source: SourceConfig) -> Iterator[FieldError]:
+    """Yield what is wrong with headers; no sentence has a value, which is secret."""
+    if source.headers is not None and source.scheme not in {"http", "https"}:
+        yield FieldError("/headers", "not_here", "headers are for an http or https url; leave them out")
+    for name, value in (source.headers or {}).items():
+        pointer = "/headers/" + name.replace("~", "~0").replace("/", "~1")
+        if name.lower() in OURS:
+            yield FieldError(pointer, "not_here", "this header says which part of the file is asked for, and is not a job's to set; leave it out")
+        elif not sendable(name, value.get_secret_value()):
+            detail = "this header cannot be sent: it is one of the connection's own, or its value is not one line of Latin-1 of at most 16,384 characters"
+            yield FieldError(pointer, "wrong_form", detail)
+    if source.headers is not None and len({name.lower() for name in source.headers}) < len(source.headers):
+        yield FieldError("/headers", "conflict", "a header stands there twice; name each once")
 
 
 def _plain(path: str) -> bool:

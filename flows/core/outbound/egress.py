@@ -196,6 +196,11 @@ def _read(url: str) -> Target:
     return read(url)
 
 
+def sendable(name: str, value: str) -> bool:
+    """Tell whether a header can be sent: a name that is not the connection's own, and a value of one line."""
+    return bool(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) and name.lower() not in NEVER_SENT
+
+
 def head(target: Target, request: Outgoing) -> bytes | Refusal:
     """Return the request's line and headers as they are sent, or why they cannot be."""
     if not _METHOD.fullmatch(request.method):
@@ -203,9 +208,8 @@ def head(target: Target, request: Outgoing) -> bytes | Refusal:
     lines = [f"{request.method} {target.path} HTTP/1.1\r\nHost: {target.authority}\r\n"]
     own = set()
     for name, value in request.headers:
-        lower = name.lower()
-        own.add(lower)
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value) or lower in NEVER_SENT:
+        own.add(name.lower())
+        if not sendable(name, value):
             return Refusal(
                 "request_invalid",
                 f"The header {name[:64]!r} cannot be sent: a name is a token and not one of the connection's own, "
