@@ -2,8 +2,7 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -55,7 +54,7 @@ class Run:
     """Which one of the run's files that is, from 0."""
     before: Gain = NOTHING
     """What was counted before it."""
-    known: Mapping[str, Any] = MappingProxyType({})
+    known: Mapping[str, Any] = field(default_factory=dict)
     """What tells the state of the file that the run before has read: in that state it is not read again."""
     scheduled: bool = False
     """Whether a schedule asks for more of its runs."""
