@@ -153,6 +153,8 @@ def notes(job: JobFields, look: Look) -> Iterator[str]:
         yield "The sample is from the start of the file only: the file can only be read from its beginning on."
     elif not sample.whole and set(sample.places) == {"start"}:
         yield "The sample is from the start of the file only: no other rows were found in the time there is."
+    if sample.path is None and len(look.portions) < len(sample.places) and look.refused is None:
+        yield "There was not time for all places of the file; those that are missing were not looked at."
     published = {column["name"] for column in look.columns.get("published", ())}
     for name in job.key_columns:
         if published and name not in published:

@@ -24,6 +24,8 @@ ROWS: Final = 5_000
 """Rows of a file that are read together."""
 FILE_S: Final = 1.0
 """So long they are read on."""
+LEFT_S: Final = 1.5
+"""Nothing further is begun when less time than this is left."""
 DETECTED_BY: Final = 256 * 1024
 
 
@@ -96,14 +98,15 @@ class _Asking:
             if self._refused is None or self._portions:
                 columns = self._ask({"kind": "columns"}, ())[0]
         except ReaderDied as error:
-            if monotonic() >= self._until - 0.1:
+            if monotonic() < self._until - 0.1:
+                self._refused = ("reader_died", str(error))
+            elif not self._portions:
                 raise _too_slow() from error
-            self._refused = ("reader_died", str(error))
         return Look(sample, self._portions, columns, self._refused, self._seconds)
 
     def _file(self, path: Path, beginning: bytes) -> None:
         self._read(path, beginning, {"kind": "rows", "most": ROWS}, ())
-        while self._refused is None and not self._portions[-1].over and self._seconds < FILE_S:
+        while self._refused is None and not self._portions[-1].over and self._seconds < FILE_S and monotonic() < self._until - LEFT_S:
             self._take({"kind": "rows", "most": ROWS}, ())
             self._portions[1:] = [portion._replace(values=[], keys=[], ids=[]) for portion in self._portions[1:]]  # the first are shown
 

@@ -156,7 +156,7 @@ class PreviewAnswer(Answer):
 def _sampled(look: Look) -> dict[str, Any]:
     portions = look.portions
     return {
-        "places": tuple(look.sample.places) or ("start",),
+        "places": tuple(look.sample.places)[: len(portions)] or ("start",),
         "whole": look.sample.whole and (not portions or portions[-1].over),
         "size_bytes": look.sample.size,
         "rows_read": sum(portion.rows_read for portion in portions),

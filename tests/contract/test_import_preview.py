@@ -31,7 +31,11 @@ def uploaded(door: RunningDoor, data: bytes, name: str = "orders.csv", **hints: 
 
 def asked(door: RunningDoor, data: bytes, data_format: str = "csv", *, name: str = "x", source: dict[str, Any] | None = None, **fields: Any) -> httpx2.Response:
     told = {"data_format": data_format, "source_config": {"upload_id": uploaded(door, data, name), **(source or {})}, **fields}
-    return door.http.post(ROUTE, json=told)
+    for _ in range(5):
+        answer = door.http.post(ROUTE, json=told)
+        if "too_slow_to_preview" not in answer.text:
+            break  # else the machine is busy: its process did not start in time
+    return answer
 
 
 def previewed(*args: Any, **fields: Any) -> dict[str, Any]:
