@@ -137,7 +137,7 @@ def rows(look: Look) -> Iterator[dict[str, Any]]:
     for portion in look.portions:
         for value, key, row_id in list(zip(portion.values, portion.keys, portion.ids, strict=True))[:ROWS]:
             shown = orjson.loads(value) if len(value) <= ROW_BYTES else None
-            yield {"id": row_id, "key": _text(key), "value": shown, "size_bytes": len(value)}
+            yield {"id": row_id.decode(), "key": _text(key), "value": shown, "size_bytes": len(value)}
 
 
 def _text(key: bytes | None) -> str | None:
