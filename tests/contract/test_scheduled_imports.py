@@ -16,6 +16,7 @@ from flows.core.imports.progress import Report
 from flows.engine.runtime import Engine
 from tests.kit.door import RunningDoor, running_door, until
 from tests.kit.engine import Crash, dies
+from tests.kit.files import Served, rows, serving
 from tests.kit.importer import Importer, importer
 from tests.kit.settings import settings_for
 from tests.kit.workers import running_workers
@@ -111,6 +112,23 @@ def test_runs_that_were_missed_while_no_worker_ran(kafka: str, tmp_path: Path, p
     assert (report.run, report.runs_skipped) == (runs, 5 - runs)
     assert len(made.rows(job_id)) == 20 * runs
     assert [past.due_at_ms for past in report.past] == [begin + hour * HOUR_MS for hour in range(5, 5 - runs, -1)]
+
+
+def test_a_file_of_a_url_is_read_again_only_when_its_server_says_that_it_has_changed(kafka: str, tmp_path: Path) -> None:
+    made, file, job_id = importer(kafka, tmp_path, None, egress_allow="127.0.0.0/8"), Served(rows(300)), f"url-{tmp_path.name}"
+    with serving(file.talk) as seen:
+        made.order(job_id, source={"url": seen.url}, job_type="scheduled", schedule_config=HOURLY)
+        waiting(made, job_id)
+        told = []
+        for run in (1, 2, 3, 4):
+            if run == 4:
+                file.data, file.etag = rows(200), '"two"'
+            pass_time(made, HOUR_MS)
+            report = after_run(made, job_id, run)
+            told.append((report.status, report.run, report.rows_accepted, report.files.read))
+    assert told == [("completed", 1, 300, 1), ("completed", 2, 0, 1), ("completed", 3, 0, 1), ("completed", 4, 200, 1)]
+    assert [request.header("if-none-match") for request in file.asked] == [None, '"one"', '"one"', '"one"']
+    assert len(made.rows(job_id)) == 500
 
 
 def test_another_worker_takes_over_a_run_and_the_next_one(kafka: str, tmp_path: Path) -> None:
