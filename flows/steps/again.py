@@ -11,14 +11,15 @@ from flows.core.files.pieces import Part
 from flows.core.files.rejects import RAW_BYTES
 from flows.core.imports import rejects
 from flows.core.imports.again import Again, codes_of, rejects_of
+from flows.core.imports.opening import opening
 from flows.core.imports.portion import Place, Portion
 from flows.core.imports.rejects import Turned
 from flows.core.murmur import partition_of
 from flows.core.settings import Settings
 from flows.engine import Task
-from flows.steps.parse import opening, scratch
 from flows.wire.child import Child
 from flows.wire.replay import extent_of
+from flows.wire.scratch import scratch
 from flows.wire.strand import Strand
 
 ROWS: Final = 2_000
@@ -85,7 +86,7 @@ class Anew:
             answer = child.ask(opening(asked, asked["job"]["definition"]["source_config"], None), (b64decode(asked["state"]), b""))
             if answer.head["kind"] != "failed":
                 places = [[row.offset, row.line, row.ordinal, 1, Part.RECORDS] for row in rows]
-                answer = child.ask({"kind": "again", "places": places}, [row.raw for row in rows])
+                answer = child.ask({"kind": "again", "places": places, "known": asked["known"]}, [row.raw for row in rows])
         finally:
             child.close()
             shutil.rmtree(place, ignore_errors=True)

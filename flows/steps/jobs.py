@@ -1,18 +1,19 @@
 """Carries out import jobs: which are begun, gone on with, run once more and cancelled.
 
-The partition that an upload's pieces stand on owns the jobs that read it; where it goes, they go.
+The partition that an upload's pieces stand on owns the jobs that read it; where it goes, they go. Jobs that remember earlier runs are owned by the partition
+of their name, so that all of a name find one memory.
 """
 
 from typing import Final
 
-from flows.core.imports.jobs import JOB, StoredJob
+from flows.core.imports.jobs import JOB, StoredJob, home
 from flows.core.imports.progress import Report
-from flows.core.imports.run import NEVER, Run
+from flows.core.imports.run import KEPT_MS, NEVER, RUN, Run
 from flows.core.murmur import partition_of
 from flows.engine import Batch
 from flows.steps.asks import advance, waiting
 from flows.steps.portions import came_back
-from flows.steps.runs import KEPT_MS, RUN, end, home, keep, run_of, under_way
+from flows.steps.runs import end, keep, run_of, under_way
 from flows.steps.shelve import arrived
 
 FORGOTTEN: Final = "It is not known any more which rows of the job were rejected, because it was over too long ago. Order a new job."

@@ -140,11 +140,11 @@ def test_the_list_is_filtered_and_has_pages(door: RunningDoor, upload: str) -> N
 
 def test_what_no_flow_carries_out_yet_is_refused(door: RunningDoor) -> None:
     schedule = {"frequency": "daily", "time": "02:00", "timezone": "Europe/Berlin"}
-    wanted = body("", job_type="scheduled", source_config={"url": "https://example.com/a.csv"}, schedule_config=schedule, incremental={"file": True})
+    wanted = body("", job_type="scheduled", source_config={"url": "https://example.com/a.csv"}, schedule_config=schedule)
     answer = door.http.post(ROUTE, json=wanted)
     assert answer.status_code == 422, answer.text
     found = {error["pointer"] for error in answer.json()["errors"] if error["code"] == "for_later"}
-    assert found == {"/source_config/url", "/job_type", "/incremental"}
+    assert found == {"/source_config/url", "/job_type"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from flows.core.files.rejects import Reject
+from flows.core.imports.recall import Level, Lot, level
 
 ID_CHARS: Final = 64
 """An id is a SHA-256 in hex."""
@@ -49,6 +50,10 @@ class Portion(NamedTuple):
     """By row; a row may have several."""
     unreadable: tuple[str, str] | None = None
     """A code and a sentence: nothing more of the file can be read."""
+    lots: Sequence[Lot] = ()
+    """What it asked of the job's memory, and gives to it; none where no rule remembers rows."""
+    high: Level | None = None
+    """The highest value of the cursor column among good rows."""
 
     @property
     def rejected(self) -> int:
@@ -67,12 +72,15 @@ class Portion(NamedTuple):
             "rejects": [reject[:-1] for reject in self.rejects],
             "counts": [len(self.values), len(self.ids), len(keys)],
             "unreadable": self.unreadable,
+            "lots": [[lot.scope, len(lot.asked), len(lot.known), len(lot.kept)] for lot in self.lots],
+            "high": list(self.high) if self.high is not None else None,
         }
+        asked = [part for lot in self.lots for part in lot[1:]]
         lengths = array("I", map(len, self.values))
         if keyed:
             lengths.extend(NONE if key is None else len(key) for key in self.keys)
         lengths.extend(map(len, raws))
-        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *self.ids, *keys, *raws, *self.values))
+        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *self.ids, *asked, *keys, *raws, *self.values))
 
     @classmethod
     def unpack(cls, data: bytes) -> "Portion":
@@ -87,6 +95,7 @@ class Portion(NamedTuple):
         place = place_in(data)
         cut = _Cut(data, behind + len(place.state)).parts
         names = cut([ID_CHARS] * ids)
+        lots = [Lot(scope, *cut(sizes)) for scope, *sizes in head["lots"]]
         of_keys = lengths[values : values + keyed]
         keys = cut([0 if length == NONE else length for length in of_keys])
         raws = cut(lengths[values + keyed :])
@@ -101,6 +110,8 @@ class Portion(NamedTuple):
             names,
             [Reject._make((*told, raw)) for told, raw in zip(rejects, raws, strict=True)],
             tuple(head["unreadable"]) if head["unreadable"] is not None else None,
+            lots,
+            level(head["high"]),
         )
 
 

@@ -1,0 +1,28 @@
+"""Directories for processes that read files: one each, cleared away behind them, and behind those whose owner has died."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def scratch(home: Path) -> Path:
+    """Make a directory for one reading process, which `clear` knows."""
+    home.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"reader-{os.getpid()}-", dir=home))
+
+
+def clear(home: Path) -> None:
+    """Remove the directories of reading processes whose owner is not alive any more."""
+    for path in home.glob("reader-*-*"):
+        pid = path.name.split("-")[1]
+        if not (pid.isdigit() and _lives(int(pid))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)  # it lives, and is somebody else's
+    return True
