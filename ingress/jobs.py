@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, SecretStr, ValidationError
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Refused
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
-from flows.core.imports.jobs import JobDefinition, JobFields, StoredJob, check_job, source_context
+from flows.core.imports.jobs import CURSORS, JobDefinition, JobFields, Pieces, StoredJob, check_job, source_context
 from flows.core.imports.progress import Report, move
 from flows.core.imports.rules import TransformationRules
 from flows.core.imports.source import READ_AS
@@ -47,18 +47,14 @@ def checked(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms
 
 def faults(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> tuple[FieldError, ...]:
     """Return every reason why a job cannot be carried out."""
-    return (*check_job(wanted), *rule_faults(wanted.transformation_rules), *_source_faults(wanted, upload, settings, now_ms), *_for_later(wanted))
+    rules = wanted.transformation_rules
+    return (*check_job(wanted), *rule_faults(rules), *_misplaced(rules), *_cursor_faults(wanted), *_source_faults(wanted, upload, settings, now_ms))
 
 
-def _for_later(wanted: JobFields) -> Iterator[FieldError]:
-    """Yield what can be said of a job and no flow carries out yet: better refused than queued for ever."""
-    told = "is not carried out by this version"
-    if wanted.incremental is not None:
-        yield FieldError("/incremental", "for_later", f"incremental {told}; leave it out")
-    if wanted.transformation_rules.get("unique"):
-        yield FieldError(f"{RULES}/unique", "for_later", f"unique {told}; leave it out")
+def _misplaced(rules: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Yield what stands among the rules and is the job's."""
     for name in ("max_errors", "max_error_ratio", "all_or_nothing"):
-        if wanted.transformation_rules.get(name) is not None:
+        if rules.get(name) is not None:
             yield FieldError(f"{RULES}/{name}", "not_here", f"give {name} beside transformation_rules, and not within")
 
 
@@ -72,11 +68,23 @@ def rule_faults(rules: Mapping[str, Any]) -> tuple[FieldError, ...]:
     return tuple(FieldError(RULES + one.pointer, one.code, one.detail) for one in found)
 
 
+def _cursor_faults(wanted: JobFields) -> Iterator[FieldError]:
+    """Yield what is wrong with the column by which rows of earlier runs are told: its values must have an order, and the same in every run."""
+    column = wanted.incremental.cursor_column if wanted.incremental is not None else None
+    types = wanted.transformation_rules.get("data_types")
+    kind = types.get(column) if column is not None and isinstance(types, Mapping) else None
+    if column is not None and (kind.get("type") if isinstance(kind, Mapping) else kind) not in CURSORS:
+        yield FieldError("/incremental/cursor_column", "not_of_type", f"{column!r} needs a type in data_types by which rows are compared: {', '.join(CURSORS)}")
+
+
 def _source_faults(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> Iterator[FieldError]:
     """Yield what is wrong with where the rows come from, as things stand now."""
     source = wanted.source_config
     if source.upload_id is not None:
         yield from _upload_faults(upload, source.upload_id, now_ms)
+        if wanted.remembers and upload is not None and not upload.sha256 and upload.phase(now_ms) in {"receiving", "received"}:
+            detail = "the upload has not come whole yet, as it must have for a job that remembers earlier runs; order it once the upload is received"
+            yield FieldError("/source_config/upload_id", "not_whole", detail)
     if source.file_path is not None:
         try:
             Roots(settings.import_roots, 0).check(source.file_path)  # nothing is opened here: the file may be on another machine, where the worker is
@@ -98,15 +106,21 @@ def _upload_faults(upload: Upload | None, upload_id: str, now_ms: int) -> Iterat
         yield FieldError("/source_config/upload_id", "upload_gone", error.detail)
 
 
-def ordered(job_id: str, wanted: JobDefinition, now_ms: int, seal: Seal) -> StoredJob:
-    """Return a new job as it stands on the log: headers and the query of its URL sealed, and masked where they stood."""
-    source, sealed = wanted.source_config, None
+def ordered(job_id: str, wanted: JobDefinition, now_ms: int, seal: Seal, upload: Upload | None = None) -> StoredJob:
+    """Return a new job as it stands on the log: headers and the query of its URL sealed, and masked where they stood.
+
+    One that remembers earlier runs is told where the pieces of its upload stand.
+    """
+    source, sealed, pieces = wanted.source_config, None, None
     if source.url is not None and ("?" in source.url or source.headers):
         plain = {"url": source.url, "headers": {name: value.get_secret_value() for name, value in (source.headers or {}).items()}}
         sealed = seal(orjson.dumps(plain).decode(), source_context(job_id))
         masked: dict[str, Any] = {"url": masks.source(source.url), "headers": source.headers and dict.fromkeys(source.headers, SecretStr(masks.MASK))}
         wanted = wanted.model_copy(update={"source_config": source.model_copy(update=masked)})
-    return StoredJob(job_id=job_id, definition=wanted, sealed=sealed, by=ADMIN, created_at_ms=now_ms, updated_at_ms=now_ms)
+    if wanted.remembers and upload is not None:
+        partition, first = max(upload.partition, 0), max(upload.first, 0)  # those of an upload without a byte are -1
+        pieces = Pieces(partition=partition, first=first, last=upload.last + 1 if upload.pieces else -1, length=upload.cut, sha256=upload.sha256)
+    return StoredJob(job_id=job_id, definition=wanted, sealed=sealed, pieces=pieces, by=ADMIN, created_at_ms=now_ms, updated_at_ms=now_ms)
 
 
 def shown(order: StoredJob, report: Report | None) -> Report:
@@ -151,9 +165,14 @@ def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callabl
         if wanted.only == "rest" and not again and (sentence := _no_rest(now)):
             raise Conflict(sentence)
         rules = order.definition.transformation_rules if wanted.transformation_rules is None else wanted.transformation_rules
+        after = order.definition.model_copy(update={"transformation_rules": rules})
+        if after.remembers != order.definition.remembers:
+            raise Conflict("A retry cannot begin or cease to remember earlier runs (across_runs of unique); order a new job with those rules.")
+        if fault := next(_cursor_faults(after), None):
+            raise Conflict(f"The rules cannot be run with incremental: {fault.detail}.")
         turn = order.turn + 1
         changed: dict[str, Any] = {
-            "definition": order.definition.model_copy(update={"transformation_rules": rules}),
+            "definition": after,
             "turn": turn,
             "only": wanted.only,
             "standing": turn if wanted.only == "rejected" else order.standing,

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from flows.core import topics
 from flows.core.files.pieces import Part, Piece
 from flows.core.imports import rejects, shelf
-from flows.core.imports.jobs import StoredJob
+from flows.core.imports.jobs import StoredJob, home
 from flows.core.imports.rejects import Turned
 from flows.core.imports.uploads import Upload
 from flows.core.murmur import partition_of
@@ -111,11 +111,13 @@ def head_of(settings: Settings, order: StoredJob, upload: Upload | None, began_m
     found: list[bytes] = []
 
     def take(message: Message) -> bool:
-        data = _beginning(record_of(message)) if message.key() == key else b""
+        record = record_of(message)
+        ours = message.key() == key and (order.definition.source_config.upload_id is not None or (record.text(shelf.UPLOAD) or "").startswith(order.job_id))
+        data = _beginning(record) if ours else b""
         found.extend([data] if data else [])
         return bool(data)
 
-    key = (order.definition.source_config.upload_id or order.job_id).encode()
+    key = (order.definition.source_config.upload_id or home(order)).encode()
     since_ms = upload.created_at_ms if upload is not None else began_ms
     window = Window(settings)
     try:

@@ -3,16 +3,20 @@
 | in | out |
 |---|---|
 | `detect`: `name`; the first bytes | `detected`: what `detect` found |
-| `open`: `format`, `source`, `rules`, `output`, `at`, `line`, `ordinal`, `path` or none; state, the file's first bytes | `opened` |
+| `open`: `format`, `source`, `rules`, `memory`, `output`, `at`, `line`, `ordinal`, `path` or none; state, the file's first bytes | `opened` |
 | `open` with `watch`: besides, columns are looked at; with `torn`: the file at `path` breaks off, which is no damage | `opened` |
 | `columns`: of all that was read since a `watch` began | `columns`: what `Watched.told` says |
 | `pieces`: `places`, `last`; their bytes | `portion`; `Portion.pack` |
 | `again`: `places`; the bytes of rows that were turned away, each a piece | `portion`; `Portion.pack` |
 | `rows`: `most`, where `open` named a path | `portion`; `Portion.pack` |
+| `decide`: `known` | `portion`: the last one, as it is by these answers of the job's memory |
+
+`pieces`, `again` and `rows` may have `known` as well, where the answers are there already.
 
 What is wrong with a job or its file is answered with `failed`: `code`, `detail`. Anything else that is raised is a bug, and ends the process.
 """
 
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,15 +25,18 @@ from connectors.files.bounds import Limits
 from connectors.files.detect import detect
 from connectors.files.encode import Output, Shape
 from connectors.files.formats import FORMATS, first_of, packed
-from connectors.files.gather import Gatherer
-from connectors.files.plan import AsRead, Plan
+from connectors.files.gather import Gatherer, Sieve
+from connectors.files.marks import Marks
+from connectors.files.plan import AsRead
 from connectors.files.reader import Unreadable
-from connectors.files.rules import compile_rules
+from connectors.files.rules import compile_rules, cursor_of
 from connectors.files.sources import File, Pieces, State
 from connectors.files.watch import Watched
 from flows.core.errors import BadRequest, InvalidFields
 from flows.core.files.frames import Frame, read, write
 from flows.core.files.pieces import Part, Piece
+from flows.core.imports.portion import Portion
+from flows.core.imports.recall import level
 from flows.core.imports.rules import TransformationRules
 
 
@@ -41,6 +48,9 @@ class Session:
         self._limits = limits
         self._source: Pieces | File | None = None
         self._watched: Watched | None = None
+        self._gatherer: Gatherer | None = None
+        self._portion: Portion | None = None
+        """The last one, which may be asked for by other answers."""
 
     def answer(self, frame: Frame) -> Frame:
         """Answer one message."""
@@ -53,6 +63,7 @@ class Session:
 
     def _answered(self, frame: Frame) -> Frame:
         head = frame.head
+        known = [b64decode(answers) for answers in head.get("known") or ()]
         match head.get("kind"), self._source:
             case "detect", _:
                 return Frame({"kind": "detected", "found": detect(frame.parts[0], head["name"])})
@@ -62,20 +73,25 @@ class Session:
             case "columns", _ if self._watched is not None:
                 return Frame({"kind": "columns", **self._watched.told()})
             case "pieces", Pieces() as source:
-                return Frame({"kind": "portion"}, (source.portion(_pieces(frame), last=head["last"]).pack(),))
+                portion = source.portion(_pieces(frame), known, last=head["last"])
             case "again", Pieces() as source:
-                return Frame({"kind": "portion"}, (source.again(_pieces(frame)).pack(),))
+                portion = source.again(_pieces(frame), known)
             case "rows", File() as source:
-                return Frame({"kind": "portion"}, (source.portion(head["most"]).pack(),))
-            case kind, _:
-                raise BadRequest(f"A message {kind!r} was not expected here.")
+                portion = source.portion(head["most"], known)
+            case "decide", _ if self._gatherer is not None and self._portion is not None:
+                told = self._portion
+                portion = self._gatherer.decided(known)._replace(read_as=told.read_as, unreadable=told.unreadable)
+            case _:
+                raise BadRequest(f"A message {head.get('kind')!r} was not expected here.")
+        self._portion = portion
+        return Frame({"kind": "portion"}, (portion.pack(),))
 
     def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | File:
         form, out = head["format"], head["output"]
         if form not in FORMATS:
             raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
-        gatherer = Gatherer(self._plan(head), output, out["most_bytes"], head["ordinal"])
+        self._gatherer = gatherer = Gatherer(self._sieve(head), output, out["most_bytes"], head["ordinal"])
         if head["path"] is None:
             return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
         path, torn = Path(head["path"]), bool(head.get("torn"))
@@ -84,13 +100,14 @@ class Session:
             form, State.of(form, source, state, first_of(form, source, path, sample, self._limits)), head["at"], path, self._limits, gatherer, torn=torn
         )
 
-    def _plan(self, head: dict[str, Any]) -> Plan:
-        """Return a job's plan; where its columns are looked at, one for all that is opened."""
+    def _sieve(self, head: dict[str, Any]) -> Sieve:
+        """Return what is done with a job's rows; where its columns are looked at, by one plan for all that is opened."""
+        sieve = sieve_of(head["rules"], head.get("memory"))
         if not head.get("watch"):
-            return plan_of(head["rules"])
+            return sieve
         if self._watched is None:
-            self._watched = Watched(plan_of(head["rules"]))
-        return self._watched
+            self._watched = Watched(sieve.plan)
+        return sieve._replace(plan=self._watched)
 
 
 def _pieces(frame: Frame) -> list[Piece]:
@@ -98,9 +115,22 @@ def _pieces(frame: Frame) -> list[Piece]:
     return [Piece(start, data, line, first, records, Part(part)) for (start, line, first, records, part), data in places]
 
 
-def plan_of(rules: dict[str, Any]) -> Plan:
-    """Return the plan of a job's rules; raise `InvalidFields` for rules that cannot be run."""
-    return compile_rules(TransformationRules.model_validate(rules)) if rules else AsRead()
+def sieve_of(rules: dict[str, Any], memory: dict[str, Any] | None = None) -> Sieve:
+    """Return what is done with rows.
+
+    Args:
+        rules: a job's.
+        memory: `key` or `cursor_column` of its `incremental`, and `since`, the watermark; None: no run was before, and no memory is asked.
+
+    Raises:
+        InvalidFields, BadRequest: the rules cannot be run, or not with this memory.
+
+    """
+    told = TransformationRules.model_validate(rules)
+    asked = memory or {}
+    cursor = cursor_of(asked.get("cursor_column"), level(asked.get("since")), told)
+    plan = compile_rules(told, cursor) if rules or cursor is not None else AsRead()
+    return Sieve(plan, Marks(told.unique, asked.get("key") or ()), cursor)
 
 
 def serve(inward: BinaryIO, outward: BinaryIO, session: Session, before: Callable[[], None]) -> None:

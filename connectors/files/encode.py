@@ -160,7 +160,7 @@ def expressible(table: Table, sifted: Sifted) -> Sifted:
                 value = str(sifted.frame[name].to_physical()[at])
                 rejects.append(Reject(place.ordinal, place.line, place.offset, name, "out_of_range", "", value, place.raw))
     merged = sorted([*sifted.rejects, *rejects], key=attrgetter("ordinal"))
-    return sifted._replace(frame=sifted.frame.filter(good), rows=rows.filter(good), rejects=merged)
+    return sifted.only(good)._replace(rejects=merged)
 
 
 def writable(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -8,14 +8,6 @@ from connectors.files.table import Table
 from flows.core.files.rejects import Reject
 
 
-class Keys(NamedTuple):
-    """What is to be remembered of good rows, so that others like them can be told: one digest of 16 bytes a row that has a key."""
-
-    across_runs: bool
-    """Whether later runs are to know them too."""
-    digests: list[bytes]
-
-
 class Sifted(NamedTuple):
     """What a plan made of a table."""
 
@@ -29,8 +21,19 @@ class Sifted(NamedTuple):
     """By row, and for each row every reason."""
     skipped: int = 0
     """Rows that are neither: at or below the watermark, unchanged, or left out by a filter."""
-    keys: tuple[Keys, ...] = ()
-    """For each rule `unique`: to be put in state with the rows, in one transaction."""
+    full: pl.DataFrame | None = None
+    """The same rows with the columns that do not go out; None: there are none such."""
+
+    @property
+    def whole(self) -> pl.DataFrame:
+        """The good rows with all columns that rules see."""
+        return self.frame if self.full is None else self.full
+
+    def only(self, kept: pl.Series) -> "Sifted":
+        """Return it with those of its rows for which `kept` is true."""
+        rows = pl.Series(range(self.frame.height), dtype=pl.UInt32) if self.rows is None else self.rows
+        full = self.full.filter(kept) if self.full is not None else None
+        return self._replace(frame=self.frame.filter(kept), rows=rows.filter(kept), full=full)
 
 
 class Plan(Protocol):

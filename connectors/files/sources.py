@@ -50,24 +50,24 @@ class Pieces:
         self._gatherer = gatherer
         self._line = line
 
-    def portion(self, pieces: Sequence[Piece], *, last: bool) -> Portion:
-        """Return what these pieces hold, which follow those before; `last`: none follow."""
+    def portion(self, pieces: Sequence[Piece], known: Sequence[bytes] = (), *, last: bool) -> Portion:
+        """Return what these pieces hold, which follow those before; `last`: none follow. `known`: the answers of the job's memory."""
         self._gatherer.add(self._reader.read(pieces))
         if last:
             self._gatherer.add(self._reader.finish())
         if pieces and pieces[-1].line:
             self._line = pieces[-1].line + pieces[-1].data.count(b"\n")
         state = self._begun._replace(reader=self._reader.state())
-        made = self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, over=last)
+        made = self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, known, over=last)
         return made._replace(read_as=self._begun.settled)
 
-    def again(self, rows: Sequence[Piece]) -> Portion:
+    def again(self, rows: Sequence[Piece], known: Sequence[bytes] = ()) -> Portion:
         """Return what these rows are now, each a piece of its own that was turned away before; they need not follow one another."""
         reads = [*self._reader.read(rows), *self._reader.finish()]
         if sum(read.rows_read for read in reads) != len(rows):
             reads = [read for row in rows for read in self._alone(row)]
         self._gatherer.add(reads)
-        return self._gatherer.portion(self._reader.goes_on(), self._begun.text(), self._line, over=True)
+        return self._gatherer.portion(self._reader.goes_on(), self._begun.text(), self._line, known, over=True)
 
     def _alone(self, row: Piece) -> list[Read]:
         """Read one row; what is not one row where nothing stands around it, stays turned away."""
@@ -89,8 +89,11 @@ class File:
         self._state, self._line = begun, 0
         self._tables = self._whole() if form in WHOLE else self._cut()
 
-    def portion(self, most: int) -> Portion:
-        """Return about `most` rows; those before the place where the file cannot be read any further, with why. Raises `Unreadable` where there are none."""
+    def portion(self, most: int, known: Sequence[bytes] = ()) -> Portion:
+        """Return about `most` rows; those before the place where the file cannot be read any further, with why. Raises `Unreadable` where there are none.
+
+        `known`: the answers of the job's memory.
+        """
         over, failed = False, None
         while not over and self._gatherer.rows < most:
             try:
@@ -101,7 +104,7 @@ class File:
                         raise
                     failed = (error.code, str(error))
                 over = True
-        made = self._gatherer.portion(self._at, self._state.text(), self._line, over=over and failed is None)
+        made = self._gatherer.portion(self._at, self._state.text(), self._line, known, over=over and failed is None)
         return made._replace(read_as={**self._begun.settled, **self._found}, unreadable=failed)
 
     def _whole(self) -> Iterator[bool]:

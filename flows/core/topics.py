@@ -72,7 +72,7 @@ JOURNAL: Final = Topic(
 )  # fmt: skip
 
 UPLOADS: Final = Topic(
-    "xyra.uploads", "Files on their way in, piece by piece, cut between records where the format has them.", "upload id, or the id of the job that fetched it",
+    "xyra.uploads", "Files on their way in, piece by piece, cut between records where the format has them.", "upload id, or its job's id or name",
     "flow", False, 7 * DAY_MS, MIB, "ingress, flow imports", "flow imports",
 )  # fmt: skip
 REJECTS: Final = Topic(

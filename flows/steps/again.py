@@ -86,7 +86,7 @@ class Anew:
             answer = child.ask(opening(asked, asked["job"]["definition"]["source_config"], None), (b64decode(asked["state"]), b""))
             if answer.head["kind"] != "failed":
                 places = [[row.offset, row.line, row.ordinal, 1, Part.RECORDS] for row in rows]
-                answer = child.ask({"kind": "again", "places": places}, [row.raw for row in rows])
+                answer = child.ask({"kind": "again", "places": places, "known": asked["known"]}, [row.raw for row in rows])
         finally:
             child.close()
             shutil.rmtree(place, ignore_errors=True)

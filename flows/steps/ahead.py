@@ -30,7 +30,8 @@ def following(asked: dict[str, Any], answer: bytes) -> dict[str, Any]:
     """Return what is asked for behind an answer, if nothing changes meanwhile."""
     place = place_in(answer, OFFSET_BYTES)
     behind = {"at": place.at, "line": place.line, "ordinal": place.ordinal, "state": b64encode(place.state).decode()}
-    return {**asked, **behind, "from": int.from_bytes(answer[:OFFSET_BYTES], "big")}
+    known = {"known": None} if "known" in asked else {}
+    return {**asked, **behind, **known, "from": int.from_bytes(answer[:OFFSET_BYTES], "big")}
 
 
 class Ahead:

@@ -7,12 +7,14 @@ import orjson
 
 from flows.core import topics
 from flows.core.imports.jobs import StoredJob
-from flows.core.imports.run import AGAIN, CHECK, FIND, READ, STAGE, WAIT, Run
+from flows.core.imports.progress import Checkpoint, Gain
+from flows.core.imports.run import AGAIN, CHECK, FIND, READ, RUN, STAGE, TURN, UNCHANGED, WAIT, Run
 from flows.core.imports.shelf import Shelf
 from flows.core.imports.staged import Staged
 from flows.engine import Batch
+from flows.steps import memory
 from flows.steps.publish import target_of
-from flows.steps.runs import RUN, end, finish, keep
+from flows.steps.runs import end, finish, keep
 from flows.steps.shelve import shelf_of
 
 FIND_WORK: Final = "find"
@@ -31,6 +33,8 @@ ANEW: Final = "anew"
 LANE: Final = "parse"
 FETCHERS: Final = 8
 """Files that a worker fetches at once, in a lane of their own: a slow server takes no reader's place."""
+LOOK_MS: Final = 10_000
+"""How long a job waits for its turn before it looks itself; whoever is over wakes it, unless its order has been taken away."""
 READERS: Final = 2
 """Portions that a worker reads at once, each of another job: as many as there are cores to a broker on a small machine."""
 NEVER_CAME: Final = "The upload did not come whole in the time that its pieces are kept; begin another one."
@@ -40,7 +44,12 @@ WAKE: Final = b"wake/"
 
 def advance(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """Have done what comes next, or wait until it can be."""
-    if run.mending:
+    if not memory.has_turn(batch, number, order):
+        batch.timers(number).set(RUN + order.job_id.encode(), batch.now_ms + LOOK_MS)
+        if run.report.phase not in {CHECK, READ}:
+            run = run.on(report=run.report.now(batch.now_ms, phase=TURN))
+        keep(batch, number, run)
+    elif run.mending:
         _ask(batch, number, run, ANEW, ask_again(order, run, batch.limit(target_of(order))), phase=AGAIN)
     elif run.read:
         finish(batch, number, order, run.on(report=run.report.after("start", batch.now_ms)))
@@ -70,7 +79,7 @@ def _read(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """Have the next portion read, or wait until there is one."""
     job = order.job_id.encode()
     wake = WAKE + run.upload.encode() + b"\0" + job
-    shelf = shelf_of(batch, number, run.upload)
+    shelf = standing(batch, number, order, run)
     sent = order.definition.source_config.upload_id is not None  # what the job fetches itself is there a moment later
     given_up_ms = (order.updated_at_ms if sent else batch.now_ms) + topics.UPLOADS.retention_ms
     if shelf.broken or (not shelf.whole and batch.now_ms >= given_up_ms):
@@ -82,18 +91,48 @@ def _read(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     else:
         batch.state(number).delete(wake)
         batch.timers(number).cancel(RUN + job)
-        first = CHECK if order.definition.all_or_nothing else READ
-        phase = run.report.phase if run.report.phase in {CHECK, READ} else first
-        asked = ask(order, run, shelf, number, batch.limit(target_of(order)))
-        total = run.before.bytes_read + shelf.length if shelf.length is not None else None
-        _ask(batch, number, run.on(asked=(run.next, shelf.last)), PARSE, asked, phase=phase, bytes_total=total)
+        _parse(batch, number, order, run, shelf)
+
+
+def _parse(batch: Batch, number: int, order: StoredJob, run: Run, shelf: Shelf) -> None:
+    """Have the next portion read of what is there, unless the file was imported before."""
+    begun = run.report.phase in {CHECK, READ}
+    rows = memory.imported(batch, number, order, shelf.sha256) if not begun else None
+    if rows is not None:
+        _pass_over(batch, number, run, shelf, rows)
+        return
+    phase = run.report.phase if begun else CHECK if order.definition.all_or_nothing else READ
+    run = memory.prepared(batch, number, order, run).on(asked=(run.next, shelf.last))
+    place = order.pieces.partition if order.pieces is not None else number
+    asked = ask(order, run, shelf, place, batch.limit(target_of(order)))
+    total = run.before.bytes_read + shelf.length if shelf.length is not None else None
+    _ask(batch, number, run, PARSE, asked, phase=phase, bytes_total=total)
 
 
 def _early(order: StoredJob, run: Run, shelf: Shelf) -> bool:
     """Tell whether a file can be read on that has not come whole: its rows have their ids, and more of it is here than was asked for last."""
     definition = order.definition
-    fresh = run.failures > 0 or run.asked != (run.next, shelf.last)
+    fresh = run.failures > 0 or run.known is not None or run.asked != (run.next, shelf.last)
     return fresh and run.next <= shelf.last and shelf.serves(definition.data_format, definition.source_config.model_dump(mode="json"))
+
+
+def _pass_over(batch: Batch, number: int, run: Run, shelf: Shelf, rows: int) -> None:
+    """Count the rows that a file had when it was imported before, and go on behind it with the next batch."""
+    length = run.before.bytes_read + (shelf.length or 0)
+    report = run.report.after("start", batch.now_ms) if run.report.status == "queued" else run.report
+    skipped = report.plus(Gain(0, 0, rows, shelf.length or 0, {}), Checkpoint(shelf.sha256, shelf.length or 0, 0, rows, run.path), batch.now_ms)
+    batch.timers(number).set(RUN + report.job_id.encode(), batch.now_ms)
+    keep(batch, number, run.on(report=skipped.now(batch.now_ms, phase=UNCHANGED, bytes_total=length), read=True))
+
+
+def standing(batch: Batch, number: int, order: StoredJob, run: Run) -> Shelf:
+    """Return what has come of a run's file: as the order says, or as it came by on this partition."""
+    told = order.pieces
+    if told is not None:
+        return Shelf(told.first, told.last, told.length, length=told.length, sha256=told.sha256)
+    if order.definition.remembers and order.definition.source_config.upload_id is not None:
+        return Shelf(broken=memory.UNTOLD)
+    return shelf_of(batch, number, run.upload)
 
 
 def waiting(batch: Batch, number: int, upload_id: str) -> list[str]:
@@ -129,7 +168,7 @@ def ask_file(order: StoredJob, run: Run, staged: Staged, partition: int, first: 
             "staged": staged.told(),
             "partition": partition,
             "first": first,
-            "known": dict(run.known),
+            "known": dict(run.former),
         }
     )
 
@@ -165,4 +204,14 @@ def basis(order: StoredJob, run: Run, sha256: str, most_bytes: int) -> dict[str,
         "line": run.place.line,
         "ordinal": run.place.ordinal,
         "state": b64encode(run.place.state).decode(),
+        "memory": _memory(order, run),
+        "known": run.known,
     }
+
+
+def _memory(order: StoredJob, run: Run) -> dict[str, Any]:
+    """Return what tells rows that came before from others."""
+    wanted = order.definition.incremental
+    since = run.since[0] if run.since else None
+    told = {"cursor_column": wanted.cursor_column, "key": wanted.key} if wanted is not None else {}
+    return told | {"since": [*since] if since is not None else None}

@@ -47,7 +47,7 @@ def take(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
         begun = report.next_run(batch.now_ms, _ms(turn.run) if turn.run is not None else None)
         begun = begun.now(batch.now_ms, next_run_at_ms=_ms(following) if following is not None else None)
         batch.timers(number).cancel(timer)
-        advance(batch, number, order, first(order, begun, scheduled=True, seen_ms=seen_ms, extra=order.extra, mended=run.mended, known=_known(order, run)))
+        advance(batch, number, order, first(order, begun, scheduled=True, seen_ms=seen_ms, extra=order.extra, mended=run.mended, former=_former(order, run)))
         return
     if turn.next is not None:
         batch.timers(number).set(timer, _ms(turn.next))
@@ -56,12 +56,12 @@ def take(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     keep(batch, number, run.on(report=report.now(batch.now_ms, phase=phase, next_run_at_ms=next_ms), seen_ms=seen_ms))
 
 
-def _known(order: StoredJob, run: Run) -> Mapping[str, Any]:
+def _former(order: StoredJob, run: Run) -> Mapping[str, Any]:
     """Return what tells the state of a URL's file that the last run has read to its end; nothing after one that failed, so that it is read again."""
     if order.definition.source_config.url is None or run.report.status not in {"completed", "completed_with_errors"}:
         return {}
     staged = Staged.of(run.staged) if run.staged is not None else Staged()
-    return {"etag": staged.etag, "modified": staged.modified, "version": [*staged.version]} if staged.over else run.known
+    return {"etag": staged.etag, "modified": staged.modified, "version": [*staged.version]} if staged.over else run.former
 
 
 def _time(ms: int) -> datetime:

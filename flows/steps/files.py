@@ -12,11 +12,12 @@ from flows.core.imports.history import Files
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.portion import BEGINNING
 from flows.core.imports.progress import outcome
-from flows.core.imports.run import CHECK, NEVER, Run
+from flows.core.imports.run import CHECK, KEPT_MS, NEVER, Run
 from flows.engine import Batch
 from flows.steps.asks import advance
 from flows.steps.find import Found
-from flows.steps.runs import KEPT_MS, end
+from flows.steps.memory import remember_file, remember_run
+from flows.steps.runs import end
 
 FILES: Final = b"files/"
 """Behind it is a job's id: the paths of its run, where a pattern has found them."""
@@ -43,6 +44,7 @@ def at_file(order: StoredJob, run: Run, file: int, path: str) -> Run:
 
 def file_over(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """Go on behind a file that was read to its end."""
+    remember_file(batch, number, order, run)
     _behind(batch, number, order, run, run.report.files.one_read())
 
 
@@ -66,4 +68,6 @@ def _behind(batch: Batch, number: int, order: StoredJob, run: Run, files: Files)
     if files.failed >= files.found:
         end(batch, number, run, "fail", files.sentence())
     else:
+        if not files.failed:
+            remember_run(batch, number, order, run)
         end(batch, number, run, "complete_with_errors" if files.failed else outcome(run.report), files.sentence())

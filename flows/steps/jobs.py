@@ -1,21 +1,23 @@
 """Carries out import jobs: which are begun, gone on with, run once more and cancelled.
 
-The partition that an upload's pieces stand on owns the jobs that read it; where it goes, they go.
+The partition that an upload's pieces stand on owns the jobs that read it; where it goes, they go. Jobs that remember earlier runs are owned by the partition
+of their name, so that all of a name find one memory.
 """
 
 from typing import Final
 
 from flows.core.imports.history import Files
-from flows.core.imports.jobs import JOB, StoredJob
+from flows.core.imports.jobs import JOB, StoredJob, home
 from flows.core.imports.progress import Report
-from flows.core.imports.run import NEVER, SCHEDULED, Run
+from flows.core.imports.run import KEPT_MS, NEVER, RUN, SCHEDULED, UNCHANGED, Run
 from flows.core.imports.staged import Staged
 from flows.core.murmur import partition_of
 from flows.engine import Batch
 from flows.steps.asks import advance, waiting
 from flows.steps.due import first, take
+from flows.steps.files import file_over
 from flows.steps.portions import came_back
-from flows.steps.runs import DUE, KEPT_MS, RUN, end, home, keep, run_of, under_way
+from flows.steps.runs import DUE, end, keep, run_of, under_way
 from flows.steps.shelve import arrived
 
 FORGOTTEN: Final = "It is not known any more which rows of the job were rejected, because it was over too long ago. Order a new job."
@@ -133,8 +135,13 @@ def _staged_anew(order: StoredJob, run: Run) -> Run:
 def _go_on(batch: Batch, number: int, job_id: str) -> None:
     """Go on with a job whose time has come, or for which something has arrived."""
     found = under_way(batch, number, job_id)
-    if found is not None:
-        advance(batch, number, *found)
+    if found is None:
+        return
+    order, run = found
+    if run.read and run.report.phase == UNCHANGED:
+        file_over(batch, number, order, run)
+    else:
+        advance(batch, number, order, run)
 
 
 def _due(batch: Batch, number: int, job_id: str) -> None:

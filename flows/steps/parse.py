@@ -6,7 +6,7 @@ from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -59,7 +59,7 @@ class Parser:
         self._settings = settings
         self._home = settings.batch_import_upload_dir
         self._lock = Lock()
-        self._kept: OrderedDict[str, tuple[Reading, Ahead]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Reading, Ahead | None]] = OrderedDict()
         clear(self._home)
 
     def __call__(self, task: Task) -> bytes:
@@ -80,7 +80,9 @@ class Parser:
         except BaseException:
             reading.close()
             raise
-        if reading.over:
+        if not reading.settle(asked, found):
+            self._keep(reading, None)
+        elif reading.over:
             reading.close()
         else:
             self._keep(reading, Ahead(reading, following(asked, found)))
@@ -90,22 +92,35 @@ class Parser:
         """Return the process that reads what is asked, and what it reads: most often it was begun when the portion before was answered."""
         with self._lock:
             reading, ahead = self._kept.pop(asked["job"]["job_id"], (None, None))
-        if ahead is not None and ahead.asked != asked:
+        if ahead is not None and ahead.asked == asked and reading is not None:
+            return reading, ahead
+        if ahead is not None:
             ahead.close()
-            ahead = None
-        if reading is None or ahead is None:
-            reading = Reading(self._settings, self._home, asked)
-            ahead = Ahead(reading, asked)
-        return reading, ahead
+        elif reading is not None and reading.serves(asked):
+            return reading, Ahead(reading, asked)
+        elif reading is not None:
+            reading.close()
+        reading = Reading(self._settings, self._home, asked)
+        return reading, Ahead(reading, asked)
 
-    def _keep(self, reading: "Reading", ahead: Ahead) -> None:
-        """Keep it for the next portion; the one that was used the longest time ago makes room."""
-        gone = []
+    def _keep(self, reading: "Reading", ahead: Ahead | None) -> None:
+        """Keep it for what is asked next; the one that was used the longest time ago makes room."""
+        if reading.over:  # nothing more may be asked of it, and nobody else come by
+            later = Timer(KEPT_S + 1, self._let_go)
+            later.daemon = True
+            later.start()
         with self._lock:
             self._kept[reading.job_id] = reading, ahead
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """End processes that were not used for a while, and the oldest where there are too many."""
+        gone: list[Reading | Ahead] = []
+        with self._lock:
             idle = time.monotonic() - KEPT_S
-            while len(self._kept) > KEPT or next(iter(self._kept.values()))[0].used_at < idle:
-                gone.append(self._kept.popitem(last=False)[1][1])
+            while self._kept and (len(self._kept) > KEPT or next(iter(self._kept.values()))[0].used_at < idle):
+                reading, ahead = self._kept.popitem(last=False)[1]
+                gone.append(ahead or reading)
         for one in gone:
             one.close()
 
@@ -123,12 +138,18 @@ class Reading:
         self._at, self._next = asked["at"], asked["from"]
         self._fed = asked["at"]
         self._opened = self._file = False
+        self._remembers = False
+        self._offset = 0
+        self._last: dict[str, Any] | None = None
+        self._behind: dict[str, Any] | None = None
         self._scratch = scratch(home)
         self._strand = Strand(settings, topics.UPLOADS.name, asked["partition"])
         self._child = Child(settings, self._scratch)
 
     def portion(self, asked: dict[str, Any]) -> bytes:
-        """Read the next one."""
+        """Read the next one, or return the last one by other answers."""
+        if self._last is not None and {**asked, "known": None} == self._last:
+            return self._answered(asked, None, self._child.ask({"kind": "decide", "known": asked["known"]}))
         begin = self._next if self._opened else asked["from"]
         found: list[Found] = []
         first = self._first(asked) if asked["state"] and not self._opened else None
@@ -139,13 +160,23 @@ class Reading:
             self._open(asked, found, first or next(iter(found), None))
         if self._file:
             most = CHUNKS * (asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size)
-            answer = self._child.ask({"kind": "rows", "most": most})
+            answer = self._child.ask({"kind": "rows", "most": most, "known": asked["known"]})
         else:
             last = asked["whole"] and (not found or found[-1].offset + 1 >= asked["last"])
             pieces = [one.piece for one in found]
             places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
-            answer = self._child.ask({"kind": "pieces", "places": places, "last": last}, [piece.data for piece in pieces])
+            answer = self._child.ask({"kind": "pieces", "places": places, "last": last, "known": asked["known"]}, [piece.data for piece in pieces])
         return self._answered(asked, found, answer)
+
+    def settle(self, asked: dict[str, Any], answer: bytes) -> bool:
+        """Tell whether an answer will do; False: it may be asked for once more, with what is known then, so that nothing may be read ahead."""
+        self._last = {**asked, "known": None}
+        self._behind = following(asked, answer)
+        return not self._remembers or asked["known"] is not None
+
+    def serves(self, asked: dict[str, Any]) -> bool:
+        """Tell whether what is asked follows the last portion, or is that one by other answers."""
+        return asked == self._behind or {**asked, "known": None} == self._last
 
     def stop(self) -> None:
         """End the process, so that who waits for it waits no longer; from any thread."""
@@ -157,18 +188,20 @@ class Reading:
         self._strand.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _answered(self, asked: dict[str, Any], found: list[Found], answer: Frame) -> bytes:
+    def _answered(self, asked: dict[str, Any], found: list[Found] | None, answer: Frame) -> bytes:
+        """Return what came; `found` are the pieces that it came of, None where they are those of the answer before."""
         self.used_at = time.monotonic()
         if answer.head["kind"] == "failed":
-            self.over = True
+            self.over, self._remembers = True, False
             return unreadable(asked, answer.head["code"], answer.head["detail"])
         packed = answer.parts[0]
         head = orjson.loads(packed[: packed.index(b"\n")])
-        self._at, self.over = head["place"][0], head["over"] or head["unreadable"] is not None
-        offset: int = asked["from"]
+        self._at, self.over, self._remembers = head["place"][0], head["over"] or head["unreadable"] is not None, bool(head["lots"])
+        offset: int = asked["from"] if found is not None else self._offset
         if found:
             self._next = found[-1].offset + 1
             offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._fed else offset)
+        self._offset = offset
         return offset.to_bytes(OFFSET_BYTES, "big") + packed
 
     def _first(self, asked: dict[str, Any]) -> Found | None:
@@ -235,9 +268,8 @@ def _is_file(asked: dict[str, Any], first: Found) -> bool:
 
 def unreadable(asked: dict[str, Any], code: str, sentence: str) -> bytes:
     """Return the answer that nothing more of a file can be read."""
-    place = Place(asked["at"], b64decode(asked["state"]), asked["line"], asked["ordinal"])
+    place, offset = Place(asked["at"], b64decode(asked["state"]), asked["line"], asked["ordinal"]), int(asked["from"])
     packed = Portion(place, over=False, rows_read=0, skipped=0, good=0, values=[], keys=[], ids=[], rejects=[], unreadable=(code, sentence)).pack()
-    offset: int = asked["from"]
     return offset.to_bytes(OFFSET_BYTES, "big") + packed
 
 

@@ -4,24 +4,27 @@ A portion's rows, its rejects, the place where the next one begins and the repor
 fall into. So a worker that dies in the middle repeats nothing and loses nothing: what was not committed is read again.
 """
 
+from base64 import b64encode
+from collections.abc import Sequence
 from typing import Final
 
 from flows.core.imports.again import Again
 from flows.core.imports.fetching import WAITS
-from flows.core.imports.jobs import StoredJob
+from flows.core.imports.jobs import StoredJob, home
 from flows.core.imports.portion import BEGINNING, Portion
 from flows.core.imports.progress import MOST_TEXT, Checkpoint, too_wrong
-from flows.core.imports.run import CHECK, READ, Run
+from flows.core.imports.recall import higher
+from flows.core.imports.run import CHECK, READ, RUN, Run
 from flows.core.imports.shelf import End, end_output, piece_output
 from flows.core.imports.staged import Brought, Later, Staged
 from flows.engine import Batch, Finished
 from flows.steps import find
 from flows.steps.ahead import OFFSET_BYTES
-from flows.steps.asks import ANEW, BRINGING, FIND_WORK, advance
+from flows.steps.asks import ANEW, BRINGING, FIND_WORK, advance, standing
 from flows.steps.files import file_failed, file_over, files_found
+from flows.steps.memory import CHANGED, MOST_ROUNDS, Memory
 from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
-from flows.steps.runs import RUN, end, finish, home, keep, under_way
-from flows.steps.shelve import shelf_of
+from flows.steps.runs import end, finish, keep, under_way
 
 DIED: Final = "ReaderDied"
 """What an error begins with when the process that read has died."""
@@ -95,6 +98,8 @@ def _came(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portio
     if portion.unreadable is not None and again:
         end(batch, number, run, "fail", portion.unreadable[1])
         return
+    if portion.lots and not _remembered(batch, number, order, run, portion):
+        return
     checking = run.report.phase == CHECK
     if not checking:
         publish_rows(batch, order, portion)
@@ -103,26 +108,52 @@ def _came(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portio
     if isinstance(behind, Again):
         _mended(batch, number, order, run, behind)
     else:
-        _after(batch, number, order, _counted(batch, number, run, portion, behind), portion)
+        _after(batch, number, order, _counted(batch, number, order, run, portion, behind), portion)
+
+
+def _remembered(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion) -> bool:
+    """Remember what a portion lets through; False where it has to be asked for once more with other answers, or the job ends."""
+    memory = Memory(batch, number, order, run)
+    known = memory.known(portion.lots)
+    if known != [lot.known for lot in portion.lots]:
+        _once_more(batch, number, order, run, known)
+        return False
+    if trouble := memory.remember(portion.lots):
+        end(batch, number, run, "fail", trouble)
+        return False
+    return True
+
+
+def _once_more(batch: Batch, number: int, order: StoredJob, run: Run, known: Sequence[bytes]) -> None:
+    if run.rounds >= MOST_ROUNDS:
+        end(batch, number, run.on(known=None, rounds=0), "fail", CHANGED)
+    else:
+        advance(batch, number, order, run.on(known=[b64encode(answers).decode() for answers in known], rounds=run.rounds + 1))
 
 
 def _mended(batch: Batch, number: int, order: StoredJob, run: Run, again: Again) -> None:
     """Count rows that were run again, and go on with the next of them."""
     report = run.report.plus(again.gain(run.report.rows_rejected), run.report.checkpoint, batch.now_ms)
-    after = run.on(report=report, mended=again.next, until=again.end, failures=0)
+    after = _settled(run, again.portion).on(report=report, mended=again.next, until=again.end)
     if not again.portion.over:
         advance(batch, number, order, after)
     else:
         finish(batch, number, order, after)
 
 
-def _counted(batch: Batch, number: int, run: Run, portion: Portion, offset: int) -> Run:
+def _settled(run: Run, portion: Portion) -> Run:
+    """Return a run that nothing more is asked of about a portion."""
+    high = run.high if run.report.phase == CHECK else higher(run.high, portion.high)
+    return run.on(failures=0, known=None, rounds=0, high=high)
+
+
+def _counted(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion, offset: int) -> Run:
     """Return a run behind a portion."""
-    place, sha256 = portion.place, shelf_of(batch, number, run.upload).file
+    place, sha256 = portion.place, standing(batch, number, order, run).file
     at = Checkpoint(sha256, place.at, place.line, place.ordinal, run.path)
     gain = gain_of(portion, max(0, run.before.bytes_read + place.at - run.report.bytes_read))
     report = run.report.plus(gain, at, batch.now_ms).now(batch.now_ms, read_as=portion.told or run.report.read_as)
-    return run.on(report=report, place=place, next=offset, failures=0, read=portion.over and report.phase != CHECK)
+    return _settled(run, portion).on(report=report, place=place, next=offset, read=portion.over and report.phase != CHECK)
 
 
 def _after(batch: Batch, number: int, order: StoredJob, run: Run, portion: Portion) -> None:

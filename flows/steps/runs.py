@@ -5,22 +5,14 @@ from typing import Final
 from flows.core import topics
 from flows.core.imports.jobs import JOB, StoredJob
 from flows.core.imports.progress import Event, outcome, too_wrong
-from flows.core.imports.run import Run
+from flows.core.imports.run import KEPT_MS, RUN, Run
 from flows.core.record import Output
 from flows.engine import Batch
+from flows.steps.memory import pass_on, remember_file, remember_run
 
-RUN: Final = b"run/"
-"""A run's key in state, its timer and its slow work begin with it; behind it is the job's id."""
 DUE: Final = b"due/"
 """The timer by which a job's schedule is asked what comes next begins with it."""
-KEPT_MS: Final = 30 * topics.DAY_MS
-"""How long it is remembered that a job is over."""
 UNREAD: Final = 'The rejected rows were run again, but the file was not read to its end; retry the job with {"only": "rest"} for what is left of it.'
-
-
-def home(order: StoredJob) -> str:
-    """Return the key of the pieces that a job reads: the upload's id, or its own where it fetches the file itself."""
-    return order.definition.source_config.upload_id or order.job_id
 
 
 def run_of(batch: Batch, number: int, job_id: str) -> Run | None:
@@ -40,6 +32,9 @@ def keep(batch: Batch, number: int, run: Run) -> None:
     batch.touch(number)
     key = run.report.job_id.encode()
     batch.state(number).put(RUN + key, run.text(), expires_at_ms=batch.now_ms + KEPT_MS if run.report.over and not run.scheduled else None)
+    order = batch.config.get(JOB, run.report.job_id) if run.report.over else None
+    if order is not None:
+        pass_on(batch, number, order)
     batch.publish(Output(topics.STATUS.name, f"{JOB}/{run.report.job_id}".encode(), run.report.text()))
 
 
@@ -54,4 +49,7 @@ def finish(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """End a run that has nothing left to do in this turn."""
     trouble = (too_wrong(order.definition, run.counted, over=True) if run.read else UNREAD) or ""
     files = run.report.files.one_failed(trouble) if trouble else run.report.files.one_read()
+    if not trouble:
+        remember_file(batch, number, order, run)
+        remember_run(batch, number, order, run)
     end(batch, number, run.on(report=run.report.now(batch.now_ms, files=files)), "fail" if trouble else outcome(run.report), trouble)

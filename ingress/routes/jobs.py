@@ -32,8 +32,9 @@ async def begin(wanted: JobDefinition, door: TheDoor) -> JobAnswer:
     """
     door.require_status()
     now_ms = door.clock.now_ms()
-    jobs.checked(wanted, await upload_of(door, wanted), door.settings, now_ms)
-    order = jobs.ordered(ids.event_id(now_ms), wanted, now_ms, door.vault.seal)
+    upload = await upload_of(door, wanted)
+    jobs.checked(wanted, upload, door.settings, now_ms)
+    order = jobs.ordered(ids.event_id(now_ms), wanted, now_ms, door.vault.seal, upload)
     await _make_room(door)
     await door.registrar.order(f"{JOB}/{order.job_id}", lambda _: jobs.text(order))
     return JobAnswer.of(door, order)

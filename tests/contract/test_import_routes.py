@@ -138,13 +138,14 @@ def test_the_list_is_filtered_and_has_pages(door: RunningDoor, upload: str) -> N
     assert [one["job_id"] for one in door.http.get(ROUTE, params={"name": name, "status": "cancelled"}).json()["items"]] == made[:1]
 
 
-def test_what_no_flow_carries_out_yet_is_refused(door: RunningDoor) -> None:
+def test_a_schedule_on_a_url_that_remembers_is_taken(door: RunningDoor) -> None:
     schedule = {"frequency": "daily", "time": "02:00", "timezone": "Europe/Berlin"}
-    wanted = body("", job_type="scheduled", source_config={"url": "https://example.com/a.csv"}, schedule_config=schedule, incremental={"file": True})
+    source = {"url": "https://example.com/a.csv"}
+    wanted = body("", job_type="scheduled", source_config=source, schedule_config=schedule, incremental={"file": True}, transformation_rules={"unique": ["id"]})
     answer = door.http.post(ROUTE, json=wanted)
-    assert answer.status_code == 422, answer.text
-    found = {error["pointer"] for error in answer.json()["errors"] if error["code"] == "for_later"}
-    assert found == {"/incremental"}
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["next_runs"]
+    assert door.http.delete(f"{ROUTE}/{answer.json()['job_id']}").status_code == 200
 
 
 @pytest.mark.parametrize(

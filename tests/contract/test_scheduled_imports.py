@@ -131,6 +131,36 @@ def test_a_file_of_a_url_is_read_again_only_when_its_server_says_that_it_has_cha
     assert len(made.rows(job_id)) == 500
 
 
+def test_files_that_an_earlier_run_has_read_are_passed_over_and_only_new_ones_are_read(kafka: str, tmp_path: Path) -> None:
+    made, job_id = importer(kafka, tmp_path), f"new-{tmp_path.name}"
+    scheduled(made, tmp_path, job_id, incremental={"file": True}, all_or_nothing=True, max_errors=1000)
+    told = []
+    for run, (name, first) in enumerate((("a", 0), ("c", 1000), ("b", 2000)), 1):
+        (tmp_path / "in" / f"{name}.csv").write_bytes(people(first, 300))
+        if run == 1:
+            waiting(made, job_id)
+        pass_time(made, HOUR_MS)
+        report = after_run(made, job_id, run)
+        told.append((report.status, report.rows_accepted, report.rows_rejected, report.rows_skipped, report.files.read))
+    assert told == [("completed_with_errors", 297, 3, 300 * (run - 1), run) for run in (1, 2, 3)]
+    assert len(made.rows(job_id)) == 3 * 297
+
+
+def test_a_watermark_is_that_of_all_files_of_the_runs_before(kafka: str, tmp_path: Path) -> None:
+    made, job_id = importer(kafka, tmp_path), f"mark-{tmp_path.name}"
+    (tmp_path / "in" / "a.csv").write_bytes(people(500, 100))
+    (tmp_path / "in" / "b.csv").write_bytes(people(1, 99))
+    scheduled(made, tmp_path, job_id, incremental={"cursor_column": "id"}, all_or_nothing=True, max_errors=1000)
+    waiting(made, job_id)
+    told = []
+    for run in (1, 2):
+        pass_time(made, HOUR_MS)
+        report = after_run(made, job_id, run)
+        told.append((report.rows_accepted, report.rows_rejected, report.rows_skipped))
+        (tmp_path / "in" / "b.csv").write_bytes(people(550, 99))
+    assert told == [(198, 1, 0), (48, 1, 150)]
+
+
 def test_another_worker_takes_over_a_run_and_the_next_one(kafka: str, tmp_path: Path) -> None:
     made, job_id = importer(kafka, tmp_path), f"moved-{tmp_path.name}"
     (tmp_path / "in" / "a.csv").write_bytes(people(1, 3000))

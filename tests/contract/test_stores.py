@@ -65,7 +65,7 @@ class Collecting:
         self.collect = Collector(self.settings)
 
     def portion(self, **known: Any) -> Brought:
-        run = Run(Report(job_id="j-1"), f"u.{self.staged.anew}", known=known)
+        run = Run(Report(job_id="j-1"), f"u.{self.staged.anew}", former=known)
         brought = Brought.unpack(self.collect(Task(b"run", ask_file(self.order, run, self.staged, 0, -1))))
         self.data = b"" if brought.staged.anew != self.staged.anew else self.data + b"".join(piece.data for piece in brought.pieces)
         self.staged = brought.staged

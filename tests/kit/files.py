@@ -109,7 +109,7 @@ class Fetching:
 
     async def portion(self, **known: str) -> Brought:
         """Fetch one portion, and take it."""
-        run = Run(Report(job_id=self.order.job_id), f"{self.order.job_id}.1.{self.staged.anew}", known=known)
+        run = Run(Report(job_id=self.order.job_id), f"{self.order.job_id}.1.{self.staged.anew}", former=known)
         payload = ask_file(self.order, run, self.staged, 0, -1)
         brought = Brought.unpack(await self.fetcher(Task(b"run", payload)))
         if brought.staged.anew != self.staged.anew:

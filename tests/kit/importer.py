@@ -8,7 +8,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import orjson
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 
 from connectors.testing import ManualClock
 from flows import imports
@@ -16,7 +16,7 @@ from flows.core import topics
 from flows.core.clock import Clock
 from flows.core.files.cutters import Format, Options, cutter
 from flows.core.imports import rejects, shelf
-from flows.core.imports.jobs import JOB, JobDefinition, StoredJob
+from flows.core.imports.jobs import JOB, JobDefinition, Pieces, StoredJob
 from flows.core.imports.progress import Report
 from flows.core.imports.run import Run
 from flows.core.imports.shelf import End
@@ -41,6 +41,8 @@ class Importer:
     producer: Producer = field(init=False)
     orders: dict[str, StoredJob] = field(default_factory=dict)
     """What was ordered, by job."""
+    uploads: dict[str, Pieces] = field(default_factory=dict)
+    """Where the uploads stand that came whole."""
 
     def __post_init__(self) -> None:
         """Make the client."""
@@ -65,16 +67,26 @@ class Importer:
         pieces = [piece for at in range(0, len(data), BLOCK) for piece in cut.feed(data[at : at + BLOCK])]
         pieces += cut.finish() if whole else []
         assert cut.refused is None, cut.refused
+        places: list[tuple[int, int]] = []
         for piece in pieces:
-            self.write(shelf.piece_output(upload_id.encode(), upload_id, piece))
+            self.write(shelf.piece_output(upload_id.encode(), upload_id, piece), places)
+        sha256 = hashlib.sha256(data).hexdigest()
         if whole:
-            self.write(shelf.end_output(upload_id.encode(), upload_id, End(len(data), hashlib.sha256(data).hexdigest())))
+            self.write(shelf.end_output(upload_id.encode(), upload_id, End(len(data), sha256)), places)
         assert self.producer.flush(30) == 0
+        if whole:
+            offsets = sorted(offset for _, offset in places)
+            self.uploads[upload_id] = Pieces(partition=places[0][0], first=offsets[0], last=offsets[-1], length=len(data), sha256=sha256)
         return upload_id
 
-    def write(self, output: Output) -> None:
-        """Write one record."""
-        self.producer.produce(output.topic, output.value, output.key, headers=list(output.headers))
+    def write(self, output: Output, places: list[tuple[int, int]] | None = None) -> None:
+        """Write one record; where it stands is put into `places`."""
+
+        def note(_: object, message: Message) -> None:
+            if places is not None:
+                places.append((message.partition() or 0, message.offset() or 0))
+
+        self.producer.produce(output.topic, output.value, output.key, headers=list(output.headers), on_delivery=note)
         self.producer.poll(0)
 
     def order(
@@ -92,9 +104,12 @@ class Importer:
         fields.setdefault("target_topic", f"rows-{job_id}")
         told = {"name": job_id, "job_type": "one_time", "data_format": data_format, "source_config": source} | fields
         now_ms = self.bench.clock.now_ms()
+        definition = JobDefinition.model_validate(told)
+        upload_id = source.get("upload_id", "")
         stored = StoredJob(
             job_id=job_id,
-            definition=JobDefinition.model_validate(told),
+            definition=definition,
+            pieces=self.uploads.get(upload_id) if definition.remembers else None,
             turn=turn,
             only=only,
             standing=turn if only == "rejected" else 1,

@@ -23,8 +23,9 @@ FETCHED = 1_000_000
 
 
 @pytest.mark.timeout(240)
-def test_each_row_is_published_once_while_the_worker_dies(kafka: str, tmp_path: Path) -> None:
-    outcome = storm(importer(kafka, tmp_path), kafka, tmp_path / "storm", KILLS)
+@pytest.mark.parametrize("twice", [False, True])
+def test_each_row_is_published_once_while_the_worker_dies(kafka: str, tmp_path: Path, *, twice: bool) -> None:
+    outcome = storm(importer(kafka, tmp_path), kafka, tmp_path / "storm", KILLS, twice=twice)
     assert not outcome.wrong, outcome.text()
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from lxml import etree
 
-from connectors.files.child import plan_of
+from connectors.files.child import sieve_of
 from connectors.files.csv_reader import CsvReader
 from flows.core.files.csv_rows import Dialect
 from flows.core.files.cutters import Format, cutter
@@ -52,7 +52,7 @@ def test_one_row_in_a_hundred_is_bad_and_its_neighbours_are_not(bad: data.Bad | 
     data.csv(tmp_path / "orders.csv", ROWS, bad)
     cut = cutter(Format.CSV, Dialect())
     pieces = cut.feed((tmp_path / "orders.csv").read_bytes()) + cut.finish()
-    reader, plan = CsvReader(Dialect()), plan_of(data.RULES)
+    reader, plan = CsvReader(Dialect()), sieve_of(data.RULES).plan
     reads = [*reader.read(pieces), *reader.finish()]
     turned = {reject.ordinal for read in reads for reject in (*read.rejects, *plan.apply(read.table).rejects)}
     assert sum(read.rows_read for read in reads) == ROWS

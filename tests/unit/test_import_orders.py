@@ -1,5 +1,6 @@
 """What becomes of an import job that is ordered, retried, cancelled; and rejected rows as a file of their own format."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from flows.core.errors import Conflict, InvalidFields, Unavailable
 from flows.core.imports.history import Files
-from flows.core.imports.jobs import JobDefinition, StoredJob
+from flows.core.imports.jobs import JobDefinition, Pieces, StoredJob, home
 from flows.core.imports.progress import BEGINNING, Gain, Report
 from flows.core.imports.rejects import Turned
 from flows.core.imports.uploads import Upload, create
@@ -274,3 +275,40 @@ def test_rows_of_xml() -> None:
         "<_row><_error>not_xml</_error>&lt;order&gt;&lt;a&gt;&lt;/order&gt;</_row>",
         "</orders>",
     ]
+
+
+def test_a_job_that_remembers_earlier_runs_is_told_where_its_upload_stands() -> None:
+    wanted = definition(incremental={"file": True})
+    begun = create("u-1", 10, "", NOW, 1000, 100)
+    with pytest.raises(InvalidFields) as caught:
+        jobs.checked(wanted, begun, load({}), NOW)
+    assert [(error.pointer, error.code) for error in caught.value.errors] == [("/source_config/upload_id", "not_whole")]
+    whole = replace(begun, offset=10, cut=10, pieces=2, partition=3, first=7, last=9, sha256="ab" * 32)
+    jobs.checked(wanted, whole, load({}), NOW)
+    pieces = jobs.ordered("j-1", wanted, NOW, seal, whole).pieces
+    assert pieces == Pieces(partition=3, first=7, last=10, length=10, sha256="ab" * 32)
+    empty = jobs.ordered("j-1", wanted, NOW, seal, replace(begun, length=0, sha256="cd" * 32)).pieces
+    assert empty == Pieces(partition=0, first=0, last=-1, length=0, sha256="cd" * 32)
+    assert jobs.ordered("j-1", definition(), NOW, seal, whole).pieces is None
+
+
+def test_jobs_of_a_name_that_remember_have_one_home_and_others_that_of_their_upload() -> None:
+    across: dict[str, Any] = {"unique": ["a", {"columns": ["b"], "across_runs": True}]}
+    homes = [
+        home(jobs.ordered("j-1", definition(**over), NOW, seal))
+        for over in ({}, {"transformation_rules": {"unique": ["a"]}}, {"transformation_rules": across}, {"incremental": {"key": ["a"]}})
+    ]
+    assert homes == ["u-1", "u-1", "name/orders", "name/orders"]
+    with pytest.raises(Conflict, match="cannot begin or cease to remember"):
+        jobs.retried(RetryRequest(transformation_rules=across), running().after("fail", NOW), NOW)(order())
+
+
+def test_a_cursor_needs_a_type_by_which_its_values_are_compared() -> None:
+    cursor = {"incremental": {"cursor_column": "at"}}
+    for types in ({}, {"at": "json"}, {"at": {"type": "bool"}}):
+        found = pointers(definition({"upload_id": "u-2"}, transformation_rules={"data_types": types}, **cursor))
+        assert found["/incremental/cursor_column"] == "not_of_type"
+    job = definition({"file_path": "/in/a.csv"}, transformation_rules={"data_types": {"at": {"type": "datetime"}}}, **cursor)
+    jobs.checked(job, None, load({}, import_roots="/in"), NOW)
+    with pytest.raises(Conflict, match="cannot be run with incremental: 'at' needs a type"):
+        jobs.retried(RetryRequest(transformation_rules={"trim": True}), running().after("fail", NOW), NOW)(order(definition=job))

@@ -1,6 +1,6 @@
 """Rules of a job, compiled to Polars: a table goes in, good rows and rejects come out."""
 
 from connectors.files.rules.compiled import Compiled, compile_rules
-from connectors.files.rules.unique import Nothing, Seen
+from connectors.files.rules.cursor import Cursor, cursor_of
 
-__all__ = ["Compiled", "Nothing", "Seen", "compile_rules"]
+__all__ = ["Compiled", "Cursor", "compile_rules", "cursor_of"]

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from connectors.files.plan import Keys, Sifted
+from connectors.files.plan import Sifted
 from connectors.files.rules.computed import Computing
+from connectors.files.rules.cursor import Cursor
 from connectors.files.rules.program import Program, Source, build
 from connectors.files.rules.tests import Test
-from connectors.files.rules.unique import Nothing, Seen, judge
 from connectors.files.table import Table
 from flows.core.errors import InvalidFields
 from flows.core.files.rejects import VALUE_CHARS, Reject
@@ -34,29 +34,33 @@ class Fault(NamedTuple):
 class Compiled:
     """Rules, compiled; a `Plan`. What is computed for one set of columns is kept until a table has another."""
 
-    def __init__(self, rules: TransformationRules, seen: Seen) -> None:
-        """Take rules that nothing is wrong with."""
+    def __init__(self, rules: TransformationRules, cursor: Cursor | None) -> None:
+        """Take rules that nothing is wrong with, and what tells rows of earlier runs."""
         self._rules = rules
-        self._seen = seen
+        self._cursor = cursor
         self._computing = Computing(rules.expression)
         self._programs: dict[str, tuple[tuple[Source, ...], Program]] = {}
 
     def apply(self, table: Table) -> Sifted:
-        """Sort the rows of a table into good ones, rejects and those that a filter leaves out. Blocks only where `Seen` does."""
+        """Sort the rows of a table into good ones, rejects and those that a filter leaves out."""
         program = self._program("table", table.frame, table.fragments)
         work = program.run(table.frame)
         answers = program.ask(work)
         failing = _failing(answers)
         faults = [fault for at in failing for fault in _faults(at, program.tests[at], answers, work, _shown(program, table.frame))]
-        bad = {fault.row for fault in faults}
         out, fragments, dropped = work.select(list(program.out.values())), program.fragments, set[int]()
         if not program.out:
             out = pl.DataFrame()
         if self._computing.any:
             hard = [str(at) for at in failing if program.tests[at].hard]
             out, fragments, dropped = self._compute(out, fragments, answers.select(hard), faults)
+        if self._cursor is not None:
+            dropped |= set(self._cursor.old(out).arg_true())
+            absent = set(self._cursor.absent(out).arg_true()) - {fault.row for fault in faults}
+            faults += [Fault(row, 2 * 10**6, self._cursor.column, codes.NO_CURSOR, "incremental: cursor_column", "") for row in absent]
+        if dropped:
             faults = [fault for fault in faults if fault.row not in dropped]
-            bad = {fault.row for fault in faults}
+        bad = {fault.row for fault in faults}
         return self._sift(table, out, fragments, bad | dropped, faults, len(dropped))
 
     def _program(self, part: str, frame: pl.DataFrame, fragments: frozenset[str]) -> Program:
@@ -97,32 +101,17 @@ class Compiled:
         if gone:
             rows = _others(height, gone)
             out = out[rows] if out.width else out
-        keys: tuple[Keys, ...] = ()
-        if self._rules.unique and out.height:
-            judged = judge(out, self._rules.unique, self._seen)
-            keys = judged.keys
-            if judged.repeated:
-                faults += [self._duplicate(out, row if rows is None else rows[row], row, at) for row, at in judged.repeated]
-                gone = gone | {fault.row for fault in faults}
-                left = _others(out.height, {row for row, _ in judged.repeated})
-                out, rows = out[left], _others(height, gone)
         dropping = [name for name in self._rules.drop_columns if name in out.columns]
         rejects = _rejects(table, sorted(faults, key=lambda fault: fault[:2]))
-        return Sifted(out.drop(dropping), rows, fragments - set(dropping), rejects, skipped, keys)
-
-    def _duplicate(self, out: pl.DataFrame, row: int, at_row: int, at: int) -> Fault:
-        rule = self._rules.unique[at]
-        value = ", ".join(str(out[name][at_row]) for name in rule.columns)
-        column = rule.columns[0] if len(rule.columns) == 1 else ""
-        return Fault(row, 10**7 + at, column, codes.DUPLICATE, f"unique: {', '.join(rule.columns)}", value[:VALUE_CHARS])
+        return Sifted(out.drop(dropping), rows, fragments, rejects, skipped, out if dropping else None)
 
 
-def compile_rules(rules: TransformationRules, seen: Seen | None = None) -> Compiled:
-    """Compile rules.
+def compile_rules(rules: TransformationRules, cursor: Cursor | None = None) -> Compiled:
+    """Compile rules; what they say of rows that came before is for `connectors.files.marks`.
 
     Args:
         rules: a job's.
-        seen: knows the keys of earlier rows; None: there are none.
+        cursor: tells rows that an earlier run has taken; None: there are none.
 
     Raises:
         InvalidFields: `check_rules` would have found something.
@@ -130,7 +119,7 @@ def compile_rules(rules: TransformationRules, seen: Seen | None = None) -> Compi
     """
     if errors := check_rules(rules):
         raise InvalidFields("The rules of this import cannot be run: " + "; ".join(f"{e.pointer} {e.detail}" for e in errors) + ".", errors=errors)
-    return Compiled(rules, seen or Nothing())
+    return Compiled(rules, cursor)
 
 
 def _of_computed(rules: TransformationRules) -> TransformationRules:

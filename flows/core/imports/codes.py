@@ -37,6 +37,9 @@ TOO_LONG: Final = Code("too_long", "has more characters than length lets it have
 NO_MATCH: Final = Code("no_match", "does not match regex as a whole", "mend the value; to look for a part only, begin and end the pattern with .*")
 NOT_ONE_OF: Final = Code("not_one_of", "is none of enum", "mend the value, or add it to enum")
 DUPLICATE: Final = Code("duplicate", "has been seen before", "take out the repeated row, or the columns from unique")
+NO_CURSOR: Final = Code(
+    "no_cursor", "has no value, or one of over 1,000 characters, by which the row could be told from those of earlier runs", "give a value, or one in defaults"
+)
 CHECK_FAILED: Final = Code("check_failed", "the check is not true for this row", "mend the row, or the expression")
 EXPRESSION_FAILED: Final = Code(
     "expression_failed", "the expression has no value for this row", "let the expression see to nulls and kinds, as in row.a != null && row.a > 0"

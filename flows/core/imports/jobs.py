@@ -18,18 +18,20 @@ JOB: Final = "job"
 """Kind of a job's definition on `xyra.config`, and first part of its key on `xyra.status`."""
 _OURS: Final = re.compile(r"xyra\.|__|\.{1,2}$")
 _WILD: Final = frozenset("*?[")
+CURSORS: Final = ("int64", "float64", "decimal", "string", "date", "datetime")
+"""Types of values that have an order, the same in every run."""
 Columns = Annotated[tuple[Name, ...], Field(max_length=32)]
 
 
 class Incremental(Model):
-    """What is left out since an earlier run has taken it: one of the three."""
+    """What is left out since an earlier run of a job of the same name has taken it: one of the three."""
 
     cursor_column: Name | None = None
-    """Rows whose value in this column is not above the highest one of the runs before are skipped."""
+    """Rows whose value in this column is not above the highest one that the runs before let through are skipped; the column has a type in `data_types`."""
     file: bool = False
-    """A file whose bytes were imported before is skipped as a whole."""
+    """A file whose bytes were imported to their end before is skipped as a whole."""
     key: Columns | None = None
-    """Rows that are as they were under the same values of these columns are skipped."""
+    """Rows that go out as they last did under the same values of these columns are skipped. Rows with a null among them are not compared."""
 
 
 class JobFields(Model):
@@ -64,6 +66,17 @@ class JobFields(Model):
     min_rows_for_ratio: int = Field(default=1000, ge=1, le=1_000_000_000)
     all_or_nothing: bool = False
     """Rows are published when the whole file has passed: with no row rejected, or no more than `max_errors` and `max_error_ratio` allow."""
+    remember_days: int = Field(default=90, ge=1, le=3650)
+    """How long keys, files and watermarks of jobs of this name are remembered since they were last seen."""
+    remember_keys: int = Field(default=10_000_000, ge=1, le=1_000_000_000)
+    """Keys that are remembered at once: of the file's rows, and of all runs each. The job fails where it would need more."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it asks what earlier runs of jobs of its name have done."""
+        unique = self.transformation_rules.get("unique")
+        across = [rule.get("across_runs") for rule in unique if isinstance(rule, Mapping)] if isinstance(unique, list | tuple) else []
+        return self.incremental is not None or any(across)
 
     @property
     def pattern(self) -> str | None:
@@ -74,6 +87,17 @@ class JobFields(Model):
 
 class JobDefinition(JobFields):
     """The body of `POST /integration/import/jobs`."""
+
+
+class Pieces(Model):
+    """Where on `xyra.uploads` an upload stands that came whole: what its own partition knows, told to the one that has the job's memory."""
+
+    partition: int
+    first: int
+    last: int
+    """The offset behind its last piece: its end stands there, or later."""
+    length: int
+    sha256: str
 
 
 class StoredJob(Model):
@@ -94,6 +118,8 @@ class StoredJob(Model):
     """Nothing more is done, by a schedule neither."""
     extra: int = Field(default=0, ge=0)
     """Runs that were asked for beside the schedule."""
+    pieces: Pieces | None = None
+    """Of an upload whose job remembers earlier runs."""
     by: str
     """Who ordered it last."""
     created_at_ms: int
@@ -103,6 +129,15 @@ class StoredJob(Model):
 def source_context(job_id: str) -> str:
     """Return the context that the secrets of a job's source are sealed in: they open nowhere else."""
     return f"job/{job_id}/source"
+
+
+def home(order: StoredJob) -> str:
+    """Return the key whose partition has the state of a job: its name where it remembers earlier runs, else the upload's id, or its own.
+
+    The pieces of a file that the job fetches itself are written under it, too.
+    """
+    definition = order.definition
+    return f"name/{definition.name}" if definition.remembers else definition.source_config.upload_id or order.job_id
 
 
 def check_job(job: JobFields) -> tuple[FieldError, ...]:

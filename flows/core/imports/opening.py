@@ -9,7 +9,7 @@ def opening(asked: Mapping[str, Any], source: Mapping[str, Any], path: Path | No
     """Return the message that opens a file.
 
     Args:
-        asked: `job` as it stands on the log, and `sha256`, `most_bytes`, `at`, `line`, `ordinal` of where reading begins.
+        asked: `job` as it stands on the log, `memory` where it has one, and `sha256`, `most_bytes`, `at`, `line`, `ordinal` of where reading begins.
         source: the job's source, with what is known of how the file is cut.
         path: where the file lies; None: it comes in pieces.
 
@@ -21,6 +21,7 @@ def opening(asked: Mapping[str, Any], source: Mapping[str, Any], path: Path | No
         "format": job["data_format"],
         "source": dict(source),
         "rules": job["transformation_rules"],
+        "memory": asked.get("memory"),
         "output": {
             "file": asked["sha256"],
             "shape": "row" if rows == 1 else job["block_format"],

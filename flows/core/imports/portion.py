@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from flows.core.files.rejects import Reject
+from flows.core.imports.recall import Level, Lot, level
 from flows.core.imports.source import READ_AS
 
 ID_CHARS: Final = 64
@@ -53,6 +54,10 @@ class Portion(NamedTuple):
     """A code and a sentence: nothing more of the file can be read."""
     read_as: Mapping[str, Any] = {}
     """The job's source with everything settled that it left open: encoding, delimiter, quote and the like."""
+    lots: Sequence[Lot] = ()
+    """What it asked of the job's memory, and gives to it; none where no rule remembers rows."""
+    high: Level | None = None
+    """The highest value of the cursor column among good rows."""
 
     @property
     def rejected(self) -> int:
@@ -77,12 +82,16 @@ class Portion(NamedTuple):
             "counts": [len(self.values), len(self.ids), len(keys)],
             "unreadable": self.unreadable,
             "read_as": dict(self.read_as),
+            "lots": [[lot.scope, len(lot.asked), len(lot.known), len(lot.kept)] for lot in self.lots],
+            "high": list(self.high) if self.high is not None else None,
         }
+        asked = [part for lot in self.lots for part in lot[1:]]
         lengths = array("I", map(len, self.values))
         if keyed:
             lengths.extend(NONE if key is None else len(key) for key in self.keys)
         lengths.extend(NONE if raw is None else len(raw) for raw in raws)
-        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *self.ids, *keys, *(raw or b"" for raw in raws), *self.values))
+        parts = (*self.ids, *asked, *keys, *(raw or b"" for raw in raws), *self.values)
+        return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *parts))
 
     @classmethod
     def unpack(cls, data: bytes) -> "Portion":
@@ -97,6 +106,7 @@ class Portion(NamedTuple):
         place = place_in(data)
         cut = _Cut(data, behind + len(place.state)).parts
         names = cut([ID_CHARS] * ids)
+        lots = [Lot(scope, *cut(sizes)) for scope, *sizes in head["lots"]]
         of_keys, of_raws = lengths[values : values + keyed], lengths[values + keyed :]
         keys = cut([0 if length == NONE else length for length in of_keys])
         held = cut([0 if length == NONE else length for length in of_raws])
@@ -113,6 +123,8 @@ class Portion(NamedTuple):
             [Reject._make((*told, raw)) for told, (raw, _) in zip(rejects, raws, strict=True)],
             tuple(head["unreadable"]) if head["unreadable"] is not None else None,
             head["read_as"],
+            lots,
+            level(head["high"]),
         )
 
 

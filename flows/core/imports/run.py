@@ -1,7 +1,7 @@
 """One run of a job, as the state of its partition keeps it."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -9,16 +9,26 @@ import orjson
 
 from flows.core.imports.portion import BEGINNING, Place
 from flows.core.imports.progress import NOTHING, Gain, Report
+from flows.core.imports.recall import Level, level
+from flows.core.topics import DAY_MS
 
 CHECK: Final = "checking"
 READ: Final = "reading"
 FIND: Final = "looking for files"
 STAGE: Final = "fetching"
 WAIT: Final = "waiting for the upload"
+TURN: Final = "waiting for another job of its name"
 AGAIN: Final = "running rejected rows again"
 SCHEDULED: Final = "waiting for its first run"
-"""Phases of a report: all rows are looked at and none goes out; rows go out; files are looked for; one is brought in; more of it has to come; a retry of some
-rows; a schedule that has begun nothing yet."""
+UNCHANGED: Final = "skipped: the file was imported before"
+"""Phases of a report: all rows are looked at and none goes out; rows go out; files are looked for; one is brought in; more of it has to come; another job has
+the memory; a retry of some rows; a schedule that has begun nothing yet. Or, when it is over: nothing was read."""
+
+
+RUN: Final = b"run/"
+"""A run's key in state, its timer and its slow work begin with it; behind it is the job's id."""
+KEPT_MS: Final = 30 * DAY_MS
+"""How long it is remembered that a job is over, and with it the keys of its file."""
 
 NEVER: Final = (-2, -2)
 """No portion has been asked for."""
@@ -54,7 +64,7 @@ class Run:
     """Which one of the run's files that is, from 0."""
     before: Gain = NOTHING
     """What was counted before it."""
-    known: Mapping[str, Any] = field(default_factory=dict)
+    former: Mapping[str, Any] = field(default_factory=dict)
     """What tells the state of the file that the run before has read: in that state it is not read again."""
     scheduled: bool = False
     """Whether a schedule asks for more of its runs."""
@@ -68,17 +78,28 @@ class Run:
         """The report, with the rows of this file alone."""
         return self.report.since(self.before)
 
+    since: Sequence[Level | None] | None = None
+    """The watermark that this run began with, alone in a list, for there may be none before the first run; None: it was not looked up."""
+    high: Level | None = None
+    """The highest value of the cursor column among the rows that went out: the watermark once the run is complete."""
+    known: Sequence[str] | None = None
+    """The answers that the portion is asked for again with, in Base64; None: it was not asked for before."""
+    rounds: int = 0
+    """How often it was."""
+
     def on(self, **changes: Any) -> "Run":
         """Return it with some things changed; those of the report are told as such."""
         return replace(self, **changes)
 
     def text(self) -> bytes:
         """Write it as it stands in state."""
-        told = asdict(replace(self, known={})) | {
+        told = asdict(replace(self, former={})) | {
             "report": orjson.Fragment(self.report.text()),
+            "since": [[*one] if one is not None else None for one in self.since] if self.since is not None else None,
+            "high": [*self.high] if self.high is not None else None,
             "place": [self.place.at, self.place.line, self.place.ordinal, b64encode(self.place.state).decode()],
             "before": [*self.before],
-            "known": dict(self.known),
+            "former": dict(self.former),
         }
         return orjson.dumps(told)
 
@@ -89,5 +110,6 @@ class Run:
         at, line, ordinal, state = found["place"]
         start, last = found["asked"]
         place = Place(at, b64decode(state), line, ordinal)
+        since = found["since"] and [level(one) for one in found["since"]]
         parts = {"report": Report.of(found["report"]), "place": place, "asked": (start, last), "before": Gain(*found["before"])}
-        return cls(**{**found, **parts})
+        return cls(**{**found, **parts, "since": since, "high": level(found["high"])})

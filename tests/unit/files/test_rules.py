@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.files.plan import Sifted
-from connectors.files.rules import Seen, compile_rules
+from connectors.files.rules import compile_rules
 from connectors.files.table import Place, Table
 from flows.core.errors import InvalidFields
 from flows.core.imports.check import check_rules
@@ -142,18 +142,23 @@ def test_a_whole_example() -> None:
         {
             "id": 1, "name": "Ann", "created_at": datetime(2024, 2, 29, 8, tzinfo=UTC), "price": Decimal("1234.50"), "country": "DE",
             "email": "a@b.c", "source": "crm", "label": '"Ann (DE)"',
-        }
-    ]  # fmt: skip
+        },
+        {
+            "id": 1, "name": "Cy", "created_at": datetime(2024, 1, 1, tzinfo=UTC), "price": Decimal("2.00"), "country": "DE",
+            "email": "c@d", "source": "crm", "label": '"Cy (DE)"',
+        },
+    ]  # fmt: skip  # unique is for `marks`, which sees the whole portion
     assert sifted.fragments == {"label"}
     assert sifted.skipped == 1  # the row of FR, although its price is wrong: the filter comes before checks
     assert sifted.rows is not None
-    assert sifted.rows.to_list() == [0]
+    assert sifted.rows.to_list() == [0, 2]
+    assert sifted.whole.columns[-2:] == ["source", "label"]
+    assert "note" in sifted.whole.columns
     assert [(one.ordinal, one.line, one.offset, one.column, one.code, one.rule, one.value, one.raw) for one in sifted.rejects] == [
         (101, 3, 10, "id", "not_int64", 'data_types: "int64"', "x", b"row 1"),
         (101, 3, 10, "created_at", "not_datetime", 'data_types: "datetime"', "2024-02-30", b"row 1"),
         (101, 3, 10, "price", "too_precise", 'data_types: {"decimal_comma":true,"thousands_separator":".","type":"decimal","scale":2}', "1,234", b"row 1"),
         (101, 3, 10, "email", "no_match", 'regex: "[^@ ]+@[^@ ]+"', "no", b"row 1"),
-        (102, 4, 20, "id", "duplicate", "unique: id", "1", b"row 2"),
         (104, 6, 40, "id", "missing", "required", "", b"row 4"),
         (104, 6, 40, "country", "not_one_of", 'enum: ["DE","FR"]', "XX", b"row 4"),
     ]
@@ -254,32 +259,3 @@ def test_expressions_fail_for_their_row_only() -> None:
         (3, "", "expression_failed"),
         (4, "half", "too_large"),
     ]
-
-
-class Remembered:
-    """Knows what it was told, as a job's state does."""
-
-    def __init__(self) -> None:
-        self.digests: set[bytes] = set()
-
-    def known(self, digests: Sequence[bytes], *, across_runs: bool) -> Sequence[bool]:
-        assert not across_runs
-        return [digest in self.digests for digest in digests]
-
-
-def test_a_key_comes_once_in_a_table_and_over_tables_and_a_bad_row_takes_none() -> None:
-    seen = Remembered()
-    kept: Seen = seen
-    plan = compile_rules(rules(data_types={"n": "int64"}, unique=["n", ["a", "b"]]), kept)
-    first = plan.apply(table({"n": ["1", "x", "1", "2", None, None], "a": ["p", "q", "r", "p", "s", "s"], "b": ["p", "q", "r", "p", None, None]}))
-    assert [(one.ordinal - 100, one.column, one.code, one.value) for one in first.rejects] == [
-        (1, "n", "not_int64", "x"),
-        (2, "n", "duplicate", "1"),
-        (3, "", "duplicate", "p, p"),
-    ]
-    assert [len(keys.digests) for keys in first.keys] == [1, 1]  # nulls are not compared; rows that repeat take nothing
-    assert first.keys[0].digests[0].hex() == "34a9e55f36eef6ec3fec4a4222374c93"  # stands in the state of jobs
-    seen.digests.update(digest for keys in first.keys for digest in keys.digests)
-    second = plan.apply(table({"n": ["1", "2"], "a": ["q", "q"], "b": ["q", "r"]}))
-    assert [(one.ordinal - 100, one.code) for one in second.rejects] == [(0, "duplicate")]
-    assert second.frame["n"].to_list() == [2]

@@ -1,0 +1,29 @@
+"""What jobs remember: levels that are compared as what they are, and keys that are counted until they are forgotten."""
+
+import pytest
+
+from flows.core.imports.recall import Days, Level, higher
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [("int64", 9, 10), ("float64", -1.5, 0.25), ("decimal", "9.5", "10.25"), ("string", "10", "9"), ("date", 19_000, 19_001), ("datetime", 5, 6)],
+)
+def test_levels_are_compared_by_their_kind(kind: str, low: float | str, high: float | str) -> None:
+    one, other = Level(kind, low), Level(kind, high)
+    assert other.above(one)
+    assert not one.above(other)
+    assert not one.above(one)
+    assert one.above(None)
+    assert higher(one, other) == higher(other, one) == higher(None, other) == higher(other, None) == other
+
+
+def test_keys_that_have_expired_are_not_counted() -> None:
+    days = Days()
+    days.add(10, 5)
+    days.add(12, 3)
+    days.add(10, -2)
+    days = Days.of(days.text())
+    assert days.alive(10) == 6
+    assert days.alive(11) == 3
+    assert days.alive(13) == Days.of(None).alive(0) == 0
