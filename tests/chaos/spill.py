@@ -112,6 +112,7 @@ def kill(broker: RunningBroker, names: Mapping[RunningDoor, str]) -> collections
         victim.stop(signal.SIGKILL)
         victim.process = victim.launch()
         broker.start()
+    until(lambda: not victim.refuses())
     until(lambda: drained(victim) > 0, why=victim.log.read_text)
     victim.stop(signal.SIGKILL)
     victim.start()
