@@ -174,3 +174,14 @@ def importer(kafka: str, tmp_path: Path, clock: Clock | None = None, **more: str
     (tmp_path / "in").mkdir(parents=True)
     settings = {"batch_import_upload_dir": str(tmp_path / "scratch"), "import_roots": str(tmp_path / "in")} | more
     return Importer(Bench(settings_for(kafka, tmp_path, **settings), clock=clock or ManualClock()))
+
+
+def people(rows: int, bad: int = 0) -> bytes:
+    """Write a CSV of so many rows, each `bad`-th of which has an age that is no number."""
+    lines = [b"%d,name %d,%s" % (n, n, b"old" if bad and n % bad == 0 else b"%d" % (n % 90)) for n in range(rows)]
+    return b"id,name,age\n" + b"\n".join(lines) + b"\n"
+
+
+def counts(report: Report) -> tuple[str, int, int, int, int]:
+    """Return a report's status and counts."""
+    return report.status, report.rows_read, report.rows_accepted, report.rows_rejected, report.rows_skipped
