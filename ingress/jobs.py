@@ -164,12 +164,7 @@ def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callabl
             raise Conflict(sentence)
         if wanted.only == "rest" and not again and (sentence := _no_rest(now)):
             raise Conflict(sentence)
-        rules = order.definition.transformation_rules if wanted.transformation_rules is None else wanted.transformation_rules
-        after = order.definition.model_copy(update={"transformation_rules": rules})
-        if after.remembers != order.definition.remembers:
-            raise Conflict("A retry cannot begin or cease to remember earlier runs (across_runs of unique); order a new job with those rules.")
-        if fault := next(_cursor_faults(after), None):
-            raise Conflict(f"The rules cannot be run with incremental: {fault.detail}.")
+        after = _ruled(order.definition, wanted.transformation_rules)
         turn = order.turn + 1
         changed: dict[str, Any] = {
             "definition": after,
@@ -183,6 +178,16 @@ def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callabl
         return order.model_copy(update=changed)
 
     return decide
+
+
+def _ruled(job: JobDefinition, rules: Mapping[str, JsonValue] | None) -> JobDefinition:
+    """Return a job with other rules where there are any; raises Conflict where it cannot go on with them."""
+    after = job if rules is None else job.model_copy(update={"transformation_rules": rules})
+    if after.remembers != job.remembers:
+        raise Conflict("A retry cannot begin or cease to remember earlier runs (across_runs of unique); order a new job with those rules.")
+    if fault := next(_cursor_faults(after), None):
+        raise Conflict(f"The rules cannot be run with incremental: {fault.detail}.")
+    return after
 
 
 def _no_rest(now: Report) -> str:
