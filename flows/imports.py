@@ -55,4 +55,5 @@ FLOW: Final = Flow(
     writes=(topics.EVENTS, topics.REJECTS, topics.UPLOADS),
     definitions={JOB: read_job},
     orders=frozenset((JOB,)),
+    work_look_s=0.002,
 )

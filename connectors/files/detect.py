@@ -91,7 +91,7 @@ def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool
     found.update(encoding=encoding, confidence=sure)
     if start.startswith("<") and re.match(r"<[?!A-Za-z_]", start):
         found["format"] = "xml"
-    elif start.startswith(("{", "[")) and (kind := _json(start, whole=whole)):
+    elif (start.startswith(("{", "[")) or hint == "ndjson") and (kind := _json(start, whole=whole)):
         found["format"] = kind
     elif "\0" in text:
         found.update(format=hint, confidence=0.0, notes=["These bytes are neither text nor of a known format."])
@@ -158,20 +158,20 @@ def _json(text: str, *, whole: bool) -> str | None:
     lines = text.splitlines()
     if not whole and len(lines) > 1:
         lines.pop()
-    objects = sum(map(_is_json, filter(str.strip, lines[:20])))
-    if text.startswith("{") and objects and (len(lines) > 1 or not whole) and objects == len(list(filter(str.strip, lines[:20]))):
+    several, lines = len(lines) > 1 or not whole, [line for line in lines[:20] if line.strip()]
+    objects = [*map(_is_object, lines)]
+    if several and any(objects) and 2 * sum(objects) >= len(lines) + (not objects[0]):  # a line or two may be bad
         return "ndjson"
     likely = re.match(r'\{\s*(?:"|\}|$)|\[\s*(?:[\[{"\]\d.tfn-]|$)', text)
     return "json" if likely else None
 
 
-def _is_json(line: str) -> bool:
-    """Tell whether a line is a JSON value."""
+def _is_object(line: str) -> bool:
+    """Tell whether a line is a JSON object."""
     try:
-        orjson.loads(line)
+        return isinstance(orjson.loads(line), dict)
     except orjson.JSONDecodeError:
         return False
-    return True
 
 
 def _csv(found: dict[str, Any], sample: bytes, text: str, encoding: str, *, whole: bool) -> None:

@@ -99,6 +99,6 @@ class Brake:
         decided, buried = self._burials.decided + len(held), self._burials.buried + len(held)
         return (
             f"Of {decided:,} records decided within {WINDOW_S} s, {buried:,} were to be buried, more than {self._ratio:.0%}; {len(held):,} of them wait. "
-            f"The first says {first.code}: {first.detail[:200]} Mend the cause and resume the flow, or resume it and let it bury: "
+            f"The first says {first.code}: {first.detail[:200].rstrip('.')}. Mend the cause and resume the flow, or resume it and let it bury: "
             f"POST /integration/flows/{self._flow}/resume."
         )

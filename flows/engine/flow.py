@@ -76,6 +76,8 @@ class Flow:
     """Those kinds that are something to be done: a batch is made when one of them changes, or a partition comes, though nothing else is there."""
     work_slots: int = 4
     """Work items of one lane that run at once, where they do not say it themselves."""
+    work_look_s: float = 0.02
+    """How soon the end of slow work is looked for while nothing else happens. Sooner is for few large items; of many small ones fewer share a commit then."""
 
     @property
     def changelog(self) -> Topic:

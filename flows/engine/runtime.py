@@ -40,8 +40,6 @@ LOG: Final = logging.getLogger(__name__)
 
 IDLE_S: Final = 0.25
 """How long a worker with nothing to do sleeps; also how late it may notice a signal."""
-WORKING_S: Final = 0.02
-"""How soon the result of slow work is looked for."""
 SWEEP_S: Final = 1.0
 SWEEP_LIMIT: Final = 500
 """Expired entries deleted per partition and batch."""
@@ -239,7 +237,7 @@ class Engine:
         due_ms = self.assignment.next_due_ms()
         waits = [IDLE_S] if due_ms is None else [IDLE_S, (due_ms - self.clock.now_ms()) / 1000]
         if self._lanes.running:
-            waits.append(WORKING_S)
+            waits.append(self._flow.work_look_s)
         if self._untold():
             waits.append(self._signs.tell_in_s)
         return max(0.001, min(waits))

@@ -128,3 +128,8 @@ def test_years_of_missed_runs_are_not_all_gone_through(cron: str) -> None:
 
 def test_the_next_run_is_later_than_the_moment_it_is_asked_for() -> None:
     assert next_run(HOURLY, at("2026-05-01T05:00")) == at("2026-05-01T06:00")
+
+
+def test_cron_is_no_frequency_and_the_refusal_says_where_it_goes() -> None:
+    with pytest.raises(ValidationError, match="give the five fields as cron"):
+        ScheduleConfig.model_validate({"frequency": "cron", "cron": "0 2 * * *"})

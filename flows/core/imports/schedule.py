@@ -49,6 +49,13 @@ class ScheduleConfig(Model):
     catch_up_most: int = Field(default=10, ge=1, le=1000)
     """Missed runs that `all` makes up for; older ones are counted and left out."""
 
+    @field_validator("frequency", mode="before")
+    @classmethod
+    def _not_cron(cls, value: object) -> object:
+        if value == "cron":
+            raise ValueError('leave frequency out, and give the five fields as cron, such as {"cron": "0 2 * * *"}')
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known(cls, value: str) -> str:

@@ -13,7 +13,12 @@ CSV = 'id;name;price;day\n1;Müller;1.5;2026-01-02\n2;"a;b";2.5;2026-01-03\n'
     [
         (CSV.encode(), "a.csv", "csv"),
         (b'{"a":1}\n{"a":2}\n', "a.jsonl", "ndjson"),
+        (b'{"a":1}\n{bad}\n{"a":2}\n', "a.ndjson", "ndjson"),
+        (b'{bad}\n{"a":1}\n{"a":2}\n', "a.ndjson", "ndjson"),
+        (b'oops\n{"a":1}\n{"a":2}\n', "a.jsonl", "ndjson"),
+        (b'{"a":1}\n{"a":', "a.ndjson", "ndjson"),
         (b'[{"a":1}]', "a.json", "json"),
+        (b'[\n{"a":1}\n]', "a.json", "json"),
         (b'{"rows": [\n{"a":1}]}', "a.json", "json"),
         (b"<?xml version='1.0'?><a/>", "a.xml", "xml"),
         (b"PAR1....", "a.parquet", "parquet"),
