@@ -1,4 +1,4 @@
-"""Blocking calls to Kafka, made beside the event loop; and room for a few of them."""
+"""Room for a few blocking calls to Kafka at once."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from typing import ParamSpec, TypeVar
 from flows.core.errors import Unavailable
 from flows.wire.aside import aside
 
-__all__ = ["Room", "aside"]
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -12,6 +12,7 @@ from flows.core.clock import Clock
 from flows.core.errors import Unavailable, XyraError
 from flows.core.outbound.egress import Policy
 from flows.core.settings import Settings
+from flows.wire.aside import aside
 from flows.wire.compacted import CompactedTopic
 from flows.wire.instance import Instance
 from flows.wire.kafka import ensure_topics
@@ -19,7 +20,7 @@ from flows.wire.produce import Delivery, LoopProducer
 from flows.wire.spill import Spill
 from flows.wire.telemetry import Telemetry
 from flows.wire.vault import Vault, admin_key
-from ingress.aside import Room, aside
+from ingress.aside import Room
 from ingress.intake import Intake
 from ingress.letters import LettersView
 from ingress.orders import OrdersView

@@ -9,8 +9,8 @@ from typing import Final
 from flows.core.errors import Unavailable, XyraError
 from flows.core.resources import WEBHOOK, StoredWebhook, config_key
 from flows.core.settings import Settings
+from flows.wire.aside import aside
 from flows.wire.exclusive import Overtaken, Turn
-from ingress.aside import aside
 from ingress.orders import OrdersView
 from ingress.view import Definitions, Followed
 

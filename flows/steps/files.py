@@ -17,7 +17,7 @@ from flows.engine import Batch
 from flows.steps.asks import advance
 from flows.steps.find import Found
 from flows.steps.memory import remember_file, remember_run
-from flows.steps.runs import end
+from flows.steps.runs import end, upload_of
 
 FILES: Final = b"files/"
 """Behind it is a job's id: the paths of its run, where a pattern has found them."""
@@ -38,7 +38,7 @@ def files_found(batch: Batch, number: int, order: StoredJob, run: Run, found: Fo
 
 def at_file(order: StoredJob, run: Run, file: int, path: str) -> Run:
     """Return a run at the beginning of one of its files, which counts on from those before it."""
-    upload = order.definition.source_config.upload_id or f"{order.job_id}.{order.turn}.{run.report.run}.{file}"
+    upload = order.definition.source_config.upload_id or upload_of(order, run, file)
     return run.on(upload=upload, path=path, file=file, before=run.report.gained, next=-1, place=BEGINNING, asked=NEVER, failures=0, staged=None, read=False)
 
 

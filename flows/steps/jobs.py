@@ -17,7 +17,7 @@ from flows.steps.asks import advance, waiting
 from flows.steps.due import first, take
 from flows.steps.files import file_over
 from flows.steps.portions import came_back
-from flows.steps.runs import DUE, end, keep, run_of, under_way
+from flows.steps.runs import DUE, end, keep, run_of, under_way, upload_of
 from flows.steps.shelve import arrived
 
 FORGOTTEN: Final = "It is not known any more which rows of the job were rejected, because it was over too long ago. Order a new job."
@@ -129,7 +129,7 @@ def _staged_anew(order: StoredJob, run: Run) -> Run:
     """Return a run whose file on disk is brought in from its beginning, unless it was to its end: what has come of it may not be what it is now."""
     if not run.path or run.staged is None or Staged.of(run.staged).over:
         return run
-    return run.on(staged=None, upload=f"{order.job_id}.{order.turn}.{run.report.run}.{run.file}")
+    return run.on(staged=None, upload=upload_of(order, run, run.file))
 
 
 def _go_on(batch: Batch, number: int, job_id: str) -> None:

@@ -42,7 +42,7 @@ def has_turn(batch: Batch, number: int, order: StoredJob) -> bool:
     if not order.definition.remembers:
         return True
     state, scope, own = batch.state(number), scope_of("name", order.definition.name), order.job_id.encode()
-    until = batch.now_ms + order.definition.remember_days * topics.DAY_MS
+    until = _until(batch, order)
     holder = state.get(HOLDER + scope)
     if holder == own:
         return True
@@ -79,8 +79,7 @@ def prepared(batch: Batch, number: int, order: StoredJob, run: Run) -> Run:
     wanted = order.definition.incremental
     if run.since is not None or wanted is None or wanted.cursor_column is None:
         return run
-    text = batch.state(number).get(_mark(order))
-    return run.on(since=[level(orjson.loads(text)) if text is not None else None])
+    return run.on(since=[_watermark(batch.state(number), order)])
 
 
 def imported(batch: Batch, number: int, order: StoredJob, sha256: str) -> int | None:
@@ -94,8 +93,7 @@ def remember_file(batch: Batch, number: int, order: StoredJob, run: Run) -> None
     """Remember a file that was read to its end, with how many rows it has."""
     wanted = order.definition.incremental
     if wanted is not None and wanted.file:
-        until = batch.now_ms + order.definition.remember_days * topics.DAY_MS
-        batch.state(number).put(_file(order, run.report.checkpoint.file), b"%d" % run.counted.rows_read, until)
+        batch.state(number).put(_file(order, run.report.checkpoint.file), b"%d" % run.counted.rows_read, _until(batch, order))
 
 
 def remember_run(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
@@ -103,12 +101,10 @@ def remember_run(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     wanted, state = order.definition.incremental, batch.state(number)
     if wanted is None or wanted.cursor_column is None or run.high is None:
         return
-    text = state.get(_mark(order))
-    before = level(orjson.loads(text)) if text is not None else None
-    high = Level(*run.high)
+    before, high = _watermark(state, order), Level(*run.high)
     if before is None or before.kind != high.kind or high.above(before):
         before = high
-    state.put(_mark(order), orjson.dumps([*before]), batch.now_ms + order.definition.remember_days * topics.DAY_MS)
+    state.put(_mark(order), orjson.dumps([*before]), _until(batch, order))
 
 
 class Memory:
@@ -194,6 +190,16 @@ def _answered(question: bytes, value: bytes | None) -> int:
 def scope_of(*names: str) -> bytes:
     """Return what keeps the keys of a memory apart from those of others."""
     return blake2b("\0".join(names).encode(), digest_size=SCOPE).digest()
+
+
+def _until(batch: Batch, order: StoredJob) -> int:
+    """Return when what a job remembers now is forgotten."""
+    return batch.now_ms + order.definition.remember_days * topics.DAY_MS
+
+
+def _watermark(state: Entries, order: StoredJob) -> Level | None:
+    text = state.get(_mark(order))
+    return level(orjson.loads(text)) if text is not None else None
 
 
 def _mark(order: StoredJob) -> bytes:

@@ -24,7 +24,7 @@ from flows.steps.asks import ANEW, BRINGING, FIND_WORK, advance, standing
 from flows.steps.files import file_failed, file_over, files_found
 from flows.steps.memory import CHANGED, MOST_ROUNDS, Memory
 from flows.steps.publish import gain_of, publish_rejects, publish_rows, target_of
-from flows.steps.runs import end, finish, keep, under_way
+from flows.steps.runs import end, finish, keep, under_way, upload_of
 
 DIED: Final = "ReaderDied"
 """What an error begins with when the process that read has died."""
@@ -60,7 +60,7 @@ def _brought(batch: Batch, number: int, order: StoredJob, run: Run, brought: Bro
     staged, key, begun = brought.staged, home(order).encode(), Staged.of(run.staged or Staged().told())
     after = run.on(staged=staged.told())
     if staged.anew != begun.anew:  # what was brought in of the file as it was stays where it is, under another name
-        after = after.on(upload=f"{order.job_id}.{order.turn}.{run.report.run}.{run.file}.{staged.anew}")
+        after = after.on(upload=upload_of(order, run, run.file, staged.anew))
     for piece in brought.pieces:
         batch.publish(piece_output(key, run.upload, piece, staged.cut.encode()))
     if staged.over:

@@ -27,6 +27,11 @@ def under_way(batch: Batch, number: int, job_id: str) -> tuple[StoredJob, Run] |
     return (order, run) if run is not None and order is not None and not run.report.over else None
 
 
+def upload_of(order: StoredJob, run: Run, file: int, anew: int = 0) -> str:
+    """Return what the pieces of a file belong to that a job fetches itself: a name for each turn, run and file, and each time that one is begun anew."""
+    return f"{order.job_id}.{order.turn}.{run.report.run}.{file}" + (f".{anew}" if anew else "")
+
+
 def keep(batch: Batch, number: int, run: Run) -> None:
     """Put it into state and tell it; it is forgotten a while after nothing more can come of it."""
     batch.touch(number)

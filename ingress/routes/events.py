@@ -11,8 +11,8 @@ from flows.core.deadletters.summaries import REPLAYED
 from flows.core.errors import FieldError, InvalidFields, NotFound
 from flows.core.record import CE_SOURCE, Record
 from flows.core.resources import MOST_FORMER, StoredWebhook
+from flows.wire.aside import aside
 from ingress import masks
-from ingress.aside import aside
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.life import DELIVERIES, FLOW, SOURCE, Life, Replayed, Ways

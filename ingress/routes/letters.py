@@ -17,8 +17,8 @@ from flows.core.deadletters.reentry import compile_reentry
 from flows.core.deadletters.summaries import BURIED, Summary, reasons_in, summary_of
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
 from flows.core.orders import DISCARD, REPLAY, Filter, StoredDiscard, StoredReplay
+from flows.wire.aside import aside
 from ingress import export, letterbox, masks
-from ingress.aside import aside
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.letterbox import Today

@@ -18,11 +18,11 @@ from flows.core.imports.shelf import End, NotAPiece, end_output, read
 from flows.core.imports.uploads import Digest, Upload
 from flows.core.record import Output
 from flows.core.settings import Settings
+from flows.wire.aside import aside
 from flows.wire.detect import detect
 from flows.wire.pick import pick
 from flows.wire.produce import Delivery, LoopProducer
 from flows.wire.telemetry import Telemetry
-from ingress.aside import aside
 from ingress.uploads.writer import Reread, Writer
 from ingress.view import Followed
 

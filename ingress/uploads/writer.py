@@ -12,8 +12,8 @@ from flows.core.imports import uploads
 from flows.core.imports.shelf import End, end_output, piece_output
 from flows.core.imports.uploads import Digest, Upload
 from flows.core.record import Output
+from flows.wire.aside import aside
 from flows.wire.produce import Delivery
-from ingress.aside import aside
 
 BLOCK: Final = 256 * 1024
 """A cutter is fed blocks that end at multiples of this in the file, whatever the requests brought: so a file is cut the same way again after a crash."""

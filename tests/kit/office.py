@@ -207,3 +207,13 @@ def _message(record: Record) -> Message:
     stamp = (1, record.timestamp_ms)
     made = ClientMessage(topic=record.topic, partition=0, offset=record.offset, key=record.key, value=record.value, headers=headers, timestamp=stamp)
     return cast("Message", made)
+
+
+def counts(report: Report) -> tuple[str, int, int, int, int]:
+    """Return a report's status, its run, and rows read, accepted and rejected."""
+    return report.status, report.run, report.rows_read, report.rows_accepted, report.rows_rejected
+
+
+def files(report: Report) -> tuple[int, int, int]:
+    """Return how many files a run has found, read and failed at."""
+    return report.files.found, report.files.read, report.files.failed

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.core.imports.progress import Report
-from tests.kit.office import Office
+from tests.kit.office import Office, counts, files
 
 HOUR = 3600
 
@@ -18,14 +17,6 @@ def office(tmp_path: Path) -> Iterator[Office]:
     made = Office(tmp_path)
     yield made
     made.close()
-
-
-def counts(report: Report) -> tuple[str, int, int, int, int]:
-    return report.status, report.run, report.rows_read, report.rows_accepted, report.rows_rejected
-
-
-def files(report: Report) -> tuple[int, int, int]:
-    return report.files.found, report.files.read, report.files.failed
 
 
 def test_a_job_waits_for_its_first_run_and_says_when_it_is(office: Office) -> None:
