@@ -11,7 +11,7 @@ import io
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -68,10 +68,10 @@ def encode(sifted: Sifted, ordinals: Sequence[int], output: Output) -> Encoded:
     keys = keys_of(frame if step == 1 else frame.gather_every(step), output.key_columns, sifted.fragments)
     if output.shape is Shape.ARROW:
         values = [_arrow(part) for part in frame.iter_slices(step)]
+    elif output.shape is Shape.NDJSON:
+        values = _blocks(frame, sifted.fragments, step)
     else:
         values = lines_of(frame, sifted.fragments)
-        if output.shape is Shape.NDJSON:
-            values = [b"\n".join(values[at : at + step]) + b"\n" for at in range(0, len(values), step)]
     return Encoded(values, keys, ids_of(output.file, firsts))
 
 
@@ -92,7 +92,7 @@ def lines_of(frame: pl.DataFrame, fragments: frozenset[str]) -> list[bytes]:
         return [b"{}"] * frame.height
     inside = fragments.intersection(frame.columns)
     if not inside:
-        return _ndjson(frame)
+        return _ndjson(frame).split(b"\n")[:-1]
     return _joined(frame, inside)
 
 
@@ -115,12 +115,35 @@ def _text(value: object) -> bytes:
     return value.encode() if isinstance(value, str) else orjson.dumps(value)
 
 
-def _ndjson(frame: pl.DataFrame) -> list[bytes]:
-    """Return rows that have no JSON text among their values."""
+def _blocks(frame: pl.DataFrame, fragments: frozenset[str], rows: int) -> list[bytes]:
+    """Return so many rows each as a JSON object a line, with the lines' ends."""
+    if not frame.width or not fragments.isdisjoint(frame.columns):
+        lines = lines_of(frame, fragments)
+        return [b"\n".join(lines[at : at + rows]) + b"\n" for at in range(0, len(lines), rows)]
+    text = _ndjson(frame)
+    ends = [0]
+    while ends[-1] < len(text):
+        ends.append(_behind(text, ends[-1], rows, len(text) * rows // frame.height))
+    return [text[begin:end] for begin, end in pairwise(ends)]
+
+
+def _behind(text: bytes, begin: int, lines: int, guess: int) -> int:
+    """Return where so many lines end, or the text; looked for where the guess is, which costs a tenth of making lines of all of it."""
+    end = text.rfind(b"\n", begin, begin + guess) + 1 or begin
+    over = text.count(b"\n", begin, end) - lines
+    for _ in range(over):
+        end = text.rfind(b"\n", begin, end - 1) + 1
+    for _ in range(-over):
+        end = text.find(b"\n", end) + 1 or len(text)
+    return end
+
+
+def _ndjson(frame: pl.DataFrame) -> bytes:
+    """Return rows that have no JSON text among their values, as lines."""
     written = frame.select(writable(pl.col(name), dtype).alias(name) for name, dtype in frame.schema.items())
     buffer = io.BytesIO()
     written.write_ndjson(buffer)
-    return buffer.getvalue().split(b"\n")[:-1]
+    return buffer.getvalue()
 
 
 def _joined(frame: pl.DataFrame, fragments: frozenset[str]) -> list[bytes]:

@@ -16,6 +16,8 @@ MODULE: Final = "connectors.files"
 """What is run; nothing of it is loaded here, so that what a file does to a parser it does not do to us."""
 ANSWER_S: Final = 120.0
 TAIL: Final = 500
+PIPE_BYTES: Final = 1 << 20
+"""The most that anybody may have on Linux: a portion has megabytes, and each time a pipe is full or empty the two processes wait for each other."""
 ENVIRONMENT: Final = {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "LC_ALL": "C.UTF-8"}
 
 
@@ -44,6 +46,7 @@ class Child:
                 cwd=scratch,
                 env=ENVIRONMENT,
                 start_new_session=True,
+                pipesize=PIPE_BYTES,
             )
         except OSError as error:
             self._says.close()

@@ -47,9 +47,25 @@ def instants(texts: pl.Series, kind: DataType) -> pl.Series:
         return within(found if found.dtype == INSTANT else localised(found, "UTC" if form.zoned else kind.timezone, twice))
 
     forms = forms_of(kind)
-    if not kind.formats and (sample := texts.drop_nulls().head(1)).len():  # what is of two of these means the same, so their order is free
-        forms = sorted(forms, key=lambda form: not sample.str.contains(form.pattern)[0])
+    if (sample := texts.drop_nulls().head(1)).len():
+        if not kind.formats:  # what is of two of these means the same, so their order is free
+            forms = sorted(forms, key=lambda form: not form.takes(sample[0]))
+        found = _alike(texts, forms[0], "UTC" if forms[0].zoned else kind.timezone)
+        if found is not None:
+            return found
     return _first(texts, forms, INSTANT, read)
+
+
+def _alike(texts: pl.Series, form: Form, zone: str | None) -> pl.Series | None:
+    """Read texts all of which are of one form, by one call into Polars; None where one is not, or where clocks may have been put forward or back."""
+    if zone not in {None, "UTC"}:
+        return None
+    text = pl.col("text")
+    found = text.str.to_datetime(form.spelling, strict=False, time_unit="us", cache=False)
+    found = found if "%#z" in form.spelling else found.dt.replace_time_zone("UTC")
+    whole = pl.when(text.str.contains(form.pattern) & found.is_between(_FIRST, _LAST)).then(found)
+    read = texts.to_frame("text").select(whole.alias(texts.name)).to_series()
+    return read if read.null_count() == texts.null_count() else None
 
 
 def clock(texts: pl.Series, kind: DataType) -> pl.Series:

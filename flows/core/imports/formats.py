@@ -55,6 +55,10 @@ class Form(NamedTuple):
     zoned: bool
     """Whether it says the offset from UTC."""
 
+    def takes(self, text: str) -> bool:
+        """Tell whether a text is of this form."""
+        return re.match(self.pattern.replace(r"\z", r"\Z"), text) is not None
+
 
 def read(written: str, *, times: bool) -> Form:
     """Read a form.

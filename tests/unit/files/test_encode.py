@@ -93,6 +93,15 @@ def test_blocks_hold_so_many_rows_and_bear_the_id_of_their_first() -> None:
     assert pl.concat(pl.read_ipc_stream(io.BytesIO(block)) for block in arrow.values).equals(frame)
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 50, 200])
+def test_blocks_hold_whole_lines_however_long_these_are(step: int) -> None:
+    texts = ["x" * (n * n * 7919 % 500) + "\n" * (n % 3) for n in range(101)]
+    frame = pl.DataFrame({"a": texts})
+    lines = lines_of(frame, NONE)
+    blocks = encode(sifted(frame), range(101), Output(FILE, Shape.NDJSON, step)).values
+    assert blocks == [b"".join(line + b"\n" for line in lines[at : at + step]) for at in range(0, 101, step)]
+
+
 def test_no_rows_and_no_columns_are_no_trouble() -> None:
     assert encode(sifted(pl.DataFrame({"a": []})), range(0), Output(FILE)).values == []
     assert lines_of(pl.DataFrame(height=2), NONE) == [b"{}", b"{}"]
