@@ -7,6 +7,7 @@ line, which costs no attempt; whoever comes back makes room for the next. With `
 Attempts are told on `xyra.journal`; what moved in a target, on `xyra.status`.
 """
 
+from hashlib import sha256
 from importlib import metadata
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from flows.core import signals, topics
 from flows.core.outbound import backoff, breaker, outcome
 from flows.core.outbound.egress import Policy
 from flows.core.outbound.outcome import Outcome
-from flows.core.outbound.target import Back, Go, Limits
+from flows.core.outbound.target import NOTHING_ASKED, Asked, Back, Go, Limits
 from flows.core.record import Record
 from flows.core.resources import WEBHOOK, StoredSecret, StoredWebhook, live
 from flows.core.verdict import Await, Bury, Hold, Reason, Retry, Verdict
@@ -32,6 +33,7 @@ from flows.wire.vault import Vault
 
 NAME: Final = "deliveries"
 POST: Final = "post"
+ADDRESS_DIGITS: Final = 16
 LARGEST: Final = topics.RECORD_BYTES - topics.MIB
 """Larger ones cannot wait in state, and an event of ours is never larger."""
 
@@ -49,6 +51,7 @@ class Plan(NamedTuple):
     epoch: int
     secrets: tuple[StoredSecret, ...]
     breaker: breaker.Policy
+    asked: Asked
 
 
 NOBODY: Final = Plan(
@@ -62,6 +65,7 @@ NOBODY: Final = Plan(
     epoch=0,
     secrets=(),
     breaker=breaker.Policy(),
+    asked=NOTHING_ASKED,
 )
 """Stands for a definition that there is not."""
 
@@ -81,7 +85,13 @@ def read(stored: bytes) -> Plan:
         epoch=webhook.delivery_epoch,
         secrets=webhook.delivery_secrets,
         breaker=breaker.for_timeout(said.timeout_seconds),
+        asked=Asked(webhook.probe_epoch, address(webhook.definition.url)),
     )
+
+
+def address(url: str | None) -> str:
+    """Return what tells one address from another; a state keeps no url, which may have secrets in it."""
+    return sha256(url.encode()).hexdigest()[:ADDRESS_DIGITS] if url is not None else ""
 
 
 def endpoint_of(record: Record) -> str:
@@ -108,7 +118,7 @@ class Deliveries:
             target, plan = self.targets.of(batch, record.partition, endpoint_of(record)), _plan(batch, record)
             told, facts = told_by(result, batch.now_ms), turns.facts_of(batch, record)
             row = outcome.of_status(told.status) if told.status is not None else outcome.of_error(told.error)
-            _tell(target, row, told, Order.read(result.payload).generation)
+            _tell(target, plan, row, told, Order.read(result.payload))
             facts = facts._replace(first_ms=facts.first_ms or told.at_ms)
             verdict = _verdict(plan, record, row, told, facts, batch.now_ms)
             self._count(row, told)
@@ -125,6 +135,7 @@ class Deliveries:
         """Recall from each target's line as many as may go now; those whose target is gone, to be buried."""
         touched = {(record.partition, endpoint_of(record)) for record in batch.records}
         touched |= {(timer.partition, timer.id.decode()) for timer in batch.due}
+        touched |= self.targets.asked_for(batch, lambda name: (batch.config.get(WEBHOOK, name) or NOBODY).asked.probes)
         for partition, name in touched:
             self.targets.of(batch, partition, name)
         for target in self.targets:
@@ -184,7 +195,7 @@ class Deliveries:
 
 def _open(batch: Batch, partition: int, name: str) -> Target:
     plan = batch.config.get(WEBHOOK, name) or NOBODY
-    return Target(batch, partition, name, plan.limits, plan.epoch, plan.breaker)
+    return Target(batch, partition, name, plan.limits, plan.epoch, plan.breaker, plan.asked)
 
 
 def _plan(batch: Batch, record: Record) -> Plan:
@@ -210,12 +221,12 @@ def _too_large(record: Record) -> Reason | None:
     return Reason("too_large_to_wait", f"The record has {length:,} bytes, and {LARGEST:,} can be delivered.") if length > LARGEST else None
 
 
-def _tell(target: Target, row: Outcome, told: Told, generation: int) -> None:
-    """Tell a target how its call has ended, if it was called at all."""
-    if row.counts:
-        target.answered(Back(generation, row is outcome.DELIVERED, row.failing, told.took_ms, row.consequence == "deactivated"))
+def _tell(target: Target, plan: Plan, row: Outcome, told: Told, order: Order) -> None:
+    """Tell a target how its call has ended, if it was called at all, and not the one it has taken the place of."""
+    if row.counts and order.url == plan.url:
+        target.answered(Back(order.generation, row is outcome.DELIVERED, row.failing, told.took_ms, row.consequence == "deactivated"))
     else:
-        target.unused(generation)
+        target.unused(order.generation)
 
 
 def _verdict(plan: Plan, record: Record, row: Outcome, told: Told, facts: turns.Facts, now_ms: int) -> Verdict | None:
@@ -243,4 +254,12 @@ def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:
     return flow
 
 
-FLOW: Final = Flow(name=NAME, topic=topics.DELIVERIES, build=build, resource=endpoint_of, resource_kind=WEBHOOK, definitions={WEBHOOK: read})
+FLOW: Final = Flow(
+    name=NAME,
+    topic=topics.DELIVERIES,
+    build=build,
+    resource=endpoint_of,
+    resource_kind=WEBHOOK,
+    definitions={WEBHOOK: read},
+    orders=frozenset((WEBHOOK,)),
+)

@@ -85,7 +85,8 @@ def replace(
                     raise InvalidFields("A secret the endpoint has does not fit; give a new one.", errors=(FieldError("/secret", wrong.code, wrong.detail),))
         stay = kept.secrets if given is None else (given,)
         signing = (signs,) if signs is not None and not live(kept.delivery_secrets, now_ms) else kept.delivery_secrets
-        switched = {"status": "active", "delivery_secrets": signing, "delivery_epoch": kept.delivery_epoch + 1}
+        epochs = {"delivery_epoch": kept.delivery_epoch + 1, "probe_epoch": kept.probe_epoch + 1}
+        switched = {"status": "active", "delivery_secrets": signing, **epochs}
         put = {"definition": definition, "former_topics": former_topics(kept, definition), "secrets": stay, "updated_at_ms": now_ms}
         return kept.model_copy(update=put | switched)
 

@@ -61,6 +61,8 @@ def switch(endpoint_id: str, what: Literal["pause", "resume", "enable"], now_ms:
         if there.definition.url is None:
             raise Conflict(f"The endpoint {endpoint_id} has no url, so nothing of it is delivered; PUT gives it one.")
         update: dict[str, object] = {"deliveries": "paused" if what == "pause" else "active", "updated_at_ms": now_ms}
+        if what != "pause":
+            update["probe_epoch"] = there.probe_epoch + 1
         if what == "enable":
             update["delivery_epoch"] = there.delivery_epoch + 1
         return there.model_copy(update=update)

@@ -33,6 +33,7 @@ LARGE: Final = 256 * 1024
 UNKNOWN: Final = "-"
 ACCEPTED: Final = 202
 PLAIN: Final = frozenset({b"", b"identity"})
+STARTING: Final = Unavailable("The definitions are still being read; send it again.", retry_after_s=1)
 VOUCHED: Final = Verified("", None, None, None)
 
 
@@ -152,6 +153,8 @@ class Intake:
 
     def ask(self, endpoint_id: str, scope: Scope) -> Answer | None:
         """Answer a GET or HEAD with which a sender asks whether the endpoint is its own; None: it asks nothing that is answered here."""
+        if not self._ready():  # a sender that is told 401 may never ask again
+            return of_error(STARTING)
         try:
             endpoint = self._definitions.endpoint(endpoint_id)
         except Unavailable:
@@ -164,7 +167,7 @@ class Intake:
 
     def _admit(self) -> None:
         if not self._ready():
-            raise Turned("starting", Unavailable("The definitions are still being read; send it again.", retry_after_s=1))
+            raise Turned("starting", STARTING)
         if self.in_flight > self._settings.webhook_max_in_flight:
             raise Turned("overload", Unavailable("Too many requests are in hand; send it again.", retry_after_s=1))
 

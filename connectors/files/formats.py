@@ -1,6 +1,7 @@
 """What reads, and what cuts, a file of each format, with a job's options and what was found out about the file."""
 
 import codecs
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ from flows.core.files.cutters import Format, Options, cutter
 from flows.core.files.pieces import Cutter
 from flows.core.files.units import WIDE, shadow
 from flows.core.files.xml_tags import first_path
+from flows.core.imports.source import LOOKS_LIKE
 
 Source = Mapping[str, Any]
 """A job's `source_config`, with everything settled that it left open."""
@@ -29,6 +31,20 @@ DIALECT: Final = ("delimiter", "quote", "escape", "comment", "header")
 DEFAULTS: Final = {"delimiter": ",", "quote": '"', "escape": "", "comment": "", "header": True}
 FORMATS: Final = ("csv", "tsv", "ndjson", "json", "xml", "parquet", "excel")
 WHOLE: Final = frozenset({"parquet", "excel"})
+_OTHERS: Final[Mapping[str, frozenset[str]]] = {
+    "csv": frozenset({"json", "ndjson", "xml"}) | WHOLE,
+    "tsv": frozenset({"json", "ndjson", "xml"}) | WHOLE,
+    "json": frozenset({"xml"}) | WHOLE,
+    "ndjson": frozenset({"xml"}) | WHOLE,
+    "xml": frozenset({"json", "ndjson"}) | WHOLE,
+}
+"""What a file that a job reads as one format may prove to be."""
+_SURE: Final[Mapping[str, re.Pattern[str]]] = {
+    "json": re.compile(r'\s*(?:\{\s*"|\[\s*\{\s*"|\[\s*$)'),
+    "ndjson": re.compile(r'\s*\{\s*"'),
+    "xml": re.compile(r"\s*(?:<\?xml\s|<[^<>]+>\s*<)"),
+}
+"""How such a file begins for certain: the names of a CSV file's columns may stand in brackets."""
 
 
 def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
@@ -43,11 +59,25 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
         settled = DEFAULTS | {name: value for name, value in told.items() if name in DIALECT} | settled
+    other = _other(form, found, sample)
+    if other is not None:
+        settled[LOOKS_LIKE] = other
     if form == "tsv":
         settled["delimiter"] = "\t"
     if form == "xml":
         settled.setdefault("record_path", _records(shadow(sample, settled["encoding"])))
     return settled
+
+
+def _other(form: str, found: Source, sample: bytes) -> str | None:
+    """Return the format that a file is of for certain, where a job says another; None: it may well be what the job says."""
+    other = found["format"]
+    if other not in _OTHERS[form]:
+        return None
+    if other in WHOLE:
+        return str(other)
+    text = sample.decode(found["encoding"] or "utf-8", "replace").removeprefix("\ufeff")
+    return str(other) if _SURE[other].match(text) else None
 
 
 def _encoding(said: str | None, found: str, sample: bytes) -> str:

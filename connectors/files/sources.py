@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from connectors.files.bounds import Limits
+from connectors.files.bounds import Limits, refusal
 from connectors.files.bypiece import nothing
 from connectors.files.codes import Code
 from connectors.files.formats import WHOLE, Source, cutter_of, reader_of, settle, whole_reader_of
@@ -17,6 +17,7 @@ from connectors.files.places import Fault, Span
 from connectors.files.reader import Read, Unreadable
 from flows.core.files.pieces import Cutter, Piece
 from flows.core.imports.portion import Portion
+from flows.core.imports.source import LOOKS_LIKE
 
 
 class State(NamedTuple):
@@ -45,13 +46,16 @@ class Pieces:
 
     def __init__(self, form: str, begun: State, at: int, line: int, gatherer: Gatherer) -> None:
         """Go on at byte `at` of the file."""
-        self._begun = begun
+        self._form, self._begun = form, begun
         self._reader = reader_of(form, begun.settled, begun.reader, at)
         self._gatherer = gatherer
         self._line = line
 
     def portion(self, pieces: Sequence[Piece], known: Sequence[bytes] = (), *, last: bool) -> Portion:
-        """Return what these pieces hold, which follow those before; `last`: none follow. `known`: the answers of the job's memory."""
+        """Return what these pieces hold, which follow those before; `last`: none follow. `known`: the answers of the job's memory.
+
+        Raises `Unreadable` where they are the last of a file without a row, which is of another format.
+        """
         self._gatherer.add(self._reader.read(pieces))
         if last:
             self._gatherer.add(self._reader.finish())
@@ -59,7 +63,7 @@ class Pieces:
             self._line = pieces[-1].line + pieces[-1].data.count(b"\n")
         state = self._begun._replace(reader=self._reader.state())
         made = self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, known, over=last)
-        return made._replace(read_as=self._begun.settled)
+        return _of_its_format(made._replace(read_as=self._begun.settled), self._form)
 
     def again(self, rows: Sequence[Piece], known: Sequence[bytes] = ()) -> Portion:
         """Return what these rows are now, each a piece of its own that was turned away before; they need not follow one another."""
@@ -105,7 +109,7 @@ class File:
                     failed = (error.code, str(error))
                 over = True
         made = self._gatherer.portion(self._at, self._state.text(), self._line, known, over=over and failed is None)
-        return made._replace(read_as={**self._begun.settled, **self._found}, unreadable=failed)
+        return _of_its_format(made._replace(read_as={**self._begun.settled, **self._found}, unreadable=failed), self._form)
 
     def _whole(self) -> Iterator[bool]:
         compression = Compression(self._begun.settled.get("compression") or "none")
@@ -137,6 +141,14 @@ class File:
                 yield True
         if not self._torn:
             self._gatherer.add([*held, *reader.finish()])
+
+
+def _of_its_format(made: Portion, form: str) -> Portion:
+    """Return a portion, unless it ends a file of which there is not one row, since it is of another format; raises `Unreadable`."""
+    other = made.read_as.get(LOOKS_LIKE)
+    if other is not None and made.over and not made.place.ordinal:
+        raise refusal("wrong_format", what=form, where=other)
+    return made
 
 
 def _pieces(cut: Cutter, stream: Iterator[bytes], *, torn: bool) -> Iterator[list[Piece]]:

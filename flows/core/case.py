@@ -40,6 +40,8 @@ class Plan:
     """Finds the sender's id of a record; None: it has none to compare."""
     event_type: Callable[["Case"], str | None]
     """Finds what kind of event a record is that does not say so itself."""
+    type_in_body: bool = False
+    """Whether the body is where that stands, and no header alone."""
     delivers: Literal["original", "transformed"] | None = None
     """Which bytes of an event are to be delivered over HTTP; None: it is not."""
     window_ms: int | None = None

@@ -51,6 +51,7 @@ def read(stored: bytes) -> Plan | Bury:
         former=webhook.former_topics,
         identify=_identify(definition, scheme),
         event_type=_event_type(scheme),
+        type_in_body=not scheme.event_type or any(at.path is not None for at in scheme.event_type),
         delivers=definition.delivery.payload if definition.url is not None else None,
         window_ms=window * 1000 if window is not None else None,
     )

@@ -182,6 +182,8 @@ class StoredWebhook(Model):
     """Whether somebody has paused them; another definition changes nothing about that."""
     delivery_epoch: int = 0
     """Grows whenever deliveries are switched on; a flow that has switched them off did so under one of these."""
+    probe_epoch: int = 0
+    """Grows whenever somebody wants the next delivery to be tried at once (`resume`, `enable`, another definition), whatever the breaker says."""
     former_topics: tuple[str, ...] = ()
     """Topics that its events went to under earlier definitions, the latest first, `MOST_FORMER` at most: what became of older records is looked for there."""
     created_at_ms: int

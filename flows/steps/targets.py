@@ -12,7 +12,7 @@ import orjson
 
 from flows.core import signals, topics
 from flows.core.outbound import breaker
-from flows.core.outbound.target import Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack, unused
+from flows.core.outbound.target import Asked, Back, Go, Limits, State, Stay, answered, ask, heeded, new, pack, unpack, unused
 from flows.core.record import Output, Record
 from flows.engine import Batch, Entries
 from flows.wire.telemetry import Telemetry
@@ -27,8 +27,8 @@ MOST_AT_ONCE: Final = 1000
 class Target:
     """One target in the batch in hand."""
 
-    def __init__(self, batch: Batch, partition: int, name: str, limits: Limits, epoch: int, policy: breaker.Policy) -> None:
-        """Read what is known of it; a target that was never called is as good as any."""
+    def __init__(self, batch: Batch, partition: int, name: str, limits: Limits, epoch: int, policy: breaker.Policy, asked: Asked) -> None:
+        """Read what is known of it, and do what its definition asks for; a target that was never called is as good as any."""
         self.name = name
         self.partition = partition
         self.limits = limits
@@ -39,7 +39,7 @@ class Target:
         self._key = STATE + name.encode()
         stored = self._entries.get(self._key)
         self.before = unpack(stored) if stored else new(name, batch.now_ms)
-        self.state = self.before
+        self.state = heeded(self.before, asked, batch.now_ms)
         self._stay: Stay | None = None
 
     @property
@@ -111,6 +111,9 @@ class Targets:
         self._batch: Batch | None = None
         self._found: dict[tuple[int, str], Target] = {}
         self._shown: dict[int, set[str]] = {}
+        self._lines: dict[int, dict[str, int]] = {}
+        """Those with a line, by partition, and what they were last asked for (`Asked.probes`)."""
+        self._seen: tuple[int, frozenset[int]] | None = None
 
     def __iter__(self) -> Iterator[Target]:
         """Give those that the batch in hand concerns."""
@@ -137,13 +140,32 @@ class Targets:
         self._found.clear()
         self._batch = None
 
+    def asked_for(self, batch: Batch, probes: Callable[[str], int]) -> set[tuple[int, str]]:
+        """Return those with a line whose definition asks for an attempt at once: their timers say later. Costs nothing while no definition changes."""
+        now = (batch.config.revision, batch.held)
+        if now == self._seen:
+            return set()
+        self._seen = now
+        for number in batch.held.difference(self._lines):
+            self._look(number, batch.state(number))
+        found = {(number, name) for number in batch.held for name, heeded in self._lines[number].items() if probes(name) > heeded}
+        for number, _ in found:
+            batch.touch(number)
+        return found
+
     def came(self, partition: int, state: Entries) -> None:
-        """Show the targets that a partition's state holds; reads them all."""
+        """Show the targets that a partition's state holds, and look at what is asked of them; reads them all."""
+        self._look(partition, state)
+        self._seen = None
+
+    def _look(self, partition: int, state: Entries) -> None:
+        self._lines[partition] = {}
         for key, value in state.scan(STATE):
             self._show(partition, key[len(STATE) :].decode(), unpack(value), was_waiting=False)
 
     def left(self, partition: int) -> None:
         """Show nothing of a partition's targets any more, unless another partition has records for the same."""
+        self._lines.pop(partition, None)
         for name in self._shown.pop(partition, set()).difference(*self._shown.values()):
             for signal in (signals.BREAKER_STATE, signals.PARKED):
                 self._telemetry.forget(signal, flow=self._flow, resource=name)
@@ -152,6 +174,10 @@ class Targets:
         if state.breaker.generation:  # it has moved
             self._telemetry.gauge(signals.BREAKER_STATE, breaker.LEVELS[state.breaker.phase], flow=self._flow, resource=name)
             self._shown.setdefault(partition, set()).add(name)
+        lines = self._lines.setdefault(partition, {})
+        lines.pop(name, None)
+        if state.waiting:
+            lines[name] = state.asked.probes
         if state.waiting or was_waiting:
             self._telemetry.gauge(signals.PARKED, state.waiting, flow=self._flow, resource=name)
             self._shown.setdefault(partition, set()).add(name)

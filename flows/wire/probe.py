@@ -1,5 +1,7 @@
 """The worker's own HTTP: `/metrics`, `/health/live`, `/health/ready`. A thread that reads and never writes."""
 
+import logging
+import sys
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -10,6 +12,7 @@ import orjson
 from flows.core.errors import Busy
 from flows.wire.telemetry import CONTENT_TYPE, Telemetry
 
+LOG: Final = logging.getLogger(__name__)
 TIMEOUT_S: Final = 5.0
 
 Check = Callable[[], Mapping[str, object] | None]
@@ -28,12 +31,11 @@ class Probe:
         """
         handler = type("Handler", (_Handler,), {"telemetry": telemetry, "checks": dict(checks)})
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
+            self._server = _Server((host, port), handler)
         except OSError as error:
             raise Busy(
                 f"The port {port} for a worker's metrics is taken ({error.strerror}). Set INTEGRATION_WORKER_PORT to the first of a free range."
             ) from error
-        self._server.daemon_threads = True
         Thread(target=self._server.serve_forever, name="probe", daemon=True).start()
 
     @property
@@ -45,6 +47,16 @@ class Probe:
         """Stop listening; blocks for half a second at most."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  as socketserver calls it
+        """Say nothing of a client that has broken off; what else is raised goes to the log as one record, and not to stderr piece by piece."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            LOG.error("A request to the worker's own HTTP port could not be answered.", exc_info=error)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -56,6 +56,9 @@ async def remove(endpoint_id: str, secret_id: str, door: TheDoor) -> DeliverySec
 
 @router.post("/deliveries/{command}", summary="Pause, resume or enable deliveries")
 async def switch(endpoint_id: str, command: Literal["pause", "resume", "enable"], door: TheDoor) -> DeliveryStatus:
-    """Pause: events wait, and no attempt is spent. Resume: they go on. Enable: also switch on what a 410, or days of failures, have switched off."""
+    """Pause: events wait, and no attempt is spent. Resume: they go on, and an open breaker probes at once.
+
+    Enable: also switch on what a 410, or days of failures, have switched off.
+    """
     known(door, endpoint_id)
     return DeliveryStatus.of(door, await door.registrar.change(endpoint_id, delivering.switch(endpoint_id, command, door.clock.now_ms())))

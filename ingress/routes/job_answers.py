@@ -26,7 +26,7 @@ class CheckpointAnswer(Answer):
     offset: int
     """The byte that comes next."""
     line: int | None
-    """The line that begins there, from 1; null where lines mean nothing."""
+    """The line that begins there, from 1, which is the next to be read: behind a file's last row, one more than it has lines. Null where lines mean nothing."""
     ordinal: int
     """The row that comes next, from 0."""
     path: str | None
@@ -101,7 +101,10 @@ class JobProgress(Answer):
     errors_by_code: dict[str, int]
     """Rejected rows by reason; a row may have several."""
     read_as: dict[str, Any]
-    """How the file is read: `encoding`, `delimiter`, `sheet` and the like, as the job says or as was found out; empty before it is read."""
+    """How the file is read: `encoding`, `delimiter`, `sheet` and the like, as the job says or as was found out; empty before it is read.
+
+    `looks_like`: what format the file is, where the job says another.
+    """
     checkpoint: CheckpointAnswer
     trouble: str | None
     """Why it has failed, or does not get on."""

@@ -120,7 +120,7 @@ class PreviewAnswer(Answer):
     refused: RefusedAnswer | None
     sampled: Sampled
     read_as: dict[str, Any]
-    """How the file is written: `encoding`, `delimiter` and the like, as the job says or as was found out."""
+    """How the file is written: `encoding`, `delimiter` and the like, as the job says or as was found out; `looks_like`: see a job's."""
     columns: Columns
     errors: tuple[ErrorAnswer, ...]
     rows: tuple[RowAnswer, ...]

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from flows.core import verification
 from flows.core.clock import rfc3339
@@ -15,6 +15,8 @@ from ingress import masks
 from ingress.life import FLOW, SOURCE, Entry, Life, Return
 from ingress.routes.answers import Spot
 from ingress.routes.story_answers import Attempt, Burial, Delivery, HttpRequest, Received, Rejudged, Returned, Signature, StepVerdict, Story, Unseen, Written
+
+LINE: Final = "Its delivery stands in its target's line."
 
 
 class Sight(NamedTuple):
@@ -38,15 +40,15 @@ class Waits(NamedTuple):
 
 def story(life: Life, orders: Iterable[StoredRerun], waits: Waits, sight: Sight) -> Story:
     """Show what was found, which of the orders to judge the log anew concern it, and what it may wait for."""
-    fate = life.fate
+    fate, delivery = life.fate, _delivery(life, waits) if life.handed_on else None
     return Story(
         event_id=life.event_id,
         outcome="waiting" if life.waits else fate.outcome if fate is not None else "unknown",
-        waits_for=waits.flow if life.waits else None,
+        waits_for=waits.flow if life.waits else _waits_for(delivery) if delivery is not None else None,
         received=_received(life.received, sight) if life.received is not None else None,
         steps=tuple(step for one in life.fates for step in _steps(one)),
         outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in life.outputs),
-        delivery=_delivery(life, waits) if life.handed_on else None,
+        delivery=delivery,
         attempts=tuple(map(_attempt, life.entries)),
         burials=tuple(map(_burial, life.letters)),
         returns=tuple(map(_returned, life.returns)),
@@ -97,6 +99,13 @@ def _steps(fate: Fate) -> tuple[StepVerdict, ...]:
     before = WEBHOOK_STEPS[: WEBHOOK_STEPS.index(fate.step)] if fate.step in WEBHOOK_STEPS else ()
     last = StepVerdict(flow=FLOW, step=fate.step, verdict=fate.outcome, reason=fate.reason or None, detail=fate.detail or None)
     return (*(StepVerdict(flow=FLOW, step=step, verdict="kept") for step in before), last)
+
+
+def _waits_for(delivery: Delivery) -> str | None:
+    """Say what a delivery waits for; None: it waits no more, or nobody knows."""
+    if delivery.why is not None or delivery.state == "unknown":
+        return delivery.why
+    return {"waiting": LINE, "retry_due": f"Its next attempt to be delivered is due at {delivery.retry_due_at}."}.get(delivery.state)
 
 
 def _delivery(life: Life, waits: Waits) -> Delivery:

@@ -143,7 +143,7 @@ class Story(Answer):
     outcome: Literal["kept", "dropped", "buried", "waiting", "unknown"]
     """`waiting`: the flow has not come to it, or holds it in its state; `unknown`: nothing that was looked at tells."""
     waits_for: str | None
-    """Where it waits and that is known: why the flow stands."""
+    """Where it waits and that is known: why the flow stands that decides on it, else what its delivery waits for."""
     received: Received | None
     """Null: it is not on `xyra.webhooks`, or not any more."""
     steps: tuple[StepVerdict, ...]

@@ -7,7 +7,9 @@ import pytest
 from confluent_kafka import Producer
 
 from flows.core import topics
+from flows.core.resources import StoredWebhook
 from tests.kit.door import RunningDoor, until
+from tests.kit.topics import topic_reader
 
 ROUTE = "/integration/webhooks"
 
@@ -77,6 +79,24 @@ def test_a_pause_outlasts_another_definition(door: RunningDoor) -> None:
     assert door.http.put(f"{ROUTE}/{name}", json={"url": "https://example.com/other"}).status_code == 200
     assert door.http.get(f"{ROUTE}/{name}/status").json()["delivery"]["state"] == "paused"
     assert door.http.post(f"{ROUTE}/{name}/deliveries/enable").json()["state"] == "active"
+
+
+def test_who_wants_deliveries_to_go_on_wants_the_next_to_be_tried(door: RunningDoor) -> None:
+    name, _ = registered(door)
+    asked = []
+    for command in ("pause", "resume", "resume", "enable"):
+        door.http.post(f"{ROUTE}/{name}/deliveries/{command}")
+        asked.append(epochs(door, name))
+    door.http.put(f"{ROUTE}/{name}", json={"url": "https://example.com/other"})
+    assert [*asked, epochs(door, name)] == [(0, 0), (1, 0), (2, 0), (3, 1), (4, 2)]
+
+
+def epochs(door: RunningDoor, name: str) -> tuple[int, int]:
+    """Read off the log what an endpoint's definition asks the flow for."""
+    key = f"webhook/{name}"
+    *_, last = (read for read in topic_reader(door.settings.kafka_bootstrap_servers, topics.CONFIG.name) if read.key == key.encode())
+    stored = StoredWebhook.model_validate_json(last.value or b"")
+    return stored.probe_epoch, stored.delivery_epoch
 
 
 @pytest.mark.parametrize("command", ["enable", "put"])

@@ -81,6 +81,29 @@ def test_senders_are_told_to_come_back_when_it_stops_while_the_broker_is_away(ow
     assert "Traceback" not in door.log.read_text()
 
 
+def test_nobody_is_told_that_an_endpoint_is_unknown_before_the_definitions_were_read(own_broker: RunningBroker, tmp_path: Path) -> None:
+    settings = settings_for(own_broker.bootstrap, tmp_path)
+    with running_door(settings, tmp_path / "log") as door:
+        name = door.register(preset="meta")
+    path, door = f"/integration/webhooks/{name}", RunningDoor(settings, tmp_path / "log", start=False)
+    try:
+        own_broker.kill()
+        try:
+            door.process = door.launch()
+            until(lambda: not door.refuses())
+            asks = door.stranger.get(path, params={"hub.mode": "subscribe", "hub.challenge": "7", "hub.verify_token": "v"})
+            answers = [door.send(name), asks, door.stranger.head(path), door.http.get(path), door.http.get(f"{path}/status")]
+            assert [(answer.status_code, answer.headers.get("retry-after")) for answer in answers] == [(503, "1")] * len(answers)
+            assert not door.is_ready()
+        finally:
+            own_broker.start()
+        until(door.is_ready)
+        assert door.stranger.get(path).status_code == 401
+        assert door.http.get(path).status_code == 200
+    finally:
+        door.close()
+
+
 def test_endpoints_sealed_with_another_key_show_in_health(own_broker: RunningBroker, tmp_path: Path) -> None:
     settings = settings_for(own_broker.bootstrap, tmp_path)
     with running_door(settings, tmp_path / "log") as door:

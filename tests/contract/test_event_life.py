@@ -149,8 +149,10 @@ def test_attempts_are_followed_from_one_to_the_next(door: RunningDoor, worker: P
     found = life(door, worker, event_id)
     assert [output["record"]["topic"] for output in found["outputs"]] == ["xyra.events", "xyra.deliveries"]
     assert found["delivery"] == {"endpoint_id": name, "state": "waiting", "retry_due_at": None, "why": None}
+    assert found["waits_for"] == "Its delivery stands in its target's line."
     door.http.post(f"/integration/webhooks/{name}/deliveries/pause")
-    assert life(door, worker, event_id)["delivery"]["why"] == "Deliveries of the endpoint are paused."
+    paused = life(door, worker, event_id)
+    assert paused["delivery"]["why"] == paused["waits_for"] == "Deliveries of the endpoint are paused."
     now_ms = NOW()
     log.journal(
         *(event_id, "attempt", now_ms),

@@ -8,6 +8,7 @@ import orjson
 import polars as pl
 import pytest
 
+from flows.core.files.cutters import Format
 from tests.kit.engine import Crash, balanced, dies
 from tests.kit.importer import Importer, counts, importer, people
 
@@ -78,6 +79,16 @@ def test_a_file_that_cannot_be_read_fails_its_job_with_a_sentence_and_no_other(k
     assert broken.status == "failed"
     assert broken.trouble
     assert counts(whole) == ("completed", 10, 10, 0, 0)
+
+
+def test_a_file_of_another_format_fails_its_job_and_one_without_rows_does_not(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    wrong = made.job(b'[{"id": 1}, {"id": 2}]', "csv", Format.RAW)
+    empty = made.job(b"id,name\n")
+    other, none = made.run(wrong, empty)
+    assert counts(other) == ("failed", 0, 0, 0, 0)
+    assert other.trouble.startswith("There is not one row of csv in the file, and its first bytes are those of json.")
+    assert counts(none) == ("completed", 0, 0, 0, 0)
 
 
 def test_all_or_nothing_publishes_nothing_of_a_file_with_a_bad_row(kafka: str, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+import orjson
 import pytest
 
 from flows.core.outbound import breaker
-from flows.core.outbound.target import DAY_MS, Back, Go, Limits, State, Stay, answered, ask, new, pack, unpack, unused
+from flows.core.outbound.target import DAY_MS, NOTHING_ASKED, Asked, Back, Go, Limits, State, Stay, answered, ask, heeded, new, pack, unpack, unused
 
 NOW = 1_800_000_000_000
 POLICY = breaker.Policy()
@@ -143,9 +144,69 @@ def test_a_state_is_read_as_it_was_written() -> None:
     assert unpack(pack(state)) == state
     assert unpack(pack(new("t", NOW))) == new("t", NOW)
     assert unpack(pack(failed_at((0, 1)))) == failed_at((0, 1))
+    asked = heeded(state, Asked(7, "there"), NOW)
+    assert unpack(pack(asked)) == asked
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"[]", b"[1,0,0,0,0,0,null]\n[]", b"[2,0,0,0,0,null,null]\nx", b"[2,0,0,0,0,[1],null]\n[]"])
+def test_a_state_is_read_that_was_written_before_anybody_could_ask_for_a_probe() -> None:
+    state = failed_at((0, 1))
+    head, _, rest = pack(state).partition(b"\n")
+    before = orjson.dumps([2, *orjson.loads(head)[1:-2]]) + b"\n" + rest
+    assert unpack(before) == state
+    assert state.asked == NOTHING_ASKED
+    with pytest.raises(ValueError, match="format 2"):
+        unpack(head.replace(b"[3", b"[2", 1) + b"\n" + rest)
+
+
+def opened(asked: Asked) -> State:
+    """Return a target whose breaker is open, and may stay so for minutes; its definition asks for this."""
+    limits = FREE._replace(concurrency=10)
+    state = heeded(new("t", NOW), asked, NOW)
+    for _ in range(10):
+        state, leave = given(state, limits)
+        assert isinstance(leave, Go)
+        state = answered(state, limits, POLICY, back(delivered=False, generation=leave.generation), 0, NOW)
+    assert state.breaker.phase == "open"
+    assert isinstance(given(state, limits)[1], Stay)
+    return state
+
+
+def test_who_asks_for_it_gets_one_probe_at_once_and_the_ramp_behind_it() -> None:
+    state = heeded(opened(Asked(1, "a")), Asked(2, "a"), NOW)
+    state, first = given(state, FREE)
+    state, second = given(state, FREE)
+    assert (type(first), second, state.breaker.phase) == (Go, Stay(NOW + 1000), "half_open")
+    assert isinstance(first, Go)
+    failed = answered(state, FREE, POLICY, back(delivered=False, generation=first.generation), 0, NOW)
+    assert failed.breaker.phase == "open"
+    assert failed.breaker.until_ms >= NOW + 2 * POLICY.open_ms
+    went_well = answered(state, FREE, POLICY, back(generation=first.generation), 0, NOW)
+    assert (went_well.breaker.phase, went_well.breaker.rung) == ("half_open", 1)
+
+
+def test_what_was_asked_for_once_is_done_once() -> None:
+    state = heeded(opened(Asked(1, "a")), Asked(2, "a"), NOW)
+    state, leave = given(state, FREE)
+    assert isinstance(leave, Go)
+    state = answered(state, FREE, POLICY, back(delivered=False, generation=leave.generation), 0, NOW)
+    for asked in (Asked(2, "a"), Asked(1, "b"), NOTHING_ASKED):
+        assert heeded(unpack(pack(state)), asked, NOW) == state
+
+
+def test_another_address_is_another_target() -> None:
+    before = opened(Asked(1, "a"))
+    state = heeded(before, Asked(2, "b"), NOW)
+    assert (state.breaker.phase, state.breaker.openings, state.failing) == ("closed", 0, None)
+    late = answered(state, FREE, POLICY, back(delivered=False, generation=before.breaker.generation - 1), 0, NOW)
+    assert late.breaker == state.breaker
+    without = heeded(before, Asked(2, ""), NOW)
+    assert without.breaker.phase == "half_open"
+    assert heeded(without, Asked(3, "b"), NOW).breaker.phase == "closed"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"[]", b"[1,0,0,0,0,0,null]\n[]", b"[2,0,0,0,0,null,null]\nx", b"[2,0,0,0,0,[1],null]\n[]", b"[3,0,0,0,0,null,null]\n[]"]
+)
 def test_what_is_no_state_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"state"):
         unpack(data)

@@ -133,7 +133,26 @@ class TestEvents:
 
     def test_a_type_that_is_not_known_is_not_wanted(self, line: Line) -> None:
         assert self.outcome(line, ["a"], {"type": 5}) == ["event_not_wanted"]
-        assert self.outcome(line, ["a"], b"no json") == ["event_not_wanted"]
+        assert self.outcome(line, ["a"], b"[1]") == ["event_not_wanted"]
+
+    def test_a_body_that_is_no_json_is_buried_where_the_type_stands_in_it(self, line: Line) -> None:
+        line.define({"endpoint_id": "shop", "events": ["a"]})
+        batch = line.run([line.message(b'{"type": "a"')])
+        assert verdicts(batch) == ["not_json"]
+        assert "The type of an event stands in its body, which is not JSON" in detail(batch)
+        assert self.outcome(line, ["a"], b"no json", ce_type="a") == []
+        assert self.outcome(line, ["a"], b"nor this", ce_type="b") == ["event_not_wanted"]
+        assert self.outcome(line, [], b"nor that") == []
+
+    @pytest.mark.parametrize("preset", ["github", "twilio"])
+    def test_a_preset_that_looks_into_headers_alone_needs_no_json(self, line: Line, preset: str) -> None:
+        line.define({"endpoint_id": "hub", "preset": preset, "events": ["push"]})
+        assert verdicts(line.run([line.message(b"no json", endpoint="hub")])) == ["event_not_wanted"]
+
+    @pytest.mark.parametrize(("headers", "outcome"), [({}, ["not_json"]), ({"Linear_Event": "push"}, []), ({"Linear_Event": "pull"}, ["event_not_wanted"])])
+    def test_a_preset_that_looks_into_both_needs_json_without_the_header(self, line: Line, headers: dict[str, str], outcome: list[str]) -> None:
+        line.define({"endpoint_id": "hub", "preset": "linear", "events": ["push"]})
+        assert verdicts(line.run([line.message(b"no json", endpoint="hub", **headers)])) == outcome
 
     def test_the_header_comes_first_then_the_preset_then_the_body(self, line: Line) -> None:
         assert self.outcome(line, ["a"], {"type": "b"}, ce_type="a") == []

@@ -4,6 +4,8 @@
     open ------ its time is over ------------------------------------> half open
     half open - too many probes of a rung failed or were slow -------> open, for longer
     half open - every rung of the ramp went well --------------------> closed
+    open ------ somebody asks for a probe ---------------------------> half open
+    any phase - it is another target --------------------------------> closed
 
 Nothing here asks for the time or keeps anything: each function takes the state and the time and gives the state that follows. So it can
 live in a flow's state, and a decision made again after a crash is the same. Whoever calls a target asks `permit` first and hands the
@@ -173,6 +175,18 @@ def unused(state: State, policy: Policy, generation: int, now_ms: int) -> State:
     if state.phase != "half_open" or generation != state.generation or state.window[0].calls >= state.granted:
         return state
     return state._replace(granted=state.granted - 1)
+
+
+def probed(state: State, now_ms: int) -> State:
+    """End an opening, since somebody wants the target to be tried now; in another phase there is nothing to end."""
+    if state.phase != "open":
+        return state
+    return _on_rung(state._replace(phase="half_open", since_ms=now_ms, seen_ms=now_ms, until_ms=now_ms), 0, now_ms)
+
+
+def anew(state: State, now_ms: int) -> State:
+    """Begin anew, as for another target: a call of the one before counts for nothing."""
+    return State("closed", state.salt, now_ms, now_ms, generation=state.generation + 1)
 
 
 def view(state: State, policy: Policy, now_ms: int) -> View:

@@ -12,7 +12,9 @@ import orjson
 from flows.core.outbound import breaker
 from flows.core.outbound.backoff import SECOND_MS
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+WITHOUT_ASKED: Final = 2
+"""The format before it: nobody could ask for a probe."""
 LOOK_MS: Final = SECOND_MS
 """How soon a target is looked at again whose definition has it stand still."""
 BURST_MS: Final = 100
@@ -61,6 +63,18 @@ class Off(NamedTuple):
     why: str
 
 
+class Asked(NamedTuple):
+    """What a definition asks of its target, whatever is known of it."""
+
+    probes: int
+    """How often somebody has asked to be delivered to at once (`probe_epoch`): each time counts once."""
+    address: str
+    """Tells one address from another; empty where there is none."""
+
+
+NOTHING_ASKED: Final = Asked(0, "")
+
+
 class Go(NamedTuple):
     """Call now; `generation` goes back with the answer."""
 
@@ -88,6 +102,8 @@ class State:
     failing: Failing | None = None
     """None: the last call went well, or nobody asks."""
     off: Off | None = None
+    asked: Asked = NOTHING_ASKED
+    """What its definition asked for when it was last heeded."""
 
     @property
     def waiting(self) -> int:
@@ -106,6 +122,20 @@ class State:
 def new(name: str, now_ms: int) -> State:
     """Return what is known of a target that was never called."""
     return State(breaker.new(name, now_ms))
+
+
+def heeded(state: State, asked: Asked, now_ms: int) -> State:
+    """Do what a definition asks for, unless that was done: under another address it is another target, else an open breaker probes now.
+
+    A definition that is older than one that was heeded, as a worker may see it that has not read on, asks for nothing.
+    """
+    if asked.probes <= state.asked.probes:
+        return state
+    known = state.asked.address
+    state = replace(state, asked=asked._replace(address=asked.address or known))
+    if known and asked.address not in {"", known}:
+        return replace(state, breaker=breaker.anew(state.breaker, now_ms), failing=None)
+    return replace(state, breaker=breaker.probed(state.breaker, now_ms))
 
 
 def ask(state: State, limits: Limits, policy: breaker.Policy, now_ms: int) -> tuple[State, Go | Stay]:
@@ -160,7 +190,7 @@ def unused(state: State, policy: breaker.Policy, generation: int, now_ms: int) -
 
 def pack(state: State) -> bytes:
     """Encode a state."""
-    head = [FORMAT, state.running, state.head, state.tail, state.paced_ms, *([*part] if part else None for part in (state.failing, state.off))]
+    head = [FORMAT, state.running, state.head, state.tail, state.paced_ms, *([*part] if part else None for part in (state.failing, state.off)), *state.asked]
     return orjson.dumps(head) + b"\n" + breaker.pack(state.breaker)
 
 
@@ -168,9 +198,18 @@ def unpack(data: bytes) -> State:
     """Decode what `pack` made; raises ValueError for anything else."""
     head, _, rest = data.partition(b"\n")
     try:
-        version, running, first, tail, paced_ms, failing, off = orjson.loads(head)
+        version, running, first, tail, paced_ms, failing, off, *asked = orjson.loads(head)
     except (TypeError, ValueError) as error:
         raise ValueError("these bytes are no target's state") from error
-    if version != FORMAT:
+    if version not in {WITHOUT_ASKED, FORMAT} or len(asked) != len(Asked._fields) * (version == FORMAT):
         raise ValueError(f"a target's state of format {version!r}, and this version reads {FORMAT}")
-    return State(breaker.unpack(rest), running, first, tail, float(paced_ms), Failing(*failing) if failing else None, Off(*off) if off else None)
+    return State(
+        breaker.unpack(rest),
+        running,
+        first,
+        tail,
+        float(paced_ms),
+        Failing(*failing) if failing else None,
+        Off(*off) if off else None,
+        Asked(*asked) if asked else NOTHING_ASKED,
+    )

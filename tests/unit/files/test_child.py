@@ -149,3 +149,44 @@ def test_a_process_ends_at_its_memory_limit() -> None:
     command = [sys.executable, "-P", "-m", "connectors.files", str(60 << 20), "60", "0"]
     done = subprocess.run(command, input=said.getvalue(), capture_output=True, timeout=60, check=False)
     assert done.returncode != 0
+
+
+JSON = b'[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]'
+XML = b'<?xml version="1.0"?><rows><row><id>1</id></row></rows>'
+
+
+@pytest.mark.parametrize("by_path", [True, False], ids=["from its path", "piece by piece"])
+@pytest.mark.parametrize(("form", "data", "other"), [("csv", JSON, "json"), ("tsv", JSON + b"\n", "json"), ("csv", XML, "xml"), ("csv", b'{"id": 1}', "json")])
+def test_a_file_of_another_format_without_a_row_is_refused_with_its_format(tmp_path: Path, by_path: bool, form: str, data: bytes, other: str) -> None:
+    answer = only_portion(tmp_path, form, data, by_path=by_path)
+    assert (answer.head["kind"], answer.head.get("code")) == ("failed", "wrong_format")
+    assert f"not one row of {form}" in answer.head["detail"]
+    assert f"are those of {other}" in answer.head["detail"]
+
+
+def only_portion(tmp_path: Path, form: str, data: bytes, *, by_path: bool) -> Frame:
+    """Read a file in one go."""
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    session = Session(Limits())
+    opens = opening(form, path if by_path else None)
+    assert session.answer(Frame(opens.head, (b"", data))).head == {"kind": "opened"}
+    if by_path:
+        return session.answer(Frame({"kind": "rows", "most": 100}))
+    return session.answer(Frame({"kind": "pieces", "places": [[0, 1, 0, 0, "records"]], "last": True}, (data,)))
+
+
+@pytest.mark.parametrize("data", [b"id,name\n", b"id,name", b"[id],[name]\n", b'["id"],["name"]\n', b"<id>,<name>\n", b"{id}\n", b'"{""id"": 1}"\n'])
+@pytest.mark.parametrize("by_path", [True, False], ids=["from its path", "piece by piece"])
+def test_a_csv_file_of_a_header_is_one_whatever_its_columns_are_called(tmp_path: Path, by_path: bool, data: bytes) -> None:
+    found = portion(only_portion(tmp_path, "csv", data, by_path=by_path))
+    assert (found.rows_read, found.over) == (0, True)
+    assert "looks_like" not in found.told
+
+
+def test_a_file_of_another_format_that_has_rows_is_read_and_it_is_told_what_it_looks_like(tmp_path: Path) -> None:
+    data = b'[\n  {"id": 1},\n  {"id": 2}\n]\n'
+    found = portion(only_portion(tmp_path, "csv", data, by_path=True))
+    assert found.rows_read == 3
+    assert found.told["looks_like"] == "json"
+    assert "looks_like" not in portion(only_portion(tmp_path, "json", data, by_path=True)).told
