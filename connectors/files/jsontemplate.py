@@ -1,0 +1,140 @@
+"""JSON records that are all written alike, by one pattern that is learned from one of them: it takes the columns out of all lines of many pieces at once.
+
+The pattern is the proof. It spells out every sign of a record: its keys in their order, what stands between them, and in the place of each value only such
+text as can be taken as it stands: strings without escapes, numbers that fit, `true`, `false` and `null`. A record of which it takes nothing may be anything.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from connectors.files.jsonrows import DTYPES, I64_END, Columns, Kind, Kinds
+
+BLANK: Final = b" \t\r\n"
+_BREAK, _RETURN = b"\x02", b"\x03"
+"""Line ends that are within a record, or before a line's end: as signs that JSON has nowhere, so that they are told from such in strings, where none may be."""
+_KEPT: Final = bytes.maketrans(b"\n\r", _BREAK + _RETURN)
+_RETURNS: Final = bytes.maketrans(b"\r", _RETURN)
+_SPACE: Final = "[ \t\x02\x03]*"
+_WHOLE: Final = "-?(?:0|[1-9][0-9]{0,17})"
+_PART: Final = r"(?:\.[0-9]+(?:[eE][-+]?[0-9]{1,2})?|[eE][-+]?[0-9]{1,2})"
+_VALUES: Final = {
+    Kind.NONE: "null",
+    Kind.TEXT: r'(?:"([^"\\\x00-\x1f]*)"|null)',
+    Kind.INT: f"(?:({_WHOLE})|null)",
+    Kind.FLOAT: f"(?:({_WHOLE}{_PART})|null)",
+    Kind.BOOL: "(?:(true|false)|null)",
+    Kind.FRAGMENT: f"(?:({_WHOLE}{_PART}?)|null)",
+}
+"""What a value of a column may be. Of fragments only numbers: integers and others among one another."""
+_MOST_GROUPS: Final = 15
+"""With more than these and their mark, the engine of patterns takes another way, which is many times slower."""
+_PAIR: Final = re.compile(rb'([ \t\r\n]*+"([^"\\\x00-\x1f]*+)"[ \t\r\n]*+:[ \t\r\n]*+)("[^"\\]*+"|[-+.0-9eE]++|true|false|null)([ \t\r\n]*+[,}])')
+_LINE: Final = "line"
+
+
+class Template(NamedTuple):
+    """How each record is written."""
+
+    kinds: Kinds
+    """Of all columns that are known."""
+    pattern: str
+    groups: tuple[str, ...]
+    """The columns it takes, in the order of its groups; the group before them is its mark."""
+    seam: bytes
+    """The end of a record, what is between two, and the begin of the next, line ends as they are kept; empty: a record is a line."""
+    comma: bool
+    """A comma ends each record."""
+
+    def lines(self, body: bytes) -> pl.DataFrame | None:
+        """Return the records as lines, each as long as it is in the file; None: they are not to be told apart like this."""
+        if _BREAK in body or _RETURN in body:
+            return None
+        if self.seam and (b"\n" in body or b"\r" in body):
+            body = body.translate(_KEPT)
+        elif b"\r" in body:
+            body = body.translate(_RETURNS)
+        if self.seam:
+            body = body.replace(self.seam, b"}\n%b{" % (b" " * (len(self.seam) - 3)))
+        try:
+            found = pl.read_lines(body, name=_LINE)
+        except pl.exceptions.PolarsError:  # it is no UTF-8
+            return None
+        return found if int(found[_LINE].str.len_bytes().sum()) + found.height - 1 == len(body) else None
+
+    def rows(self, lines: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+        """Return which lines are such records, and their columns, with nothing for others."""
+        mark = max(self.kinds, key=len) + "?"
+        taken = pl.col(_LINE).str.extract_groups(self.pattern).struct.rename_fields([str(index) for index in range(len(self.groups) + 1)])
+        columns = [self._column(name).alias(name) for name in self.kinds]
+        size = -(-lines.height // pl.thread_pool_size())
+        parts = [lines.lazy().slice(at, size).select(taken.alias(_LINE)).unnest(_LINE) for at in range(0, lines.height, size)]
+        whole = pl.concat(pl.collect_all([part.select(pl.col("0").is_not_null().alias(mark), *columns) for part in parts]), rechunk=False)
+        return whole.to_series(0), whole.drop(mark)
+
+    def _column(self, name: str) -> pl.Expr:
+        if name not in self.groups:
+            return pl.lit(None, pl.String)
+        text = pl.col(str(self.groups.index(name) + 1))
+        kind = self.kinds[name]
+        return text == "true" if kind is Kind.BOOL else text if kind is Kind.FRAGMENT else text.cast(DTYPES[kind])
+
+    def typed(self, frame: pl.DataFrame) -> Columns | None:
+        """Return columns as what they are in this table, or None where they are of no kind that can be told from here."""
+        kinds: Kinds = {}
+        series: list[pl.Series] = []
+        for (name, kind), column in zip(self.kinds.items(), frame.iter_columns(), strict=True):
+            found = (column, kind)
+            if column.null_count() == frame.height:
+                found = column.cast(pl.String), Kind.NONE
+            elif kind is Kind.FRAGMENT:
+                found = _numbers(column)
+            elif kind is Kind.FLOAT and (column.abs() >= I64_END).any():
+                return None
+            kinds[name] = found[1]
+            series.append(found[0])
+        return Columns(pl.DataFrame(dict(zip(kinds, series, strict=True))), kinds)
+
+
+def learn(record: bytes, gap: bytes, kinds: Kinds) -> Template | None:
+    """Return the template of a sound record, behind which `gap` stands before the next, or None where it is not simple enough."""
+    lined = b"\n" not in record and gap.count(b"\n") == gap.partition(b",")[2].count(b"\n") == 1
+    comma = b"," in gap and lined
+    seam = b"}%b{" % gap.translate(_KEPT) if b"," in gap and not lined else b""
+    written = [_SPACE, r"(\{)"]
+    groups: list[str] = []
+    seen: set[str] = set()
+    at, last = 1, b""
+    try:
+        while last != b"}":
+            pair = _PAIR.match(record, at)
+            if pair is None:
+                return None
+            at, last, name, value = pair.end(), pair[4][-1:], pair[2].decode(), pair[3].decode()
+            kind = kinds.get(name)
+            if kind is None or name in seen or not re.fullmatch(_VALUES[kind], value) or (kind is Kind.FRAGMENT and value == "null"):
+                return None
+            seen.add(name)
+            groups += [name] if kind is not Kind.NONE else []
+            written += [_literal(pair[1]), _VALUES[kind], _literal(pair[4])]
+    except UnicodeDecodeError:
+        return None
+    if at != len(record) or len(groups) > _MOST_GROUPS:
+        return None
+    pattern = f"^{''.join(written)}{_SPACE}{',' + _SPACE if comma else ''}$"
+    return Template(kinds, pattern, tuple(groups), seam, comma)
+
+
+def _literal(text: bytes) -> str:
+    return pl.escape_regex(text.translate(_KEPT).decode())
+
+
+def _numbers(column: pl.Series) -> tuple[pl.Series, Kind]:
+    """Return numbers as one type, where they are of one."""
+    whole = ~column.drop_nulls().str.contains("[.eE]")
+    if whole.all():
+        return column.cast(pl.Int64), Kind.INT
+    floats = column.cast(pl.Float64)
+    one = not whole.any() and not (floats.abs() >= I64_END).any()
+    return (floats, Kind.FLOAT) if one else (column, Kind.FRAGMENT)
