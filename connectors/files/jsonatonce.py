@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from connectors.files.jsonrows import DTYPES, Columns, Kind, Kinds
-from connectors.files.jsontemplate import BLANK, Template
+from connectors.files.jsontemplate import BLANK, Taken, Template
 from connectors.files.places import Fault, Places, Span
 from connectors.files.reader import Read
 from connectors.files.table import Place, Table
@@ -37,23 +37,18 @@ def read(pieces: Sequence[Piece], template: Template, others: Others) -> tuple[R
     """Return the rows of pieces that follow one another, and of what kinds their columns are; None: look closer."""
     data = b"".join(piece.data for piece in pieces)
     body = _body(data, template)
-    lines = template.lines(body) if body and _whole(pieces, template) else None
+    taken = template.take(body) if body and _whole(pieces, template) else None
     records = sum(piece.records for piece in pieces)
-    if lines is None or lines.height != records:
+    if taken is None or len(taken.sizes) != records or not _apart(data, pieces, taken):
         return None
-    taken, frame = template.rows(lines)
-    odd = (~taken).arg_true().to_list()
-    if len(odd) > records * _MOST_OTHERS:
-        return None
+    such = taken.such
+    odd = [] if such is None else (~such).arg_true().to_list()
     found = _Found([], [], [], [])
-    if odd or len(pieces) > 1:
-        starts = (lines.to_series().str.len_bytes().cast(pl.Int64) + 1).cum_sum().shift(1, fill_value=0)
-        begin = len(data) - len(data.lstrip(BLANK))
-        if not _apart(data, pieces, starts + begin) or not found.look(_lines(body, starts, odd), begin, template, others):
-            return None
-    columns = template.typed(frame.filter(taken) if odd else frame)
-    if columns is not None and found.rows:
-        columns = _merged(columns, others.columns(found.rows, found.texts), [*taken.arg_true().to_list(), *found.indices])
+    if len(odd) > records * _MOST_OTHERS or not found.look(_lines(body, taken, odd), len(data) - len(data.lstrip(BLANK)), template, others):
+        return None
+    columns = template.typed(taken.frame if such is None else taken.frame.filter(such))
+    if columns is not None and such is not None and found.rows:
+        columns = _merged(columns, others.columns(found.rows, found.texts), [*such.arg_true().to_list(), *found.indices])
     return None if columns is None else (_told(pieces, columns, found, others), columns.kinds)
 
 
@@ -96,18 +91,22 @@ def _whole(pieces: Sequence[Piece], template: Template) -> bool:
     return all(piece.data.endswith(b"\n") for piece in pieces[:-1])
 
 
-def _apart(data: bytes, pieces: Sequence[Piece], starts: pl.Series) -> bool:
+def _apart(data: bytes, pieces: Sequence[Piece], taken: Taken) -> bool:
     """Say whether each piece begins with the line with which it ought to by the records before it."""
+    begin = len(data) - len(data.lstrip(BLANK))
     records = accumulate(piece.records for piece in pieces[:-1])
     bounds = accumulate(len(piece.data) for piece in pieces[:-1])
-    pairs = (sorted((bound, starts.item(index))) for index, bound in zip(records, bounds, strict=True))
+    pairs = (sorted((bound, begin + taken.start(index))) for index, bound in zip(records, bounds, strict=True))
     return not any(data[one:other].strip(BLANK + b",") for one, other in pairs)
 
 
-def _lines(body: bytes, starts: pl.Series, odd: list[int]) -> list[tuple[int, int, bytes]]:
+def _lines(body: bytes, taken: Taken, odd: list[int]) -> list[tuple[int, int, bytes]]:
     """Return some lines, each with its index and its place."""
-    bounds = pl.concat([starts, pl.Series([len(body) + 1], dtype=pl.Int64)])
-    return [(index, begin, body[begin : end - 1]) for index, begin, end in zip(odd, bounds.gather(odd), bounds.gather([i + 1 for i in odd]), strict=True)]
+    if not odd:
+        return []
+    sizes = taken.sizes.cast(pl.Int64)
+    found = zip(odd, ((sizes + 1).cum_sum() - sizes - 1).gather(odd), sizes.gather(odd), strict=True)
+    return [(index, begin, body[begin : begin + size]) for index, begin, size in found]
 
 
 def _merged(these: Columns, those: Columns | None, indices: list[int]) -> Columns | None:

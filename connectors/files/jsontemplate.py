@@ -28,10 +28,25 @@ _VALUES: Final = {
     Kind.FRAGMENT: f"(?:({_WHOLE}{_PART}?)|null)",
 }
 """What a value of a column may be. Of fragments only numbers: integers and others among one another."""
-_MOST_GROUPS: Final = 15
-"""With more than these and their mark, the engine of patterns takes another way, which is many times slower."""
+_MOST_GROUPS: Final = 16
+"""With more of them the engine of patterns takes another way, which is many times slower."""
 _PAIR: Final = re.compile(rb'([ \t\r\n]*+"([^"\\\x00-\x1f]*+)"[ \t\r\n]*+:[ \t\r\n]*+)("[^"\\]*+"|[-+.0-9eE]++|true|false|null)([ \t\r\n]*+[,}])')
 _LINE: Final = "line"
+
+
+class Taken(NamedTuple):
+    """What a template took of lines."""
+
+    frame: pl.DataFrame
+    """The columns of all lines, with nothing for those that are no such records."""
+    such: pl.Series | None
+    """Which lines are; None: all of them."""
+    sizes: pl.Series
+    """Of each line in bytes, as in the file."""
+
+    def start(self, index: int) -> int:
+        """Return where a line begins."""
+        return int(self.sizes.slice(0, index).sum()) + index
 
 
 class Template(NamedTuple):
@@ -41,14 +56,14 @@ class Template(NamedTuple):
     """Of all columns that are known."""
     pattern: str
     groups: tuple[str, ...]
-    """The columns it takes, in the order of its groups; the group before them is its mark."""
+    """The columns it takes, in the order of its groups."""
     seam: bytes
     """The end of a record, what is between two, and the begin of the next, line ends as they are kept; empty: a record is a line."""
     comma: bool
     """A comma ends each record."""
 
-    def lines(self, body: bytes) -> pl.DataFrame | None:
-        """Return the records as lines, each as long as it is in the file; None: they are not to be told apart like this."""
+    def take(self, body: bytes) -> Taken | None:
+        """Take what it can of records, line by line; None: they cannot be told apart like this."""
         if _BREAK in body or _RETURN in body:
             return None
         if self.seam and (b"\n" in body or b"\r" in body):
@@ -57,26 +72,27 @@ class Template(NamedTuple):
             body = body.translate(_RETURNS)
         if self.seam:
             body = body.replace(self.seam, b"}\n%b{" % (b" " * (len(self.seam) - 3)))
+        groups = pl.col(_LINE).str.extract_groups(self.pattern).struct.rename_fields([str(index) for index in range(len(self.groups))])
+        size = max(self.kinds, key=len) + "?"  # the name of no column
+        columns = [pl.col(_LINE).alias(size), *(self._column(name).alias(name) for name in self.kinds)]
+        lines = [pl.scan_lines(part, name=_LINE) for part in _parts(body, pl.thread_pool_size())]
         try:
-            found = pl.read_lines(body, name=_LINE)
+            taken = pl.collect_all([part.select(pl.col(_LINE).str.len_bytes(), groups.alias("")).unnest("").select(columns) for part in lines])
         except pl.exceptions.PolarsError:  # it is no UTF-8
             return None
-        return found if int(found[_LINE].str.len_bytes().sum()) + found.height - 1 == len(body) else None
-
-    def rows(self, lines: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
-        """Return which lines are such records, and their columns, with nothing for others."""
-        mark = max(self.kinds, key=len) + "?"
-        taken = pl.col(_LINE).str.extract_groups(self.pattern).struct.rename_fields([str(index) for index in range(len(self.groups) + 1)])
-        columns = [self._column(name).alias(name) for name in self.kinds]
-        size = -(-lines.height // pl.thread_pool_size())
-        parts = [lines.lazy().slice(at, size).select(taken.alias(_LINE)).unnest(_LINE) for at in range(0, lines.height, size)]
-        whole = pl.concat(pl.collect_all([part.select(pl.col("0").is_not_null().alias(mark), *columns) for part in parts]), rechunk=False)
-        return whole.to_series(0), whole.drop(mark)
+        frame = pl.concat(taken, rechunk=False)
+        found = Taken(frame.drop(size), None, frame.to_series(0))
+        if found.start(frame.height) != len(body) + 1:
+            return None
+        if any(not column.null_count() for column in found.frame.iter_columns()):
+            return found
+        # One in which all is null may be anything, and is looked at as those are of which nothing was taken.
+        return found._replace(such=found.frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series())
 
     def _column(self, name: str) -> pl.Expr:
         if name not in self.groups:
             return pl.lit(None, pl.String)
-        text = pl.col(str(self.groups.index(name) + 1))
+        text = pl.col(str(self.groups.index(name)))
         kind = self.kinds[name]
         return text == "true" if kind is Kind.BOOL else text if kind is Kind.FRAGMENT else text.cast(DTYPES[kind])
 
@@ -102,7 +118,7 @@ def learn(record: bytes, gap: bytes, kinds: Kinds) -> Template | None:
     lined = b"\n" not in record and gap.count(b"\n") == gap.partition(b",")[2].count(b"\n") == 1
     comma = b"," in gap and lined
     seam = b"}%b{" % gap.translate(_KEPT) if b"," in gap and not lined else b""
-    written = [_SPACE, r"(\{)"]
+    written = [_SPACE, r"\{"]
     groups: list[str] = []
     seen: set[str] = set()
     at, last = 1, b""
@@ -124,6 +140,19 @@ def learn(record: bytes, gap: bytes, kinds: Kinds) -> Template | None:
         return None
     pattern = f"^{''.join(written)}{_SPACE}{',' + _SPACE if comma else ''}$"
     return Template(kinds, pattern, tuple(groups), seam, comma)
+
+
+def _parts(body: bytes, most: int) -> list[bytes]:
+    """Cut lines into parts of some size, so that each has a thread."""
+    parts = []
+    at = 0
+    for left in range(most, 0, -1):
+        end = body.find(b"\n", at + (len(body) - at) // left) if left > 1 else -1
+        parts.append(body[at:end] if end >= 0 else body[at:])
+        at = end + 1
+        if end < 0:
+            break
+    return parts
 
 
 def _literal(text: bytes) -> str:
