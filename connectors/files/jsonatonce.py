@@ -44,7 +44,7 @@ def read(pieces: Sequence[Piece], template: Template, others: Others) -> tuple[R
     such = taken.such
     odd = [] if such is None else (~such).arg_true().to_list()
     found = _Found([], [], [], [])
-    if len(odd) > records * _MOST_OTHERS or not found.look(_lines(body, taken, odd), len(data) - len(data.lstrip(BLANK)), template, others):
+    if len(odd) > records * _MOST_OTHERS or not found.look(_lines(data, body, taken, odd), pieces, template, others):
         return None
     columns = template.typed(taken.frame if such is None else taken.frame.filter(such))
     if columns is not None and such is not None and found.rows:
@@ -60,19 +60,28 @@ class _Found(NamedTuple):
     texts: list[bytes]
     faults: list[tuple[int, Span, Fault]]
 
-    def look(self, lines: Sequence[tuple[int, int, bytes]], begin: int, template: Template, others: Others) -> bool:
-        """Read lines of which each is told by its index and its place; False: one of them is not a record that can be told from here."""
-        for index, start, line in lines:
-            span = others.alone(line + b"," if template.seam else line)
-            row = None if span is None else others.one(line[span.start : span.end])
+    def look(self, lines: Sequence[tuple[int, int, bytes]], pieces: Sequence[Piece], template: Template, others: Others) -> bool:
+        """Read lines of which each is told by its index and its place in the bytes; False: one of them is not a record that can be told from here."""
+        bounds = [0, *accumulate(len(piece.data) for piece in pieces)]
+        firsts = [0, *accumulate(piece.records for piece in pieces)]
+        for index, begin, said in lines:
+            start, line = begin, said
+            at = bisect_right(firsts, index) - 1
+            if pieces[at].records == 1:  # it may be damaged in such a way that only the cutter could tell where it ends
+                start, line = bounds[at], pieces[at].data
+                span = next(iter(others.spans(pieces[at]) or ()), None)
+            else:
+                span = others.alone(line + b"," if template.seam else line)
+            text = line[span.start : span.end] if span else b""
+            row = others.one(text) if span else None
             if span is None or row is None:
                 return False
             if isinstance(row, Fault):
-                self.faults.append((index, Span(begin + start + span.start, begin + start + span.end), row))
+                self.faults.append((index, Span(start + span.start, start + span.end), row))
             else:
                 self.indices.append(index)
                 self.rows.append(row)
-                self.texts.append(line[span.start : span.end])
+                self.texts.append(text)
         return True
 
 
@@ -100,13 +109,13 @@ def _apart(data: bytes, pieces: Sequence[Piece], taken: Taken) -> bool:
     return not any(data[one:other].strip(BLANK + b",") for one, other in pairs)
 
 
-def _lines(body: bytes, taken: Taken, odd: list[int]) -> list[tuple[int, int, bytes]]:
-    """Return some lines, each with its index and its place."""
+def _lines(data: bytes, body: bytes, taken: Taken, odd: list[int]) -> list[tuple[int, int, bytes]]:
+    """Return some lines of what stands in the bytes, each with its index and its place in these."""
     if not odd:
         return []
-    sizes = taken.sizes.cast(pl.Int64)
+    before, sizes = len(data) - len(data.lstrip(BLANK)), taken.sizes.cast(pl.Int64)
     found = zip(odd, ((sizes + 1).cum_sum() - sizes - 1).gather(odd), sizes.gather(odd), strict=True)
-    return [(index, begin, body[begin : begin + size]) for index, begin, size in found]
+    return [(index, before + begin, body[begin : begin + size]) for index, begin, size in found]
 
 
 def _merged(these: Columns, those: Columns | None, indices: list[int]) -> Columns | None:

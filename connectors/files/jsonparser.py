@@ -77,11 +77,16 @@ class JsonParser:
 
     def parse_all(self, pieces: Sequence[Piece]) -> Iterator[Read]:
         """Yield the rows of pieces that follow one another."""
-        for index, piece in enumerate(pieces):
-            if index in {0, 1} and len(pieces) > index + 1 and piece.start and (read := self._at_once(pieces[index:])):
-                yield read
-                return
-            yield self.parse(piece)
+        if pieces and (self._template is None or pieces[0].start == 0):
+            yield self.parse(pieces[0])
+            pieces = pieces[1:]
+        if len(pieces) < 2 or self._template is None:  # noqa: PLR2004  one is parsed alone
+            yield from map(self.parse, pieces)
+        elif read := self._at_once(pieces):
+            yield read
+        else:
+            yield from self.parse_all(pieces[: len(pieces) // 2])
+            yield from self.parse_all(pieces[len(pieces) // 2 :])
 
     def parse(self, piece: Piece) -> Read:
         """Return the rows of a piece."""

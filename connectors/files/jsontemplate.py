@@ -4,6 +4,7 @@ The pattern is the proof. It spells out every sign of a record: its keys in thei
 text as can be taken as it stands: strings without escapes, numbers that fit, `true`, `false` and `null`. A record of which it takes nothing may be anything.
 """
 
+import codecs
 import re
 from typing import Final, NamedTuple
 
@@ -32,6 +33,7 @@ _MOST_GROUPS: Final = 16
 """With more of them the engine of patterns takes another way, which is many times slower."""
 _PAIR: Final = re.compile(rb'([ \t\r\n]*+"([^"\\\x00-\x1f]*+)"[ \t\r\n]*+:[ \t\r\n]*+)("[^"\\]*+"|[-+.0-9eE]++|true|false|null)([ \t\r\n]*+[,}])')
 _LINE: Final = "line"
+_NO_TEXT: Final = "xyra_no_text"
 
 
 class Taken(NamedTuple):
@@ -66,6 +68,10 @@ class Template(NamedTuple):
         """Take what it can of records, line by line; None: they cannot be told apart like this."""
         if _BREAK in body or _RETURN in body:
             return None
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            body = body.decode("utf-8", _NO_TEXT).encode()
         if self.seam and (b"\n" in body or b"\r" in body):
             body = body.translate(_KEPT)
         elif b"\r" in body:
@@ -78,7 +84,7 @@ class Template(NamedTuple):
         lines = [pl.scan_lines(part, name=_LINE) for part in _parts(body, pl.thread_pool_size())]
         try:
             taken = pl.collect_all([part.select(pl.col(_LINE).str.len_bytes(), groups.alias("")).unnest("").select(columns) for part in lines])
-        except pl.exceptions.PolarsError:  # it is no UTF-8
+        except pl.exceptions.PolarsError:
             return None
         frame = pl.concat(taken, rechunk=False)
         found = Taken(frame.drop(size), None, frame.to_series(0))
@@ -140,6 +146,15 @@ def learn(record: bytes, gap: bytes, kinds: Kinds) -> Template | None:
         return None
     pattern = f"^{''.join(written)}{_SPACE}{',' + _SPACE if comma else ''}$"
     return Template(kinds, pattern, tuple(groups), seam, comma)
+
+
+def _no_text(error: UnicodeError) -> tuple[str, int]:
+    """Put signs in the place of bytes that are no UTF-8, as many, which stand in no record."""
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101  nothing is encoded by this
+    return _BREAK.decode() * (error.end - error.start), error.end
+
+
+codecs.register_error(_NO_TEXT, _no_text)
 
 
 def _parts(body: bytes, most: int) -> list[bytes]:
