@@ -25,6 +25,8 @@ _REFUSED: Final = (ValueError, RecursionError, msgspec.MsgspecError)
 _TOGETHER_CLOSELY: Final = 16
 """Records that are tried at once where one of the piece is none: of every hundred one may be none, and few of these have one then."""
 _MOST_MISSES: Final = 6
+_FEW: Final = 8
+"""Fewer records of a piece that is parsed alone are no measure of a template."""
 
 
 class Decoders(NamedTuple):
@@ -77,29 +79,27 @@ class JsonParser:
 
     def parse_all(self, pieces: Sequence[Piece]) -> Iterator[Read]:
         """Yield the rows of pieces that follow one another."""
-        if pieces and (self._template is None or pieces[0].start == 0):
-            yield self.parse(pieces[0])
-            pieces = pieces[1:]
-        if len(pieces) < 2 or self._template is None:  # noqa: PLR2004  one is parsed alone
-            yield from map(self.parse, pieces)
-        elif read := self._at_once(pieces):
+        left = list(pieces)
+        while left and (self._template is None or len(left) == 1 or left[0].start == 0):
+            yield self.parse(left.pop(0))
+        if left and (read := self._at_once(left)):
             yield read
-        else:
-            yield from self.parse_all(pieces[: len(pieces) // 2])
-            yield from self.parse_all(pieces[len(pieces) // 2 :])
+        elif left:
+            yield from self.parse_all(left[: len(left) // 2])
+            yield from self.parse_all(left[len(left) // 2 :])
 
     def parse(self, piece: Piece) -> Read:
         """Return the rows of a piece."""
         if piece.start == 0 and piece.data.startswith(b"\xef\xbb\xbf"):
             piece = piece._replace(start=3, data=piece.data[3:])
-        if self._template is not None:
+        if self._template is not None and piece.records >= _FEW:
             if read := self._at_once([piece]):
                 self._misses = 0
                 return read
             self._miss()
         read = self._quick(piece) or self._mostly(piece) or self._exact(piece)
         self._rest -= 1
-        if self._rest < 0:
+        if self._rest < 0 and self._template is None:
             self._study(piece)
         return read
 

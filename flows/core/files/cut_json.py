@@ -88,24 +88,29 @@ class JsonCutter(Shears):
         self._learn(at)
         end, sign = min(end, at + self._reach), self.units[at : at + 64].lstrip(_SPACE)[:1]
         seam = {b"{": b"},", b"[": b"],"}.get(sign, b",") if self._listed else b"}\n{"
-        for _ in range(2):
+        return self._parsed(at, end, seam)
+
+    def _parsed(self, at: int, end: int, seam: bytes) -> Run:
+        """Parse as much as can be, which is up to damage where there is some; nothing, where no element before that is over."""
+        reach = min(self.limit, self._reach * 2)
+        for shorter in (self._reach, max(_LEAST, self._reach // 2)):
             stop = self.units.rfind(seam, at, end) + len(seam) - 1
             if stop <= at:
-                return Run(at, 0)
+                self._reach = shorter
+                break
             text = self.units[at:stop] if self._listed else self.units[at : stop - 1].replace(seam, b"},{")
             try:
                 found = _elements(text)
-                break
             except orjson.JSONDecodeError as exc:
-                self._reach = max(_LEAST, min(self.limit, exc.pos * 2) if exc.pos < len(text) else self._reach // 4)
-                if exc.pos >= len(text):
-                    return Run(at, 0)
-                end = at + exc.pos  # what comes before damage is likely to be sound
-        else:
-            return Run(at, 0)
-        self._reach = min(self.limit, self._reach * 2)
-        single = self._listed or len(found) == text.count(b"},{") - self.units.count(b"},{", at, stop - 1) + 1
-        return Run(stop + self._listed, len(found)) if found and single else Run(at, 0)
+                if exc.pos >= len(text):  # it was cut within an element
+                    self._reach = max(_LEAST, self._reach // 4)
+                    break
+                end, reach = at + exc.pos, max(_LEAST, min(self.limit, exc.pos * 2))
+            else:
+                self._reach = reach
+                single = self._listed or len(found) == text.count(b"},{") - self.units.count(b"},{", at, stop - 1) + 1
+                return Run(stop + self._listed, len(found)) if found and single else Run(at, 0)
+        return Run(at, 0)
 
     def stride(self, at: int, mode: str, *, final: bool) -> Stride:
         """Go on in what comes before the elements, in one of them, or behind them."""
