@@ -1,6 +1,6 @@
 """A reader of a format whose pieces can be read one by one: a table a piece."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import polars as pl
@@ -12,6 +12,8 @@ from connectors.files.table import Table
 from flows.core.files.pieces import Part, Piece
 from flows.core.files.rejects import RAW_BYTES, Reject
 
+AT_ONCE: Final = 2 * 1024 * 1024
+"""Bytes that are parsed together: more of them are no faster, and take memory."""
 RECORD_BYTES: Final = 4 * 1024 * 1024
 """Most of one record: what comes of it is one message, and brokers take 1 MiB of those."""
 
@@ -21,6 +23,10 @@ class Parser(Protocol):
 
     def parse(self, piece: Piece) -> Read:
         """Return its rows, and what is none. Never raises for what the bytes are."""
+        ...
+
+    def parse_all(self, pieces: Sequence[Piece]) -> Iterable[Read]:
+        """Yield the rows of pieces that follow one another, of some at once where that can be."""
         ...
 
     def state(self) -> bytes:
@@ -40,8 +46,14 @@ class ByPiece:
         self._size = 0
 
     def read(self, pieces: Sequence[Piece]) -> Iterator[Read]:
-        """Yield a table for each piece of whole records, and for each record that is whole now."""
+        """Yield tables of pieces of whole records, and of each record that is whole now."""
+        together: list[Piece] = []
+        size = 0
         for piece in pieces:
+            follows = together and together[-1].start + len(together[-1].data) == piece.start and together[-1].first + together[-1].records == piece.first
+            if together and not (follows and piece.part is Part.RECORDS and piece.records and size + len(piece.data) <= AT_ONCE):
+                yield from self._parser.parse_all(together)
+                together, size = [], 0
             if piece.part in {Part.MIDDLE, Part.END} and self._begun is not None:
                 self._hold(piece)
             else:
@@ -49,13 +61,16 @@ class ByPiece:
                 if piece.part is Part.RECORDS:
                     self._goes_on = piece.start + len(piece.data)
                     if piece.records:  # else it is what stands around the records
-                        yield self._parser.parse(piece)
+                        together.append(piece)
+                        size += len(piece.data)
                 else:
                     self._begun = piece
                     self._hold(piece)
             if piece.part is Part.END:
                 yield from self.finish()
                 self._goes_on = piece.start + len(piece.data)
+        if together:
+            yield from self._parser.parse_all(together)
 
     def finish(self) -> Iterator[Read]:
         """Yield a record that has begun, as far as it came."""

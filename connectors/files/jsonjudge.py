@@ -12,6 +12,7 @@ from connectors.files.places import Fault, Span
 VALUE: Final = "value"
 """The column of what is no object."""
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}:,]', re.DOTALL)
+_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _PLAIN: Final = re.compile(rb'[ \t\r\n]*+(\{(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+\})[ \t\r\n]*+,', re.DOTALL)
 """An element without brackets in it, and the comma that ends it: what most are, told from the next without a look at each sign."""
 _BLANK: Final = b" \t\r\n"
@@ -63,6 +64,13 @@ def elements(data: bytes) -> list[Span]:
             span, at = _next(data, at, b",")
             found.append(span)
     return found if found[-1].start < found[-1].end else found[:-1]
+
+
+def lone(line: bytes) -> Span | None:
+    """Return where the one element of a line stands, behind which its comma does; None: that is not certain, whatever else is wrong with it."""
+    found = elements(line)
+    sure = len(found) == 1 and line[found[0].end :].strip(_BLANK) == b"," and b'"' not in _TEXT.sub(b"", line)
+    return found[0] if sure else None
 
 
 def values(data: bytes) -> list[Span]:

@@ -41,7 +41,7 @@ _TYPES: Final[dict[Kind, Any]] = {
     Kind.FRAGMENT: msgspec.Raw | None,
 }
 _KINDS: Final = {str: Kind.TEXT, int: Kind.INT, float: Kind.FLOAT, bool: Kind.BOOL}
-_DTYPES: Final = {Kind.NONE: pl.String, Kind.TEXT: pl.String, Kind.INT: pl.Int64, Kind.FLOAT: pl.Float64, Kind.BOOL: pl.Boolean}
+DTYPES: Final = {Kind.NONE: pl.String, Kind.TEXT: pl.String, Kind.INT: pl.Int64, Kind.FLOAT: pl.Float64, Kind.BOOL: pl.Boolean}
 _read_fragments: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -125,7 +125,7 @@ def _native(name: str, values: Sequence[Any], kind: Kind | None) -> tuple[pl.Ser
     if kind is Kind.FRAGMENT:
         return None, kind
     try:
-        series = pl.Series(name, values, _DTYPES[kind], strict=True)
+        series = pl.Series(name, values, DTYPES[kind], strict=True)
     except (TypeError, OverflowError):  # an integer beyond 64 bits
         return None, Kind.FRAGMENT
     if series.null_count() == len(series):

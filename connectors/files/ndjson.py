@@ -1,11 +1,11 @@
 """NDJSON: an object a line; lines that are blank are no records."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from connectors.files.bypiece import ByPiece
 from connectors.files.jsonjudge import JsonOptions, strip
-from connectors.files.jsonparser import Decoders, JsonParser
+from connectors.files.jsonparser import TOGETHER, Decoders, JsonParser
 from connectors.files.places import Span
 from connectors.files.transcode import transcoded
 from flows.core.files.pieces import Piece
@@ -30,14 +30,11 @@ class _Lines:
                 spans.append(span)
         return spans
 
-    def structs(self, piece: Piece, decoders: Decoders) -> list[Any] | None:
-        data = piece.data.rstrip(b"\r\n")
-        if decoders.flat:
-            # Without objects in objects each such break ends a record, or stands in a string, where it is no JSON with a comma before it either.
-            ending = b"}\r\n{" if data[data.find(b"\n") - 1 :].startswith(b"\r") else b"}\n{"
-            joined = data.replace(ending, b"}," + ending[1:])
-            breaks = data.count(b"\n")
-            if len(joined) - len(data) == breaks:
-                rows = decoders.many(b"[%b]" % joined)
-                return rows if len(rows) == breaks + 1 else None
-        return [decoders.one(line) for line in data.split(b"\n") if line.strip()]
+    def structs(self, piece: Piece, decoders: Decoders) -> Iterator[list[Any]]:
+        lines = piece.data.split(b"\n")
+        for at in range(0, len(lines), TOGETHER):
+            yield [decoders.one(line) for line in lines[at : at + TOGETHER] if line.strip()]
+
+    def alone(self, line: bytes) -> Span | None:
+        span = strip(line, 0, len(line))
+        return span if span.start < span.end else None

@@ -1,5 +1,7 @@
 """Reads pieces in any encoding with a parser that takes UTF-8: the text goes in as UTF-8, and places and bytes come out as they stand in the file."""
 
+from collections.abc import Iterable, Sequence
+
 from connectors.files.bypiece import Parser
 from connectors.files.reader import Read
 from connectors.files.table import Place
@@ -26,6 +28,10 @@ class Transcoded:
     def state(self) -> bytes:
         """Return what the parser needs."""
         return self._parser.state()
+
+    def parse_all(self, pieces: Sequence[Piece]) -> Iterable[Read]:
+        """Yield the rows of each piece."""
+        return map(self.parse, pieces)
 
     def parse(self, piece: Piece) -> Read:
         """Return the rows of a piece."""

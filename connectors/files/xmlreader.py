@@ -1,6 +1,6 @@
 """XML: records are elements of one name; strings, and lists as JSON text where siblings have one name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final
 
@@ -42,6 +42,10 @@ class _Records:
 
     def state(self) -> bytes:
         return self._names.state()
+
+    def parse_all(self, pieces: Sequence[Piece]) -> Iterable[Read]:
+        """Yield the rows of each piece."""
+        return map(self.parse, pieces)
 
     def parse(self, piece: Piece) -> Read:
         return self._quick(piece) or self._exact(piece)

@@ -32,6 +32,8 @@ _CLOSE: Final = re.compile(rb"[ \t\r\n]*+\]")
 _LAST: Final = re.compile(rb"[ \t\r\n]*+(?:\]|\Z)")
 _BEFORE, _AMONG = 0, 1
 _LOST, _END, _TRIES, _LEAST = "lost", "end", 100, 1_024
+_LOOKS: Final = 4
+"""Pieces' worth of bytes that are gone over at most to find where to go on behind damage, before one goes on further on."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,29 @@ class JsonCutter(Shears):
         self._learn(at)
         end, sign = min(end, at + self._reach), self.units[at : at + 64].lstrip(_SPACE)[:1]
         seam = {b"{": b"},", b"[": b"],"}.get(sign, b",") if self._listed else b"}\n{"
-        stop = self.units.rfind(seam, at, end) + len(seam) - 1
-        if stop <= at:
-            return Run(at, 0)
-        text = self.units[at:stop] if self._listed else self.units[at : stop - 1].replace(seam, b"},{")
-        try:
-            found = _elements(text)
-        except orjson.JSONDecodeError:
-            self._reach = max(_LEAST, self._reach // 4)
-            return Run(at, 0)
-        self._reach = min(self.limit, self._reach * 2)
-        single = self._listed or len(found) == text.count(b"},{") - self.units.count(b"},{", at, stop - 1) + 1
-        return Run(stop + self._listed, len(found)) if found and single else Run(at, 0)
+        return self._parsed(at, end, seam)
+
+    def _parsed(self, at: int, end: int, seam: bytes) -> Run:
+        """Parse as much as can be, which is up to damage where there is some; nothing, where no element before that is over."""
+        reach = min(self.limit, self._reach * 2)
+        for shorter in (self._reach, max(_LEAST, self._reach // 2)):
+            stop = self.units.rfind(seam, at, end) + len(seam) - 1
+            if stop <= at:
+                self._reach = shorter
+                break
+            text = self.units[at:stop] if self._listed else self.units[at : stop - 1].replace(seam, b"},{")
+            try:
+                found = _elements(text)
+            except orjson.JSONDecodeError as exc:
+                if exc.pos >= len(text):  # it was cut within an element
+                    self._reach = max(_LEAST, self._reach // 4)
+                    break
+                end, reach = at + exc.pos, max(_LEAST, min(self.limit, exc.pos * 2))
+            else:
+                self._reach = reach
+                single = self._listed or len(found) == text.count(b"},{") - self.units.count(b"},{", at, stop - 1) + 1
+                return Run(stop + self._listed, len(found)) if found and single else Run(at, 0)
+        return Run(at, 0)
 
     def stride(self, at: int, mode: str, *, final: bool) -> Stride:
         """Go on in what comes before the elements, in one of them, or behind them."""
@@ -111,7 +124,9 @@ class JsonCutter(Shears):
         place = Place.load(mode) if mode else Place()
         most = len(self.units) if mode else min(len(self.units), at + self.limit + 2)  # so that what is done about damage depends on its place alone
         last = final and most == len(self.units)
-        end, outcome = json_values.go(self.units[:most], at, place, final=last, listed=self._listed)
+        end, outcome = self._near(at) if not mode else (at, Outcome.MORE)
+        if outcome is not Outcome.OVER:
+            end, outcome = json_values.go(self.units[:most], at, place, final=last, listed=self._listed)
         if outcome is Outcome.MORE:
             enough = mode or most == at + self.limit + 2
             return Stride(end, place.dump()) if enough else Stride(at, START)
@@ -142,21 +157,33 @@ class JsonCutter(Shears):
         end, first = min(at + self.limit, len(self.units)), self._first.encode("latin-1")
         for begin in dict.fromkeys((first, first[:1])):
             seam = re.compile((rb",[ \t\r\n]*+(?=" if self._listed else rb"\n[ \t\r]*+(?=") + re.escape(begin) + rb")")
+            left = _LOOKS * self.limit
             for found in islice(seam.finditer(self.units, at, end), _TRIES):
-                if self._sound(found.end(), end, final=final):
+                sound, seen = self._sound(found.end(), end, final=final)
+                if sound:
                     return Stride(found.end(), START, alone=True)
+                left -= seen
+                if left < 0:
+                    break
         if end == len(self.units):
             return Stride(end, START, alone=True)
         return Stride(at + self.limit // 2 if mode else max(at, self.limit + 1), _LOST)
 
-    def _sound(self, at: int, end: int, *, final: bool) -> bool:
-        """Say whether an element that begins here ends before `end` and can be parsed."""
-        stop, outcome = json_values.go(self.units[:end], at, Place(), final=False, listed=self._listed)
+    def _near(self, at: int) -> tuple[int, Outcome]:
+        """Go to the end of a value that is over soon, as most are; so not all that is held is copied for each."""
+        end, outcome = json_values.go(self.units[at : at + _LEAST], 0, Place(), final=False, listed=self._listed)
+        return at + end, outcome
+
+    def _sound(self, at: int, end: int, *, final: bool) -> tuple[bool, int]:
+        """Say whether an element that begins here ends before `end` and can be parsed, and how far one had to look for that."""
+        stop, outcome = self._near(at)
+        if outcome is not Outcome.OVER or stop > end:
+            stop, outcome = json_values.go(self.units[:end], at, Place(), final=False, listed=self._listed)
         whole = outcome is Outcome.OVER or (final and not self._listed and stop == len(self.units))
         try:
-            return whole and orjson.loads(self.units[at:stop].translate(_LETTERS).rstrip(b", \t\r\n")) is not None
+            return whole and orjson.loads(self.units[at:stop].translate(_LETTERS).rstrip(b", \t\r\n")) is not None, stop - at
         except orjson.JSONDecodeError:
-            return False
+            return False, stop - at
 
     def finish(self) -> list[Piece]:
         """Return what is left; the file is over."""
