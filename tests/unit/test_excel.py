@@ -16,7 +16,10 @@ from connectors.files.bounds import Limits
 from connectors.files.excel import Excel, Wish
 from connectors.files.reader import Unreadable
 from connectors.files.whole import Portion
-from connectors.files.xlsx_book import Kind, kind_of
+from connectors.files.xlsx_book import Book, Kind, kind_of
+from connectors.files.xlsx_cells import Column
+from connectors.files.xlsx_columns import Typist
+from connectors.files.xlsx_strings import Strings
 from tests.kit.zoo_packed import zipped
 from tests.kit.zoo_sheets import book
 
@@ -146,6 +149,20 @@ def test_the_header_is_the_first_row_with_a_value_or_the_one_that_was_named_or_n
     with pytest.raises(Unreadable) as refused:
         _portions(path, Wish(header_row=7))
     assert refused.value.code == "no_header"
+
+
+def test_a_title_that_says_nothing_is_taken_as_it_stands(tmp_path: Path) -> None:
+    titles = '<c r="A1"><v>1,5</v></c><c r="B1" t="s"><v>7</v></c><c r="C1"><v>2.5</v></c>'
+    values = "".join(f'<c r="{letter}2"><v>1</v></c>' for letter in "ABC")
+    assert _book(tmp_path, f'<row r="1">{titles}</row><row r="2">{values}</row>') == [{"1,5": 1, "7": 1, "2.5": 1}]
+
+
+def test_a_cell_that_is_no_utf8_costs_its_row_at_most(tmp_path: Path) -> None:
+    typist = Typist(Book({}, frozenset(), [], date(1899, 12, 30), ""), Strings(tmp_path, Limits()))
+    numbers = typist.column("a", Column([b""] * 2, [b"1", b"\xb0"]))
+    assert (numbers.series.to_list(), numbers.bad) == (["1", None], {1: ("bad_cell", "\ufffd")})
+    texts = typist.column("a", Column([b' t="str"'] * 3, [b"a", b"", b"\xb0b"]))
+    assert (texts.series.to_list(), texts.bad) == (["a", None, "\ufffdb"], {})
 
 
 def test_the_days_around_the_leap_day_that_was_none(tmp_path: Path) -> None:
