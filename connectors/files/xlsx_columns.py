@@ -11,7 +11,7 @@ import polars as pl
 
 from connectors.files.xlsx_book import Book, Kind
 from connectors.files.xlsx_cells import Column
-from connectors.files.xlsx_strings import Strings, as_it_stands, text_of
+from connectors.files.xlsx_strings import Strings, as_it_stands, text_of, texts_of
 
 _ATTRIBUTE: Final = re.compile(rb"\b([st])\s*=\s*[\"']([^\"']*)[\"']")
 _DAY_MS: Final = 86_400_000
@@ -77,19 +77,18 @@ class Typist:
     def _alike(self, code: str, values: Sequence[bytes]) -> pl.Series | None:
         """Return values that are all of one kind; None if one of them is none of that kind."""
         if code == "s":
+            texts = texts_of(values)
+            numbers = texts.cast(pl.UInt32, strict=False)
             try:
-                distinct = set(values) - {b""}
-                known: dict[bytes, str | None] = dict(zip(distinct, self._strings.take(map(int, distinct)), strict=True))
-                known[b""] = None
-            except (ValueError, IndexError):
+                return self._strings.take(numbers) if numbers.null_count() == (texts == "").sum() else None
+            except IndexError:
                 return None
-            return pl.Series(list(map(known.__getitem__, values)), dtype=pl.String)
         if code in _TEXTS:
             plain = as_it_stands(b"\0".join(values))
-            return _nothing_is_null(_texts(values) if plain else pl.Series(list(map(text_of, values)), dtype=pl.String))
+            return _nothing_is_null(texts_of(values) if plain else pl.Series(list(map(text_of, values)), dtype=pl.String))
         if code == "b":
             return _flags(values)
-        return None if code not in _NUMBERS else self._numbers(code, _texts(values))
+        return None if code not in _NUMBERS else self._numbers(code, texts_of(values))
 
     def _numbers(self, code: str, texts: pl.Series) -> pl.Series | None:
         empty = int((texts == "").sum())
@@ -135,7 +134,7 @@ class Typist:
         if not raw:
             return None
         if code == "s":
-            return self._strings.take([int(raw)])[0]
+            return self._strings.one(int(raw))
         if code == "b":
             return {b"1": True, b"0": False, b"true": True, b"false": False}.get(raw, text_of(raw))
         if code == Kind.NUMBER:
@@ -152,13 +151,6 @@ class Typist:
         days = serial + 1 if serial < _LEAP and self._book.epoch.year < 1900 else serial  # noqa: PLR2004  the older calendar
         moment = datetime.combine(self._book.epoch, datetime.min.time()) + timedelta(milliseconds=round(days * _DAY_MS))
         return moment.date() if code == Kind.DATE and moment.time() == datetime.min.time() else moment
-
-
-def _texts(values: Sequence[bytes]) -> pl.Series:
-    try:
-        return pl.Series(values, dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.ComputeError:  # one is no UTF-8
-        return pl.Series([value.decode("utf-8", "replace") for value in values], dtype=pl.String)
 
 
 def _nothing_is_null(texts: pl.Series) -> pl.Series:

@@ -115,9 +115,13 @@ def test_a_sheet_goes_on_behind_every_portion(tmp_path: Path) -> None:
     assert whole[1].table.place(0)[:3] == (whole[1].table.ordinals[0], whole[1].table.ordinals[0] + 2, -1)
 
 
-def test_strings_beyond_the_bound_lie_in_a_scratch_file(tmp_path: Path) -> None:
-    _by_xlsxwriter(tmp_path / "book.xlsx")
-    small = replace(Limits(), string_bytes=16)
+@pytest.mark.parametrize("held", [16, 256, 4_000])
+def test_strings_beyond_the_bound_lie_in_a_scratch_file(held: int, tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "book.xlsx") as written:
+        sheet = written.add_worksheet()
+        for number in range(9_000):
+            sheet.write_row(number, 0, [f"é {number}", f"{number % 7} again", None if number % 5 else f"seldom {number}"])
+    small = replace(Limits(), string_bytes=held << 10)
     assert _values(_portions(tmp_path / "book.xlsx", limits=small)) == _values(_portions(tmp_path / "book.xlsx"))
 
 
