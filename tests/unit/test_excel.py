@@ -125,6 +125,15 @@ def test_strings_beyond_the_bound_lie_in_a_scratch_file(held: int, tmp_path: Pat
     assert _values(_portions(tmp_path / "book.xlsx", limits=small)) == _values(_portions(tmp_path / "book.xlsx"))
 
 
+@pytest.mark.parametrize(("rows", "strings", "most"), [(200_000, 0, 1), (1, 400_000, 0)])
+def test_a_bomb_is_refused_before_much_of_it_is_read(rows: int, strings: int, most: int, tmp_path: Path) -> None:
+    (tmp_path / "book.xlsx").write_bytes(book("<row><c><v>1</v></c></row>" * rows, strings=f"<sst>{'<si><t>a</t></si>' * strings}</sst>"))
+    read: list[Portion] = []
+    with pytest.raises(Unreadable) as refused:
+        read.extend(Excel(replace(Limits(), ratio_from=2 << 20, ratio=100), tmp_path).tables(tmp_path / "book.xlsx"))
+    assert (refused.value.code, len(read)) == ("ratio_too_high", most)
+
+
 def test_sheets_are_chosen_by_name_and_number_and_hidden_ones_only_so(tmp_path: Path) -> None:
     path = tmp_path / "book.xlsx"
     with xlsxwriter.Workbook(path) as written:
