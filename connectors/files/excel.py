@@ -10,7 +10,7 @@ import polars as pl
 
 from connectors.files.archive import Archive
 from connectors.files.bounds import Limits, refusal
-from connectors.files.inflate import Gauge
+from connectors.files.inflate import Gauge, foresee
 from connectors.files.old_excel import old_tables
 from connectors.files.table import Place, Table
 from connectors.files.whole import Portion, distinct
@@ -64,6 +64,7 @@ class Excel:
         strings = Strings(self._scratch, self._limits)
         try:
             if book.strings:
+                foresee(_bounded(archive, book.strings, self._limits), self._limits)
                 fill(strings, _bounded(archive, book.strings, self._limits), self._limits)
             yield from _Sheet(name, book, strings, self._limits, self._wish.header_row).portions(archive, at)
         finally:
@@ -87,7 +88,9 @@ class _Sheet:
         passed, ordinal, row = orjson.loads(at) if at else (0, 0, 0)
         splitter: Splitter | None = None
         going = False
-        for position, prefix, block in self._blocks(archive):
+        for number, (position, prefix, block) in enumerate(self._blocks(archive)):
+            if number == 1 and not at:
+                foresee(_bounded(archive, self._book.sheets[self._name], self._limits), self._limits)
             if position > passed and not going:
                 going, self._ordinal, splitter = True, ordinal, Splitter(prefix, row)
             elif self._names is not None and not going:
@@ -114,7 +117,7 @@ class _Sheet:
                     continue
                 position, prefix = found
                 held, begun, close = held[position:], True, b"</" + prefix + b"row>"
-            over = b"</" + prefix + b"sheetData" in held
+            over = held.find(b"</" + prefix + b"sheetData", max(0, len(held) - len(data) - 2 * len(close))) >= 0
             if len(held) < _BLOCK_BYTES and not over:
                 continue
             end = held.rfind(close) + len(close)

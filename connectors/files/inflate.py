@@ -10,6 +10,7 @@ from isal import isal_zlib
 
 from connectors.files.archive import ISAL_ERROR, Archive
 from connectors.files.bounds import Limits, refusal
+from connectors.files.reader import Unreadable
 
 BLOCK_BYTES: Final = 256 * 1024
 """Most of one block that comes out."""
@@ -178,12 +179,28 @@ def blocks(path: Path, compression: Compression, limits: Limits, *, member: str 
 
     Blocks for reading. `member` chooses one of a zip archive's. Raises `Unreadable`, at once or when the damage is reached.
     """
+    if not at and compression is not Compression.NONE:
+        foresee(_blocks(path, compression, limits, member, nested=nested), limits)
     for block in _blocks(path, compression, limits, member, nested=nested):
         if at >= len(block):
             at -= len(block)
             continue
         yield block[at:] if at else block
         at = 0
+
+
+def foresee(inflated: Iterator[bytes], limits: Limits) -> None:
+    """Inflate as much as a file may come to whatever its ratio is: so a bomb is refused before rows are made of it, which takes far longer.
+
+    Raises `Unreadable` for bombs only; damage is told when it is reached.
+    """
+    size = 0
+    try:
+        while size <= limits.ratio_from and (block := next(inflated, b"")):
+            size += len(block)
+    except Unreadable as error:
+        if error.code in {"ratio_too_high", "inflates_too_far"}:
+            raise
 
 
 def _blocks(path: Path, compression: Compression, limits: Limits, member: str | None, *, nested: bool) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -10,7 +11,7 @@ import polars as pl
 
 from connectors.files.xlsx_book import Book, Kind
 from connectors.files.xlsx_cells import Column
-from connectors.files.xlsx_strings import Strings, as_it_stands, text_of
+from connectors.files.xlsx_strings import Strings, as_it_stands, text_of, texts_of
 
 _ATTRIBUTE: Final = re.compile(rb"\b([st])\s*=\s*[\"']([^\"']*)[\"']")
 _DAY_MS: Final = 86_400_000
@@ -54,8 +55,11 @@ class Typist:
         return self._one_by_one(name, column)
 
     def text(self, attributes: bytes, value: bytes) -> str:
-        """Return a cell as the name of a column."""
-        found = self._value(self._code(attributes), value)
+        """Return a cell as the name of a column; as it stands where it says nothing."""
+        try:
+            found = self._value(self._code(attributes), value)
+        except (ValueError, IndexError, OverflowError):
+            return text_of(value)
         return found if isinstance(found, str) else "" if found is None else orjson.dumps(found).decode().strip('"')
 
     def _code(self, attributes: bytes) -> str:
@@ -73,22 +77,18 @@ class Typist:
     def _alike(self, code: str, values: Sequence[bytes]) -> pl.Series | None:
         """Return values that are all of one kind; None if one of them is none of that kind."""
         if code == "s":
+            texts = texts_of(values)
+            numbers = texts.cast(pl.UInt32, strict=False)
             try:
-                distinct = set(values) - {b""}
-                known: dict[bytes, str | None] = dict(zip(distinct, self._strings.take(map(int, distinct)), strict=True))
-                known[b""] = None
-            except (ValueError, IndexError):
+                return self._strings.take(numbers) if numbers.null_count() == (texts == "").sum() else None
+            except IndexError:
                 return None
-            return pl.Series(list(map(known.__getitem__, values)), dtype=pl.String)
         if code in _TEXTS:
-            if as_it_stands(b"\0".join(values)):
-                plain = pl.Series(values, dtype=pl.Binary).cast(pl.String, strict=False)
-                return pl.select(pl.when(plain != "").then(plain)).to_series()
-            return pl.Series([text_of(value) if value else None for value in values], dtype=pl.String)
+            plain = as_it_stands(b"\0".join(values))
+            return _nothing_is_null(texts_of(values) if plain else pl.Series(list(map(text_of, values)), dtype=pl.String))
         if code == "b":
-            flags = {b"1": True, b"0": False, b"true": True, b"false": False, b"": None}
-            return pl.Series([flags[value] for value in values], dtype=pl.Boolean) if flags.keys() >= set(values) else None
-        return None if code not in _NUMBERS else self._numbers(code, pl.Series(values, dtype=pl.Binary).cast(pl.String))
+            return _flags(values)
+        return None if code not in _NUMBERS else self._numbers(code, texts_of(values))
 
     def _numbers(self, code: str, texts: pl.Series) -> pl.Series | None:
         empty = int((texts == "").sum())
@@ -97,7 +97,7 @@ class Typist:
             if numbers.null_count() == empty:
                 return numbers
         floats = texts.cast(pl.Float64, strict=False)
-        if floats.null_count() != empty or not floats.drop_nulls().is_finite().all():
+        if floats.null_count() != empty or not _finite(floats):
             return None
         return floats if code == Kind.NUMBER else self._moments(code, floats)
 
@@ -134,7 +134,7 @@ class Typist:
         if not raw:
             return None
         if code == "s":
-            return self._strings.take([int(raw)])[0]
+            return self._strings.one(int(raw))
         if code == "b":
             return {b"1": True, b"0": False, b"true": True, b"false": False}.get(raw, text_of(raw))
         if code == Kind.NUMBER:
@@ -151,6 +151,21 @@ class Typist:
         days = serial + 1 if serial < _LEAP and self._book.epoch.year < 1900 else serial  # noqa: PLR2004  the older calendar
         moment = datetime.combine(self._book.epoch, datetime.min.time()) + timedelta(milliseconds=round(days * _DAY_MS))
         return moment.date() if code == Kind.DATE and moment.time() == datetime.min.time() else moment
+
+
+def _nothing_is_null(texts: pl.Series) -> pl.Series:
+    # not `pl.when`: a query for each column of each table costs more than what it does
+    return texts.zip_with(texts != "", pl.Series([None], dtype=pl.String))
+
+
+def _flags(values: Sequence[bytes]) -> pl.Series | None:
+    known = {b"1": True, b"0": False, b"true": True, b"false": False, b"": None}
+    return pl.Series(list(map(known.__getitem__, values)), dtype=pl.Boolean) if known.keys() >= set(values) else None
+
+
+def _finite(floats: pl.Series) -> bool:
+    # a sum that is finite is one of finite numbers; one that is not may be too large
+    return isfinite(floats.sum() or 0) or bool(floats.drop_nulls().is_finite().all())
 
 
 def number(raw: bytes) -> int | float:

@@ -1,22 +1,34 @@
 """The shared strings of a workbook: in memory up to a bound, beyond it in a scratch file."""
 
 import html
-import os
 import re
 import tempfile
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate, islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Final
 from xml.parsers import expat
+
+import polars as pl
 
 from connectors.files.bounds import Limits, refusal
 from connectors.files.xlsx_book import parser
 
 _ROOT: Final = re.compile(rb"<(\w+:)?sst[\s>/]")
+_VIEW_BYTES: Final = 16
+"""What a column keeps of a string beside its bytes."""
 _ESCAPE: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
+
+
+def texts_of(raws: Sequence[bytes]) -> pl.Series:
+    """Return texts in UTF-8 as a column; what is none is replaced."""
+    try:
+        return pl.Series(raws, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return pl.Series([raw.decode("utf-8", "replace") for raw in raws], dtype=pl.String)
 
 
 def as_it_stands(raw: bytes) -> bool:
@@ -40,49 +52,71 @@ def unescaped(text: str) -> str:
 
 
 class Strings:
-    """Strings by their number. `array('Q')` holds where each begins; the texts lie in memory or in a scratch file."""
+    """Strings by their number: the first ones, which are those that come again, in memory; others in a scratch file."""
 
     def __init__(self, scratch: Path, limits: Limits) -> None:
         """Take the directory that a scratch file may be made in."""
         self._scratch = scratch
-        self._limits = limits
+        self._room = limits.string_bytes
+        self._held: list[pl.Series] = []
+        self._count = 0
+        """Of those that are held."""
         self._starts = array("Q", [0])
-        self._memory = bytearray()
-        self._spilled = 0
+        """Where each of the others begins in the file."""
         self._file: IO[bytes] | None = None
+        self._map: mmap | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._starts) - 1
+        return self._count + len(self._starts) - 1
 
     def extend(self, texts: list[bytes]) -> None:
-        """Add the next ones, in UTF-8."""
-        self._starts.extend(islice(accumulate(map(len, texts), initial=self._starts[-1]), 1, None))
-        self._memory += b"".join(texts)
-        if len(self._memory) > self._limits.string_bytes:
-            self._file = self._file or tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115  it lives as long as the strings do
-            self._file.write(self._memory)
+        """Add the next ones, in UTF-8; before any is asked for."""
+        sizes = list(map(len, texts))
+        self._room -= sum(sizes) + _VIEW_BYTES * len(sizes)
+        if self._room >= 0 and self._file is None:
+            self._held.append(texts_of(texts))
+            self._count += len(texts)
+            return
+        self._file = self._file or tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115  it lives as long as the strings do
+        self._file.write(b"".join(texts))
+        self._starts.extend(islice(accumulate(sizes, initial=self._starts[-1]), 1, None))
+
+    def take(self, numbers: pl.Series) -> pl.Series:
+        """Return the strings of these numbers, null for null. Raises IndexError."""
+        most = numbers.max()
+        if isinstance(most, int) and most >= len(self):
+            raise IndexError(most)
+        held = self._one_column()
+        if not isinstance(most, int) or most < self._count:
+            return held.gather(numbers)
+        late = (numbers >= self._count).fill_null(value=False)
+        others = numbers.filter(late).unique().sort()
+        texts = texts_of([self._spilled(number - self._count) for number in others])
+        early = held.gather(numbers.set(late, None))
+        return texts.gather(others.search_sorted(numbers).set(~late, None)).zip_with(late, early)
+
+    def one(self, number: int) -> str:
+        """Return the string of this number. Raises IndexError."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        return str(self._one_column()[number]) if number < self._count else self._spilled(number - self._count).decode("utf-8", "replace")
+
+    def _one_column(self) -> pl.Series:
+        if len(self._held) != 1:
+            self._held = [pl.concat(self._held, rechunk=True)] if self._held else [pl.Series(dtype=pl.String)]
+        return self._held[0]
+
+    def _spilled(self, number: int) -> bytes:
+        if self._map is None and self._file is not None and self._starts[-1]:
             self._file.flush()
-            self._spilled += len(self._memory)
-            self._memory.clear()
-
-    def take(self, numbers: Iterable[int]) -> list[str]:
-        """Return the strings of these numbers. Raises IndexError."""
-        starts, memory, spilled, most = self._starts, self._memory, self._spilled, len(self)
-        texts = []
-        for number in numbers:
-            if not 0 <= number < most:
-                raise IndexError(number)
-            start, end = starts[number], starts[number + 1]
-            raw = memory[start - spilled : end - spilled] if start >= spilled else self._spilled_text(start, end)
-            texts.append(raw.decode("utf-8", "replace"))
-        return texts
-
-    def _spilled_text(self, start: int, end: int) -> bytes:
-        return os.pread(self._file.fileno(), end - start, start) if self._file else b""
+            self._map = mmap(self._file.fileno(), 0, access=ACCESS_READ)
+        return self._map[self._starts[number] : self._starts[number + 1]] if self._map else b""
 
     def close(self) -> None:
         """Let the scratch file go."""
+        if self._map:
+            self._map.close()
         if self._file:
             self._file.close()
 

@@ -48,7 +48,18 @@ class _Records:
         return map(self.parse, pieces)
 
     def parse(self, piece: Piece) -> Read:
-        return self._quick(piece) or self._exact(piece)
+        if self._template is not None:
+            return self._quick(piece) or self._exact(piece, self._spans(piece))
+        found = self._spans(piece)
+        if found:
+            self._learn(piece.data[found[0].start : found[0].end])
+        return self._quick(piece) or self._exact(piece, found)
+
+    def _learn(self, record: bytes) -> None:
+        """Learn from one record, so that those behind it need not be read exactly."""
+        row = self._judge.row(record)
+        if not isinstance(row, Fault) and self._names.admit(row):
+            self._template = learn(record, row, self._judge.named)
 
     def _quick(self, piece: Piece) -> Read | None:
         template = self._template
@@ -61,8 +72,7 @@ class _Records:
         places = Places(piece, lambda: self._spans(piece) or (), ordinals)
         return Read(Table(frame, ordinals, places.row), [], piece.records)
 
-    def _exact(self, piece: Piece) -> Read:
-        found = self._spans(piece)
+    def _exact(self, piece: Piece, found: Sequence[Span] | None) -> Read:
         if found is None:
             return nothing(piece, [Span(0, len(piece.data))] * piece.records, Fault(Code.MISCOUNTED))
         texts = [piece.data[start:end] for start, end in found]

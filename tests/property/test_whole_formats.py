@@ -81,3 +81,37 @@ def test_the_learned_pattern_gives_what_a_parser_gives(seed: int) -> None:
         rows, columns = _plain(parsed)
         assert rows.pop() == 9999
         assert _plain(learned) == (rows, {place: column[:-1] for place, column in columns.items()})
+
+
+def _alike(chance: random.Random, first: int, styles: dict[str, tuple[str, str]]) -> str:
+    """Return rows whose cells are written alike, column by column; now and then one is not."""
+    rows = []
+    for row in range(first, first + chance.randint(1, 40)):
+        cells = "".join(_alike_cell(chance, letter, row, *style) for letter, style in styles.items() if chance.random() < 0.8)
+        rows.append(f'<row r="{row}">{cells}</row>')
+    return "".join(rows)
+
+
+def _alike_cell(chance: random.Random, letter: str, row: int, attributes: str, tag: str) -> str:
+    if chance.random() < 0.01:
+        return _cell(chance, letter, row)
+    if chance.random() < 0.1:
+        return f'<c r="{letter}{row}" s="2"/>'
+    value = escape(chance.choice(("1", "2.5", "text", "a & b", "é", "")))
+    return f'<c r="{letter}{row}"{attributes}>' + (f"<is><t>{value}</t></is></c>" if tag == "t" else f"<v>{value}</v></c>")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_learned_of_a_block_serves_the_next_ones(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311  chance, not secrecy
+    for _ in range(40):
+        styles = {letter: chance.choice((("", "v"), (' s="1"', "v"), (' t="inlineStr"', "t"), (' s="1" t="s"', "v"))) for letter in LETTERS}
+        splitter, first = Splitter(b""), 1
+        for _ in range(6):
+            block = _alike(chance, first, styles)
+            learned = splitter.split(block.encode(), "here")
+            parsed = Splitter(b"", first - 1).split(f"<!-- no pattern knows a comment -->{block}<row r='9999'></row>".encode(), "here")
+            rows, columns = _plain(parsed)
+            assert rows.pop() == 9999
+            assert _plain(learned) == (rows, {place: column[:-1] for place, column in columns.items()})
+            first = rows[-1] + 1

@@ -16,7 +16,10 @@ from connectors.files.bounds import Limits
 from connectors.files.excel import Excel, Wish
 from connectors.files.reader import Unreadable
 from connectors.files.whole import Portion
-from connectors.files.xlsx_book import Kind, kind_of
+from connectors.files.xlsx_book import Book, Kind, kind_of
+from connectors.files.xlsx_cells import Column
+from connectors.files.xlsx_columns import Typist
+from connectors.files.xlsx_strings import Strings
 from tests.kit.zoo_packed import zipped
 from tests.kit.zoo_sheets import book
 
@@ -112,10 +115,23 @@ def test_a_sheet_goes_on_behind_every_portion(tmp_path: Path) -> None:
     assert whole[1].table.place(0)[:3] == (whole[1].table.ordinals[0], whole[1].table.ordinals[0] + 2, -1)
 
 
-def test_strings_beyond_the_bound_lie_in_a_scratch_file(tmp_path: Path) -> None:
-    _by_xlsxwriter(tmp_path / "book.xlsx")
-    small = replace(Limits(), string_bytes=16)
+@pytest.mark.parametrize("held", [16, 256, 4_000])
+def test_strings_beyond_the_bound_lie_in_a_scratch_file(held: int, tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "book.xlsx") as written:
+        sheet = written.add_worksheet()
+        for number in range(9_000):
+            sheet.write_row(number, 0, [f"é {number}", f"{number % 7} again", None if number % 5 else f"seldom {number}"])
+    small = replace(Limits(), string_bytes=held << 10)
     assert _values(_portions(tmp_path / "book.xlsx", limits=small)) == _values(_portions(tmp_path / "book.xlsx"))
+
+
+@pytest.mark.parametrize(("rows", "strings", "most"), [(200_000, 0, 1), (1, 400_000, 0)])
+def test_a_bomb_is_refused_before_much_of_it_is_read(rows: int, strings: int, most: int, tmp_path: Path) -> None:
+    (tmp_path / "book.xlsx").write_bytes(book("<row><c><v>1</v></c></row>" * rows, strings=f"<sst>{'<si><t>a</t></si>' * strings}</sst>"))
+    read: list[Portion] = []
+    with pytest.raises(Unreadable) as refused:
+        read.extend(Excel(replace(Limits(), ratio_from=2 << 20, ratio=100), tmp_path).tables(tmp_path / "book.xlsx"))
+    assert (refused.value.code, len(read)) == ("ratio_too_high", most)
 
 
 def test_sheets_are_chosen_by_name_and_number_and_hidden_ones_only_so(tmp_path: Path) -> None:
@@ -146,6 +162,20 @@ def test_the_header_is_the_first_row_with_a_value_or_the_one_that_was_named_or_n
     with pytest.raises(Unreadable) as refused:
         _portions(path, Wish(header_row=7))
     assert refused.value.code == "no_header"
+
+
+def test_a_title_that_says_nothing_is_taken_as_it_stands(tmp_path: Path) -> None:
+    titles = '<c r="A1"><v>1,5</v></c><c r="B1" t="s"><v>7</v></c><c r="C1"><v>2.5</v></c>'
+    values = "".join(f'<c r="{letter}2"><v>1</v></c>' for letter in "ABC")
+    assert _book(tmp_path, f'<row r="1">{titles}</row><row r="2">{values}</row>') == [{"1,5": 1, "7": 1, "2.5": 1}]
+
+
+def test_a_cell_that_is_no_utf8_costs_its_row_at_most(tmp_path: Path) -> None:
+    typist = Typist(Book({}, frozenset(), [], date(1899, 12, 30), ""), Strings(tmp_path, Limits()))
+    numbers = typist.column("a", Column([b""] * 2, [b"1", b"\xb0"]))
+    assert (numbers.series.to_list(), numbers.bad) == (["1", None], {1: ("bad_cell", "\ufffd")})
+    texts = typist.column("a", Column([b' t="str"'] * 3, [b"a", b"", b"\xb0b"]))
+    assert (texts.series.to_list(), texts.bad) == (["a", None, "\ufffdb"], {})
 
 
 def test_the_days_around_the_leap_day_that_was_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,26 @@ def test_the_pieces_it_comes_in_do_not_matter(compression: Compression) -> None:
             start = end
         inflate.finish()
         assert out == (DATA if most > 3 else DATA[:110_000])
+
+
+@pytest.mark.parametrize("compression", [Compression.GZIP, Compression.ZSTD, Compression.ZIP])
+def test_a_bomb_is_refused_before_anything_of_it_is_handed_out(compression: Compression, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(PACK[compression](bytes(3 << 20)))
+    with pytest.raises(Unreadable) as refused:
+        next(blocks(path, compression, replace(Limits(), ratio_from=1 << 20)))
+    assert refused.value.code == "ratio_too_high"
+
+
+def test_what_is_damaged_is_handed_out_up_to_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(PACK[Compression.GZIP](DATA)[:-500])
+    stream = blocks(path, Compression.GZIP, Limits())
+    out = b"".join(next(stream) for _ in range(len(DATA) // 2 // BLOCK_BYTES))
+    assert out
+    assert DATA.startswith(out)
+    with pytest.raises(Unreadable, match="ends early"):
+        list(stream)
 
 
 def test_a_member_is_chosen_by_name(tmp_path: Path) -> None:
