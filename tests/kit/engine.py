@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -104,11 +105,17 @@ class Bench:
     """Where each partition ends, as far as records were sent from here."""
 
     def __post_init__(self) -> None:
-        """Make the topics."""
+        """Make the topic."""
         self.source = replace(topics.EVENTS, name=self.name)
-        self.target = f"{self.name}.out"
         self.producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "partitioner": PARTITIONER})
-        ensure_topics(self.settings, [self.source, replace(topics.EVENTS, name=self.target)])
+        ensure_topics(self.settings, [self.source])
+
+    @cached_property
+    def target(self) -> str:
+        """Name a topic for results; it is made when it is first asked for."""
+        name = f"{self.name}.out"
+        ensure_topics(self.settings, [replace(topics.EVENTS, name=name)])
+        return name
 
     def flow(self, *steps: Step, work: Mapping[str, Handler] | None = None, **more: Any) -> Flow:
         """Make a flow of these steps, and of handlers for its slow work."""

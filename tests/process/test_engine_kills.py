@@ -47,10 +47,12 @@ class Crew:
         environ = {
             **os.environ,
             "INTEGRATION_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+            "INTEGRATION_KAFKA_PARTITIONS": str(settings.kafka_partitions),
             "INTEGRATION_DATA_DIR": str(settings.data_dir),
             "INTEGRATION_BATCH_RECORDS": "500",
         }
-        return subprocess.Popen([sys.executable, "-m", "tests.process.count_worker", self._made.name, str(slot)], env=environ, stderr=self._log)
+        command = [sys.executable, "-m", "tests.process.count_worker", self._made.name, self._made.target, str(slot)]
+        return subprocess.Popen(command, env=environ, stderr=self._log)
 
     def kill_one(self) -> None:
         """End a worker in a good or a bad way, and start it again."""
@@ -63,7 +65,7 @@ class Crew:
 
     def committed(self) -> int:
         """Return how many offsets the group has committed."""
-        found = self._group.committed([TopicPartition(self._made.name, number) for number in range(8)], timeout=10)
+        found = self._group.committed([TopicPartition(self._made.name, number) for number in range(self._made.settings.kafka_partitions)], timeout=10)
         return sum(max(0, partition.offset) for partition in found)
 
     def tend(self) -> None:

@@ -65,7 +65,8 @@ class Worker:
         settings = self._made.settings
         own = {"KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, "DATA_DIR": str(settings.data_dir), "KAFKA_PARTITIONS": PARTITIONS}
         env = {**os.environ, **{f"INTEGRATION_{name}": value for name, value in own.items()}}
-        command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', self._disk.limit, sys.executable, "-m", "tests.process.count_worker", self._made.name, "0"]
+        count = [sys.executable, "-m", "tests.process.count_worker", self._made.name, self._made.target, "0"]
+        command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', self._disk.limit, *count]
         self._begun = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(command, env=env, stderr=out)
