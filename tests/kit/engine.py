@@ -12,7 +12,7 @@ from uuid import uuid4
 import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
-from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # the package re-exports them without saying so
 
 from connectors.testing import ManualClock
@@ -164,6 +164,15 @@ class Bench:
             watch.join()
             engine.close()
         return engine
+
+    def committed(self) -> int:
+        """Return how many of the records that were sent are committed as worked on; reads no topic, so it may be asked again and again."""
+        group = Consumer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "group.id": f"xyra-{self.name}", "enable.auto.commit": False})
+        try:
+            found = group.committed([TopicPartition(self.name, number) for number in range(self.settings.kafka_partitions)], timeout=20)
+        finally:
+            group.close()
+        return sum(max(0, place.offset) for place in found)
 
     def read(self, topic: str | None = None) -> list[Read]:
         """Return what is committed on the target, or on another topic."""

@@ -143,7 +143,7 @@ def test_a_full_disk_ends_the_worker_and_room_brings_everything_back(worker: tup
     if one.ended:
         one.start()
     one.send()
-    until(lambda: len(made.read()) >= len(one.keys), why=one.said)
+    until(lambda: made.committed() >= len(one.keys), why=one.said)
     assert any(int(count) for count in re.findall(r"(\d+) entries restored", one.whole_log())), "the batch whose step 4 failed was committed"
     assert one.drain() == 0, one.said()
     assert not faults(made.read(), Counter(one.keys))
