@@ -4,8 +4,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.arch.tree import imports, name, parse, python
 
 MAY_SLEEP = ("tests/process/", "tests/chaos/", "tests/bench/", "tests/kit/")
@@ -21,21 +19,22 @@ def _names(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, ast.unparse(node)
 
 
-@pytest.mark.parametrize("path", python("tests"), ids=name)
-def test_nothing_of_ours_is_mocked(path: Path) -> None:
-    assert not [line for line, module in imports(path) if module.split(".")[0] in {"mock", "pytest_mock"} or module.startswith("unittest")]
-    assert not [line for line, used in _names(path) if used in {"monkeypatch.setattr", "mocker.patch"}]
+def test_nothing_of_ours_is_mocked() -> None:
+    for path in python("tests"):
+        assert not [line for line, module in imports(path) if module.split(".")[0] in {"mock", "pytest_mock"} or module.startswith("unittest")], name(path)
+        assert not [line for line, used in _names(path) if used in {"monkeypatch.setattr", "mocker.patch"}], name(path)
 
 
-@pytest.mark.parametrize("path", python("tests"), ids=name)
-def test_no_test_is_skipped_or_expected_to_fail(path: Path) -> None:
-    assert not [(line, used) for line, used in _names(path) if used in SKIPS - MAY_SKIP.get(name(path), set())]
+def test_no_test_is_skipped_or_expected_to_fail() -> None:
+    for path in python("tests"):
+        assert not [(line, used) for line, used in _names(path) if used in SKIPS - MAY_SKIP.get(name(path), set())], name(path)
 
 
-@pytest.mark.parametrize("path", [path for path in python("tests") if not name(path).startswith(MAY_SLEEP)], ids=name)
-def test_no_test_sleeps(path: Path) -> None:
+def test_no_test_sleeps() -> None:
     sleeping = [
-        ast.unparse(node)
+        f"{name(path)}:{node.lineno}: {ast.unparse(node)}"
+        for path in python("tests")
+        if not name(path).startswith(MAY_SLEEP)
         for node in ast.walk(parse(path))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"time.sleep", "asyncio.sleep", "sleep"} and ast.unparse(node.args[0]) != "0"
     ]

@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import pytest
 
-from tests.arch.tree import ROOMS, ROOT, comments, name, parse, python, tracked
+from tests.arch.tree import ROOMS, ROOT, comments, from_imports, name, parse, python, tracked
 
 ALL_PYTHON = python(*ROOMS, "tests")
 
@@ -31,10 +31,10 @@ def _texts() -> list[Path]:
     return [path for path in tracked() if b"\0" not in path.read_bytes()[:4096]]
 
 
-@pytest.mark.parametrize("path", ALL_PYTHON, ids=name)
-def test_a_silenced_tool_has_its_reason_beside_it(path: Path) -> None:
+def test_a_silenced_tool_has_its_reason_beside_it() -> None:
     silent = [
         f"{name(path)}:{line}: {comment}"
+        for path in ALL_PYTHON
         for line, comment in comments(path)
         for mark, reason in REASON.items()
         if comment.find(mark) >= 0 and mark in comment.split("#", 2)[1] and not reason.search(comment)
@@ -42,11 +42,11 @@ def test_a_silenced_tool_has_its_reason_beside_it(path: Path) -> None:
     assert not silent
 
 
-@pytest.mark.parametrize("path", python(*ROOMS), ids=name)
-def test_a_broad_except_passes_the_error_on_or_has_its_reason_beside_it(path: Path) -> None:
-    reasoned = {line for line, _ in comments(path)}
+def test_a_broad_except_passes_the_error_on_or_has_its_reason_beside_it() -> None:
     silent = [
         f"{name(path)}:{node.lineno}"
+        for path in python(*ROOMS)
+        for reasoned in [{line for line, _ in comments(path)}]
         for node in ast.walk(parse(path))
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
@@ -56,16 +56,16 @@ def test_a_broad_except_passes_the_error_on_or_has_its_reason_beside_it(path: Pa
     assert not silent
 
 
-@pytest.mark.parametrize("path", _texts(), ids=name)
-def test_nothing_of_this_machine_and_no_registry(path: Path) -> None:
-    text = path.read_text(encoding="utf-8").replace(THE_CONTRACTS_DEFAULT, "")
-    assert not HOSTS.findall(text)
-    assert not MACHINE_PATHS.findall(text)
+def test_nothing_of_this_machine_and_no_registry() -> None:
+    assert not [(name(path), found) for path in _texts() for found in _strange(path.read_text(encoding="utf-8").replace(THE_CONTRACTS_DEFAULT, ""))]
 
 
-@pytest.mark.parametrize("path", _texts(), ids=name)
-def test_nothing_is_left_unfinished(path: Path) -> None:
-    assert not UNFINISHED.findall(path.read_text(encoding="utf-8"))
+def _strange(text: str) -> list[str]:
+    return [*HOSTS.findall(text), *MACHINE_PATHS.findall(text)]
+
+
+def test_nothing_is_left_unfinished() -> None:
+    assert not [(name(path), found) for path in _texts() for found in UNFINISHED.findall(path.read_text(encoding="utf-8"))]
 
 
 LISTING = [path for path in python(*ROOMS) if "__all__" in path.read_text(encoding="utf-8")]
@@ -89,17 +89,14 @@ def _from(node: ast.AST, package: str) -> TypeGuard[ast.ImportFrom]:
 
 
 def _taken(path: Path, package: str) -> Iterator[str]:
-    for node in ast.walk(parse(path)):
-        if isinstance(node, ast.ImportFrom) and node.module == package:
-            yield from (alias.name for alias in node.names)
+    yield from (alias.name for node in from_imports(path) if node.module == package for alias in node.names)
 
 
-@pytest.mark.parametrize("path", python(*ROOMS), ids=name)
-def test_what_is_private_stays_in_its_module(path: Path) -> None:
+def test_what_is_private_stays_in_its_module() -> None:
     taken = [
         f"{name(path)}:{node.lineno}: {alias.name} of {node.module}"
-        for node in ast.walk(parse(path))
-        if isinstance(node, ast.ImportFrom)
+        for path in python(*ROOMS)
+        for node in from_imports(path)
         for alias in node.names
         if alias.name.startswith("_") and not alias.name.startswith("__")
     ]

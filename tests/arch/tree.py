@@ -40,6 +40,12 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=name(path))
 
 
+@functools.cache
+def from_imports(path: Path) -> tuple[ast.ImportFrom, ...]:
+    """Return every `from X import Y` of a file, anywhere in it."""
+    return tuple(node for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom))
+
+
 def comments(path: Path) -> Iterator[tuple[int, str]]:
     """Yield each comment with its line number; text inside strings is none."""
     for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):

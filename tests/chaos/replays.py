@@ -35,6 +35,7 @@ from tests.chaos.orders import Ordered, all_over, flush, index, order, write
 from tests.chaos.orders import told as tell
 from tests.chaos.plan import Outcome
 from tests.kit.line import stored
+from tests.kit.settings import PARTITIONS
 from tests.kit.topics import topic_reader
 
 OF_A_KILL: Final = {"letters": 300, "records": 1000}
@@ -47,6 +48,8 @@ LOOK_S: Final = 0.05
 A_KILL_S: Final = 10.0
 REST_S: Final = 90.0
 TARGET: Final = "judged.anew"
+AS_TESTS_HAVE: Final = {"INTEGRATION_KAFKA_PARTITIONS": str(PARTITIONS)}
+"""The broker may be one that tests share."""
 
 
 class Worker:
@@ -55,7 +58,7 @@ class Worker:
     def __init__(self, flow: str, bootstrap: str, home: Path, **more: str) -> None:
         """Start it; `more` is put into its environment."""
         home.mkdir(parents=True, exist_ok=True)
-        self.env = environment(bootstrap, home / "data", **more)
+        self.env = environment(bootstrap, home / "data", **(AS_TESTS_HAVE | more))
         self.log = home / "log"
         self._command = [sys.executable, "-m", "deploy.cli.main", "worker", flow, "--slot", "0", "--port", str(free_port())]
         self._process = self._start()
@@ -90,7 +93,7 @@ def replay_letters(bootstrap: str, home: Path, kills: int) -> Outcome:
     """Have two operators order the same letters, and kill the flow whenever more of them have entered."""
     target = f"t-{uuid4().hex[:10]}"
     letters = OF_A_KILL["letters"] * kills
-    settings = load(environment(bootstrap, home))
+    settings = load(environment(bootstrap, home, **AS_TESTS_HAVE))
     ensure_topics(settings, [*all_topics(), replace(topics.EVENTS, name=target)])
     orders = _order_letters(settings, target, letters)
     done = 0

@@ -30,7 +30,12 @@ def worker(door: RunningDoor, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Run a worker of the webhooks flow beside the ingress; gives its log."""
     home = tmp_path_factory.mktemp("worker")
     ensure_topics(door.settings, [topics.EVENTS])
-    env = {**os.environ, PREFIX + "KAFKA_BOOTSTRAP_SERVERS": door.settings.kafka_bootstrap_servers, PREFIX + "DATA_DIR": str(home / "data")}
+    own = {
+        "KAFKA_BOOTSTRAP_SERVERS": door.settings.kafka_bootstrap_servers,
+        "KAFKA_PARTITIONS": str(door.settings.kafka_partitions),
+        "DATA_DIR": str(home / "data"),
+    }
+    env = {**os.environ, **{PREFIX + name: value for name, value in own.items()}}
     command = [sys.executable, "-m", "deploy.cli.main", "worker", "webhooks", "--slot", "0", "--port", str(free_port())]
     with (home / "log").open("wb") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=out)

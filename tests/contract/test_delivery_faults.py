@@ -15,6 +15,7 @@ from flows.core.resources import StoredSecret
 from flows.engine.runtime import Engine
 from tests.kit.courier import Courier, courier
 from tests.kit.engine import balanced
+from tests.kit.settings import PARTITIONS
 from tests.kit.targets import OK, Talk, Target, answers, answers_in_turn, read_request
 
 HOUR_MS = 3_600_000
@@ -263,7 +264,7 @@ def test_what_waits_moves_with_its_partition(made: Courier, clock: ManualClock, 
     until(lambda: made.bench.through(first) and waiting() == events and first.calls == EACH and len(failing.requests) == 4 * EACH, shown)
     until(lambda: len(keyed.requests) == EACH, shown)
     workers.append(made.start(1))
-    until(lambda: all(len(worker.engine.assignment.shares) == 4 and worker.engine.assignment.ready for worker in workers), shown)
+    until(lambda: all(len(worker.engine.assignment.shares) == PARTITIONS // 2 and worker.engine.assignment.ready for worker in workers), shown)
     assert waiting() == events
     made.beside.do(gate.lift())
     clock.advance(60_000)

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.broker import RunningBroker
 from tests.kit.door import RunningDoor, head_of_unfinished, running_door, until
-from tests.kit.settings import settings_for
+from tests.kit.settings import PARTITIONS, settings_for
 
 MANY = 3
 
@@ -120,5 +120,5 @@ def test_a_partition_count_that_does_not_fit_ends_the_process_with_what_to_set(t
     settings = settings_for(tight.settings.kafka_bootstrap_servers, tmp_path)
     other = RunningDoor(settings, tmp_path / "log", start=False, kafka_partitions="3")
     assert other.launch().wait(60) == 2
-    assert "INTEGRATION_KAFKA_PARTITIONS=8" in other.log.read_text()
+    assert f"INTEGRATION_KAFKA_PARTITIONS={PARTITIONS}" in other.log.read_text()
     other.close()

@@ -22,7 +22,7 @@ from flows.engine.worker import prepare_topics
 from flows.steps.guard import each
 from flows.wire.kafka import ensure_topics
 from tests.kit.engine import balanced, bench, counting, faults
-from tests.kit.settings import settings_for
+from tests.kit.settings import PARTITIONS, settings_for
 
 WRONG = (Reason("no_amount", "There is no amount.", "/amount"), Reason("bad_currency", "\ud800 is no currency.", "/currency"))
 
@@ -192,7 +192,7 @@ def test_another_partition_count_than_the_states_is_an_error_that_says_what_to_d
     flow = made.flow()
     other = settings_for(kafka, tmp_path, kafka_partitions="3")
     ensure_topics(other, [flow.changelog])
-    with pytest.raises(WrongSetting, match=r"has 8 partitions .* kept for 3 .*go back to 3 partitions, or delete"):
+    with pytest.raises(WrongSetting, match=rf"has {PARTITIONS} partitions .* kept for 3 .*go back to 3 partitions, or delete"):
         prepare_topics(flow, made.settings)
 
 

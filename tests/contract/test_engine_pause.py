@@ -13,6 +13,7 @@ from flows.core.verdict import Reason
 from flows.engine import Batch
 from flows.engine.runtime import Engine
 from tests.kit.engine import Bench, balanced, bench
+from tests.kit.settings import PARTITIONS
 
 BAD = b"bad"
 
@@ -78,7 +79,7 @@ def test_a_flow_that_buries_too_much_stands_and_nothing_is_lost(kafka: str, tmp_
     assert balanced(made.tallies())
     assert sum(tally["waiting"] for tally in made.tallies().values()) + 99 == sum(tally["in"] for tally in made.tallies().values())
     why = told(made)
-    assert len(why) == 8
+    assert len(why) == PARTITIONS
     assert "more than 50%" in why["0"]["why"]
     made.send(*records(50, b"good"))
     looks = []

@@ -23,6 +23,7 @@ from flows.wire.probe import Probe
 from flows.wire.telemetry import Telemetry
 from tests.kit.courier import Started
 from tests.kit.engine import Bench, balanced, bench, counting, faults
+from tests.kit.settings import PARTITIONS
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -93,15 +94,15 @@ def test_partitions_move_between_workers_with_their_state(kafka: str, tmp_path: 
 
     more()
     first = running(made, 0)
-    until(made, [first], 8)
+    until(made, [first], PARTITIONS)
     second = running(made, 1)
     more()
-    until(made, [first, second], 4)
+    until(made, [first, second], PARTITIONS // 2)
     more()
-    until(made, [first, second], 4)
+    until(made, [first, second], PARTITIONS // 2)
     first.end()
     more()
-    until(made, [second], 8)
+    until(made, [second], PARTITIONS)
     second.end()
     assert not faults(made.read(), Counter(keys * 4))
     found = made.tallies()

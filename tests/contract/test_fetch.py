@@ -14,7 +14,7 @@ from tests.kit.egress import egress
 from tests.kit.files import HASTY, Served, fetching, rows, sha256
 from tests.kit.targets import Talk, answers_once, counted, drips, floods, hangs, target
 
-BIG = rows(900_000)
+BIG = rows(90_000, 220)
 """Several portions."""
 SMALL = rows(20_000)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -10,7 +10,7 @@ from tests.kit.files import Served, fetching, rows, sha256
 from tests.kit.targets import answers, answers_in_turn, counted, target
 
 SMALL = rows(20_000)
-BIG = rows(900_000)
+BIG = rows(90_000, 220)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from flows.core.clock import SystemClock
 from flows.core.orders import StoredPause
 from flows.engine.runtime import Engine
 from tests.kit.courier import Courier, courier
+from tests.kit.settings import PARTITIONS
 from tests.kit.targets import answers
 
 FAILS = b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"
@@ -51,7 +52,7 @@ def test_a_worker_that_starts_again_shows_what_its_state_holds(made: Courier, na
     assert made.gauges(first, signals.PARKED) == {name: 50.0}
     pause(made)
     made.run(until=lambda engine: engine.assignment.ready and all(share.paused for share in engine.assignment.shares.values()))
-    again = made.run(until=lambda engine: len(made.gauges(engine, signals.FLOW_PAUSED)) == 8)
+    again = made.run(until=lambda engine: len(made.gauges(engine, signals.FLOW_PAUSED)) == PARTITIONS)
     assert made.gauges(again, signals.BREAKER_STATE) == {name: 2.0}
     assert made.gauges(again, signals.PARKED) == {name: 50.0}
     assert set(made.gauges(again, signals.FLOW_PAUSED).values()) == {1.0}
@@ -71,7 +72,7 @@ def settled(made: Courier, engines: list[Engine], names: list[str]) -> Callable[
             all(set(made.gauges(engine, signal)) == {name for name in names if owner[name] in own} for signal in (signals.BREAKER_STATE, signals.PARKED))
             for engine, own in zip(engines, held, strict=True)
         ]
-        return all(shown) and all(targets) and sum(map(len, held)) == 8 and all(len(own) == 8 // len(engines) for own in held)
+        return all(shown) and all(targets) and sum(map(len, held)) == PARTITIONS and all(len(own) == PARTITIONS // len(engines) for own in held)
 
     return look
 

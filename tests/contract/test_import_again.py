@@ -74,7 +74,7 @@ def test_rejected_rows_are_run_again_by_new_rules(kafka: str, tmp_path: Path, da
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4])
 def test_a_worker_that_dies_runs_no_rejected_row_twice_and_leaves_none_out(kafka: str, tmp_path: Path, step: int) -> None:
-    made, job_id, total = importer(kafka, tmp_path), f"dies-{step}", 12_000
+    made, job_id, total = importer(kafka, tmp_path), f"dies-{step}", 6_000
     source = {"upload_id": made.upload(people(total))}
     made.order(job_id, source=source, transformation_rules=limited(50))
     made.order(f"other-{step}", source=source, transformation_rules=limited(50))

@@ -71,7 +71,12 @@ def worker(door: RunningDoor, left: tuple[int, str, str], tmp_path_factory: pyte
     """Run a worker of the flow, when the job that was left is on the log."""
     assert "goes on" in left[2]
     home = tmp_path_factory.mktemp("worker")
-    own = {"KAFKA_BOOTSTRAP_SERVERS": door.settings.kafka_bootstrap_servers, "DATA_DIR": str(home / "data"), "BATCH_IMPORT_UPLOAD_DIR": str(home / "scratch")}
+    own = {
+        "KAFKA_BOOTSTRAP_SERVERS": door.settings.kafka_bootstrap_servers,
+        "KAFKA_PARTITIONS": str(door.settings.kafka_partitions),
+        "DATA_DIR": str(home / "data"),
+        "BATCH_IMPORT_UPLOAD_DIR": str(home / "scratch"),
+    }
     env = {**os.environ, **{PREFIX + name: value for name, value in own.items()}}
     command = [sys.executable, "-m", "deploy.cli.main", "worker", "imports", "--port", str(free_port())]
     with (home / "log").open("wb") as out:

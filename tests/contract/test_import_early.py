@@ -17,8 +17,8 @@ from flows.engine.runtime import Engine
 from tests.kit.engine import Crash, dies
 from tests.kit.importer import Importer, importer
 
-ROWS = 160_000
-DATA = b"id,name\n" + b"".join(b'%d,"name\n%d"\n' % (n, n) for n in range(ROWS))
+ROWS = 30_000
+DATA = b"id,name\n" + b"".join(b'%d,"name\n%0110d"\n' % (n, n) for n in range(ROWS))
 SHA256 = hashlib.sha256(DATA).hexdigest()
 CUT = guess(DATA[: 64 * 1024], "people.csv")
 
@@ -54,7 +54,7 @@ def reached(made: Importer, job_id: str, phase: str, rows: int) -> Callable[[Eng
 def test_rows_are_published_while_the_rest_of_the_file_is_still_coming(kafka: str, tmp_path: Path) -> None:
     made, parts, upload = importer(kafka, tmp_path), pieces(), uuid4().hex
     assert len(parts) > 5
-    made.order("early", source={"upload_id": upload, "chunk_size": 100})
+    made.order("early", source={"upload_id": upload, "chunk_size": 20})
     come(made, upload, parts[:1])
     made.run(until=reached(made, "early", "waiting for the upload", parts[0].records))
     report = made.report("early")
@@ -90,7 +90,7 @@ def test_a_job_that_reads_the_file_otherwise_than_it_was_cut_waits_for_all_of_it
 
 def test_a_file_that_breaks_off_fails_its_job_and_what_was_published_stays(kafka: str, tmp_path: Path) -> None:
     made, parts, upload = importer(kafka, tmp_path), pieces(), uuid4().hex
-    made.order("broken", source={"upload_id": upload, "chunk_size": 100})
+    made.order("broken", source={"upload_id": upload, "chunk_size": 20})
     come(made, upload, parts[:2])
     over(made, upload, End(0, "", "Its sender has taken it back."))
     (report,) = made.run("broken")

@@ -14,7 +14,7 @@ from flows.core.imports.progress import Report
 from tests.kit.engine import Crash, balanced, dies
 from tests.kit.importer import Importer, importer
 
-ROWS = 12_000
+ROWS = 6_000
 UNIQUE: dict[str, Any] = {"data_types": {"id": "int64"}, "unique": ["id"]}
 FORMS = {"csv": Format.CSV, "ndjson": Format.LINES, "json": Format.JSON}
 
@@ -81,15 +81,15 @@ def test_a_key_comes_once_in_a_file_of_many_portions(kafka: str, tmp_path: Path,
 @pytest.mark.parametrize("step", [1, 2, 3, 4])
 def test_a_worker_that_dies_decides_the_same_about_repeated_keys(kafka: str, tmp_path: Path, step: int) -> None:
     made = importer(kafka, tmp_path)
-    ids = [n % 9000 for n in range(ROWS)]
-    job_id = made.job(file("csv", ids), transformation_rules=UNIQUE, source={"chunk_size": 20})
+    ids = [n % 4500 for n in range(ROWS)]
+    job_id = made.job(file("csv", ids), transformation_rules=UNIQUE, source={"chunk_size": 10})
     for times in (3, 5, 8):
         with pytest.raises(Crash):
             made.run(job_id, after=dies(step, times))
     (report,) = made.run(job_id)
-    assert told(report) == ("completed_with_errors", ROWS, 9000, 3000, 0)
-    assert ids_of(made, job_id) == list(range(9000))
-    assert sorted(one.ordinal for one in made.rejects(job_id)) == list(range(9000, ROWS))
+    assert told(report) == ("completed_with_errors", ROWS, 4500, 1500, 0)
+    assert ids_of(made, job_id) == list(range(4500))
+    assert sorted(one.ordinal for one in made.rejects(job_id)) == list(range(4500, ROWS))
 
 
 def test_a_rejected_row_takes_no_key_and_a_retry_minds_those_that_were_taken(kafka: str, tmp_path: Path) -> None:

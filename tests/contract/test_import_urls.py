@@ -1,6 +1,7 @@
 """Jobs on URLs, on a real Kafka: ordered at an ingress or put on the log, fetched, read, and each row published once wherever the worker dies."""
 
 from collections import Counter
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,10 +19,14 @@ from tests.kit.files import Served, rows, serving
 from tests.kit.importer import Importer, importer
 from tests.kit.settings import settings_for
 
-ROWS = 900_000
-BIG = rows(ROWS)
-"""Three portions."""
+ROWS = 90_000
 OPEN = {"egress_allow": "127.0.0.0/8", "secret_key": SEALING_KEY}
+
+
+@cache
+def big() -> bytes:
+    """Write a file of three portions."""
+    return rows(ROWS, 220)
 
 
 def once(made: Importer, job_id: str, data: bytes, count: int) -> bool:
@@ -64,15 +69,15 @@ def _known(door: RunningDoor, job_id: str, target: str) -> StoredJob:
 @pytest.mark.parametrize("ranges", [True, False], ids=["parts", "no parts"])
 @pytest.mark.parametrize(("step", "times"), [(2, 2), (3, 3), (4, 3)])
 def test_a_worker_that_dies_while_it_fetches_publishes_no_row_twice_and_loses_none(kafka: str, tmp_path: Path, ranges: bool, step: int, times: int) -> None:
-    made, file = importer(kafka, tmp_path, None, **OPEN), Served(BIG, ranges=ranges)
+    made, file = importer(kafka, tmp_path, None, **OPEN), Served(big(), ranges=ranges)
     job_id = f"url-{tmp_path.name}"
     with serving(file.talk) as seen:
-        made.order(job_id, source={"url": seen.url}, rows_per_record=100_000)
+        made.order(job_id, source={"url": seen.url}, rows_per_record=10_000)
         for _ in range(2):
             with pytest.raises(Crash):
                 made.run(job_id, after=dies(step, times))
         (report,) = made.run(job_id)
-    assert (report.status, report.rows_accepted, report.checkpoint.file) == ("completed", ROWS, sha256(BIG).hexdigest()), report.trouble
+    assert (report.status, report.rows_accepted, report.checkpoint.file) == ("completed", ROWS, sha256(big()).hexdigest()), report.trouble
     assert sum((row.value or b"").count(b"\n") for row in made.rows(job_id)) == ROWS
     assert 1 <= len(file.asked) <= 3
 
@@ -80,7 +85,7 @@ def test_a_worker_that_dies_while_it_fetches_publishes_no_row_twice_and_loses_no
 def test_a_part_is_asked_for_by_a_worker_that_has_just_started(kafka: str, tmp_path: Path) -> None:
     made, file = (
         importer(kafka, tmp_path, None, **OPEN),
-        Served(BIG, every_s=0.004),
+        Served(big(), every_s=0.004),
     )  # so that the first pieces have come back before the third portion is asked for
     job_id = f"part-{tmp_path.name}"
 
@@ -90,7 +95,7 @@ def test_a_part_is_asked_for_by_a_worker_that_has_just_started(kafka: str, tmp_p
         return run is not None and run.staged is not None and Staged.of(run.staged).at > PORTION_BYTES * 3 // 2
 
     with serving(file.talk) as seen:
-        made.order(job_id, source={"url": seen.url}, rows_per_record=100_000)
+        made.order(job_id, source={"url": seen.url}, rows_per_record=10_000)
         made.run(job_id, until=half)
         (report,) = made.run(job_id)
     assert (report.status, report.rows_accepted) == ("completed", ROWS), report.trouble
@@ -119,7 +124,7 @@ def test_what_is_not_there_fails_its_job_after_some_attempts_and_can_be_retried(
 
 
 def test_a_file_that_has_changed_while_the_worker_was_away_is_read_as_it_is_now(kafka: str, tmp_path: Path) -> None:
-    made, file = importer(kafka, tmp_path, None, **OPEN), Served(BIG)
+    made, file = importer(kafka, tmp_path, None, **OPEN), Served(big())
     job_id = f"changed-{tmp_path.name}"
 
     def begun(engine: Engine) -> bool:

@@ -17,6 +17,7 @@ from flows.engine.letters import Where, letter
 from flows.wire.kafka import client_config
 from ingress.export import unguarded
 from tests.kit.door import SECRET, RunningDoor, throughout, until
+from tests.kit.settings import PARTITIONS
 from tests.kit.topics import Read, topic_reader
 from tests.kit.workers import running_workers
 
@@ -227,7 +228,7 @@ class TestLetters:
             return found
 
         assert door.http.post(f"{flows}/webhooks/pause", json={"reason": "a test"}).status_code == 202
-        until(lambda: len(shown()["paused"]) == 8, why=shown)
+        until(lambda: len(shown()["paused"]) == PARTITIONS, why=shown)
         assert {part["why"] for part in shown()["paused"]} == {"a test"}
         health = door.stranger.get("/health").json()
         assert (health["status"], health["parts"]["flow webhooks"]["status"]) == ("degraded", "paused")

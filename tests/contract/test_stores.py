@@ -24,7 +24,7 @@ from ingress import jobs
 from tests.kit.files import rows, sha256
 from tests.kit.importer import importer
 
-BIG = rows(800_000)
+BIG = rows(80_000, 220)
 
 
 @pytest.fixture(scope="module")

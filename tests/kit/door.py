@@ -38,6 +38,7 @@ class RunningDoor:
         own = {
             "kafka_bootstrap_servers": settings.kafka_bootstrap_servers,
             "http_port": str(settings.http_port),
+            "kafka_partitions": str(settings.kafka_partitions),
             "data_dir": str(settings.data_dir),
             "admin_key": KEY,
             "secret_key": SEALING_KEY,

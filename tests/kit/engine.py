@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -11,7 +12,7 @@ from uuid import uuid4
 import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
-from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # the package re-exports them without saying so
 
 from connectors.testing import ManualClock
@@ -104,11 +105,17 @@ class Bench:
     """Where each partition ends, as far as records were sent from here."""
 
     def __post_init__(self) -> None:
-        """Make the topics."""
+        """Make the topic."""
         self.source = replace(topics.EVENTS, name=self.name)
-        self.target = f"{self.name}.out"
         self.producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "partitioner": PARTITIONER})
-        ensure_topics(self.settings, [self.source, replace(topics.EVENTS, name=self.target)])
+        ensure_topics(self.settings, [self.source])
+
+    @cached_property
+    def target(self) -> str:
+        """Name a topic for results; it is made when it is first asked for."""
+        name = f"{self.name}.out"
+        ensure_topics(self.settings, [replace(topics.EVENTS, name=name)])
+        return name
 
     def flow(self, *steps: Step, work: Mapping[str, Handler] | None = None, **more: Any) -> Flow:
         """Make a flow of these steps, and of handlers for its slow work."""
@@ -157,6 +164,15 @@ class Bench:
             watch.join()
             engine.close()
         return engine
+
+    def committed(self) -> int:
+        """Return how many of the records that were sent are committed as worked on; reads no topic, so it may be asked again and again."""
+        group = Consumer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "group.id": f"xyra-{self.name}", "enable.auto.commit": False})
+        try:
+            found = group.committed([TopicPartition(self.name, number) for number in range(self.settings.kafka_partitions)], timeout=20)
+        finally:
+            group.close()
+        return sum(max(0, place.offset) for place in found)
 
     def read(self, topic: str | None = None) -> list[Read]:
         """Return what is committed on the target, or on another topic."""

@@ -178,9 +178,9 @@ def serving(talk: Talk) -> Iterator[Target]:
         loop.close()
 
 
-def rows(count: int) -> bytes:
-    """Write a CSV of about 20 bytes a row."""
-    return b"id,name,age\n" + b"".join(b"%08d,name %d,%d\n" % (n, n, n % 90) for n in range(count))
+def rows(count: int, digits: int = 8) -> bytes:
+    """Write a CSV of about 20 bytes a row; more digits make a large file of few rows."""
+    return b"id,name,age\n" + b"".join(b"%0*d,name %d,%d\n" % (digits, n, n, n % 90) for n in range(count))
 
 
 def sha256(data: bytes) -> str:

@@ -1,9 +1,13 @@
 """Settings for a test."""
 
 from pathlib import Path
+from typing import Final
 
 from deploy.local.ports import free_port
 from flows.core.settings import Settings, load
+
+PARTITIONS: Final = 4
+"""Each costs every worker a store, a restore and a dozen files: four, so that two workers have two each. Tests of a whole stack keep the eight of a user."""
 
 
 def settings_for(kafka: str, tmp_path: Path, **over: str) -> Settings:
@@ -14,5 +18,6 @@ def settings_for(kafka: str, tmp_path: Path, **over: str) -> Settings:
         "batch_import_upload_dir": str(tmp_path / "uploads"),
         "http_port": str(free_port()),
         "worker_port": str(free_port(8)),
+        "kafka_partitions": str(PARTITIONS),
     }
     return load({}, **(own | over))

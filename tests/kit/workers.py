@@ -17,7 +17,11 @@ from flows.wire.kafka import ensure_topics
 def running_workers(settings: Settings, home: Path, *flows: str, **env: str) -> Iterator[None]:
     """Run a worker of each of these flows for the length of a block; their logs and data are under `home`, `env` has further settings, by field name."""
     ensure_topics(settings, topics.TOPICS)
-    own = {"kafka_bootstrap_servers": settings.kafka_bootstrap_servers, "data_dir": str(home / "data")}
+    own = {
+        "kafka_bootstrap_servers": settings.kafka_bootstrap_servers,
+        "kafka_partitions": str(settings.kafka_partitions),
+        "data_dir": str(home / "data"),
+    }
     whole = {**os.environ, **{PREFIX + name.upper(): value for name, value in {**own, **env}.items()}}
     processes = []
     for flow in flows:

@@ -1,4 +1,4 @@
-"""A worker process for tests, which counts keys: `python -m tests.process.count_worker TOPIC SLOT`, settings from the environment."""
+"""A worker process for tests, which counts keys: `python -m tests.process.count_worker TOPIC TARGET SLOT`, settings from the environment."""
 
 import os
 import sys
@@ -14,12 +14,12 @@ from flows.engine.worker import run
 from tests.kit.engine import counting
 
 
-def flow(topic: str) -> Flow:
-    """Return the flow; its results go to TOPIC.out."""
+def flow(topic: str, target: str) -> Flow:
+    """Return the flow; its results go to the target."""
 
     def build(runtime: Runtime) -> Dataflow:
         dataflow = Dataflow("count")
-        batches = runtime.step("count", op.input("records", dataflow, runtime.source()), counting(f"{topic}.out"))
+        batches = runtime.step("count", op.input("records", dataflow, runtime.source()), counting(target))
         op.output("checkpoint", batches, runtime.sink())
         return dataflow
 
@@ -27,4 +27,4 @@ def flow(topic: str) -> Flow:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(flow(sys.argv[1]), load(os.environ), int(sys.argv[2])))
+    raise SystemExit(run(flow(sys.argv[1], sys.argv[2]), load(os.environ), int(sys.argv[3])))

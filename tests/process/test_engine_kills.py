@@ -16,7 +16,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from tests.kit.engine import Bench, balanced, bench, faults
 
@@ -39,7 +38,6 @@ class Crew:
         self._random = random.Random(20_240_501)  # noqa: S311  which worker dies next is no secret
         self.exits: Counter[int] = Counter()
         self._next = 0
-        self._group = Consumer({"bootstrap.servers": made.settings.kafka_bootstrap_servers, "group.id": f"xyra-{made.name}", "enable.auto.commit": False})
         self._workers = [self._start(slot) for slot in range(WORKERS)]
 
     def _start(self, slot: int) -> subprocess.Popen[bytes]:
@@ -47,10 +45,12 @@ class Crew:
         environ = {
             **os.environ,
             "INTEGRATION_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+            "INTEGRATION_KAFKA_PARTITIONS": str(settings.kafka_partitions),
             "INTEGRATION_DATA_DIR": str(settings.data_dir),
             "INTEGRATION_BATCH_RECORDS": "500",
         }
-        return subprocess.Popen([sys.executable, "-m", "tests.process.count_worker", self._made.name, str(slot)], env=environ, stderr=self._log)
+        command = [sys.executable, "-m", "tests.process.count_worker", self._made.name, self._made.target, str(slot)]
+        return subprocess.Popen(command, env=environ, stderr=self._log)
 
     def kill_one(self) -> None:
         """End a worker in a good or a bad way, and start it again."""
@@ -60,11 +60,6 @@ class Crew:
         worker.send_signal(number)
         self.exits[worker.wait(DRAIN_S)] += 1
         self._workers[slot] = self._start(slot)
-
-    def committed(self) -> int:
-        """Return how many offsets the group has committed."""
-        found = self._group.committed([TopicPartition(self._made.name, number) for number in range(8)], timeout=10)
-        return sum(max(0, partition.offset) for partition in found)
 
     def tend(self) -> None:
         """Start again what has ended by itself, as a supervisor does."""
@@ -84,7 +79,6 @@ class Crew:
         for worker in self._workers:
             worker.kill()
             worker.wait()
-        self._group.close()
         self._log.close()
 
 
@@ -98,7 +92,7 @@ def load(made: Bench, crew: Crew) -> list[str]:
         keys += burst
         crew.tend()
         time.sleep(PAUSE_S)
-        committed = crew.committed()
+        committed = made.committed()
         if committed > seen and time.monotonic() > last + BETWEEN_S:
             crew.kill_one()
             kills, seen, last = kills + 1, committed, time.monotonic()
@@ -112,7 +106,7 @@ def test_nothing_is_lost_or_doubled_while_workers_die(kafka: str, tmp_path: Path
     try:
         keys = load(made, crew)
         deadline = time.monotonic() + 90
-        while len(made.read()) < len(keys) and time.monotonic() < deadline:
+        while made.committed() < len(keys) and time.monotonic() < deadline:
             crew.tend()
             time.sleep(0.5)
         codes = crew.drain()

@@ -65,7 +65,8 @@ class Worker:
         settings = self._made.settings
         own = {"KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers, "DATA_DIR": str(settings.data_dir), "KAFKA_PARTITIONS": PARTITIONS}
         env = {**os.environ, **{f"INTEGRATION_{name}": value for name, value in own.items()}}
-        command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', self._disk.limit, sys.executable, "-m", "tests.process.count_worker", self._made.name, "0"]
+        count = [sys.executable, "-m", "tests.process.count_worker", self._made.name, self._made.target, "0"]
+        command = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', self._disk.limit, *count]
         self._begun = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(command, env=env, stderr=out)
@@ -142,7 +143,7 @@ def test_a_full_disk_ends_the_worker_and_room_brings_everything_back(worker: tup
     if one.ended:
         one.start()
     one.send()
-    until(lambda: len(made.read()) >= len(one.keys), why=one.said)
+    until(lambda: made.committed() >= len(one.keys), why=one.said)
     assert any(int(count) for count in re.findall(r"(\d+) entries restored", one.whole_log())), "the batch whose step 4 failed was committed"
     assert one.drain() == 0, one.said()
     assert not faults(made.read(), Counter(one.keys))

@@ -18,7 +18,7 @@ from tests.kit.importer import importer
 from tests.kit.topics import topic_reader
 
 KILLS = 3
-FETCHED = 1_000_000
+FETCHED = 100_000
 """Rows of a file of 24 MB, which comes in three portions."""
 
 
@@ -33,11 +33,11 @@ def test_each_row_is_published_once_while_the_worker_dies(kafka: str, tmp_path: 
 @pytest.mark.parametrize("ranges", [True, False], ids=["parts", "no parts"])
 def test_a_file_is_fetched_and_read_once_while_the_worker_dies(kafka: str, tmp_path: Path, ranges: bool) -> None:
     """Kill it at moments of the fetching: the file is asked for again each time, and what was brought in before is brought in once."""
-    made, file = importer(kafka, tmp_path), Served(rows(FETCHED), every_s=0.01, ranges=ranges)
+    made, file = importer(kafka, tmp_path), Served(rows(FETCHED, 220), every_s=0.01, ranges=ranges)
     job_id = f"fetched-{ranges}-{tmp_path.name}"
     allowed = {"INTEGRATION_EGRESS_ALLOW": "127.0.0.0/8"}
     with serving(file.talk) as seen, running("imports", kafka, tmp_path / "storm", **allowed) as one:
-        made.order(job_id, source={"url": seen.url}, rows_per_record=100_000)
+        made.order(job_id, source={"url": seen.url}, rows_per_record=10_000)
         for n, sent in enumerate((3_000_000, 18_500_000, 2_000_000)):  # the second time two portions are in, and known to be
             until(partial(_has_sent, file, n + 1, sent))
             one.kill()

@@ -13,6 +13,7 @@ from connectors.files.reader import Read
 from flows.core.files.csv_rows import LINE_END, Dialect, Row, rows
 from flows.core.files.pieces import Piece
 from flows.core.files.units import shadow
+from tests.kit.cutting import FILES
 
 ALPHABET = ['"', '"', '"', ",", ",", ",", "\n", "\n", "\r\n", "a", "b", " ", "é", "1"]
 STRANGE = [*ALPHABET, "\r", "\0", "#", "\\", "'", "\ufeff", ";", "\u2028"]
@@ -107,7 +108,7 @@ def compare(data: bytes, dialect: Dialect, luck: Random, *, fill: bool) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS, ids=range(len(DIALECTS)))
 def test_any_bytes_are_read_as_the_tokenizer_reads_them(dialect: Dialect) -> None:
     luck = Random(repr(dialect))  # noqa: S311 - a seed for tests
-    for _ in range(300):
+    for _ in range(FILES // len(DIALECTS)):
         alphabet = luck.choice([ALPHABET, STRANGE, [*ALPHABET, *"abcd\n\n,,"]])
         text = "".join(luck.choices(alphabet, k=luck.randrange(60)))
         head = luck.choice(["a,b\n", "a\n", "a,b,c\r\n", ""])
