@@ -40,6 +40,8 @@ LOG: Final = logging.getLogger(__name__)
 
 IDLE_S: Final = 0.25
 """How long a worker with nothing to do sleeps; also how late it may notice a signal."""
+JOINING_S: Final = 0.02
+"""As long, until the group has given it its partitions: the client does not wake it for those."""
 SWEEP_S: Final = 1.0
 SWEEP_LIMIT: Final = 500
 """Expired entries deleted per partition and batch."""
@@ -235,7 +237,9 @@ class Engine:
     def _idle_s(self) -> float:
         """How long nothing can happen but a record's arrival."""
         due_ms = self.assignment.next_due_ms()
-        waits = [IDLE_S] if due_ms is None else [IDLE_S, (due_ms - self.clock.now_ms()) / 1000]
+        waits = [IDLE_S if self.assignment.ready else JOINING_S]
+        if due_ms is not None:
+            waits.append((due_ms - self.clock.now_ms()) / 1000)
         if self._lanes.running:
             waits.append(self._flow.work_look_s)
         if self._untold():

@@ -14,7 +14,6 @@ from flows.core.settings import Settings
 from flows.wire.calm import calm_logger
 from flows.wire.kafka import client_config
 from flows.wire.messages import Message, bounded, readable
-from flows.wire.replay import extent_of
 
 LOG: Final = calm_logger(__name__)
 
@@ -152,15 +151,6 @@ class Inlet:
 
     def _hint(self) -> str:
         return "" if self.broker_away else " If that goes on, a transaction hangs: `kafka-transactions.sh find-hanging` names it, and its `abort` ends it."
-
-    def start(self, partition: int) -> int:
-        """Ask for the first offset that is still there; blocks for up to 10 s.
-
-        Raises:
-            Unavailable: no answer.
-
-        """
-        return extent_of(self._settings, self.topic, partition).start
 
     def seek(self, partition: int, offset: int) -> None:
         """Read a partition from this offset on; where the client is not ready for that, it reads more, from where it would have."""
