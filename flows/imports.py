@@ -66,6 +66,7 @@ FLOW: Final = Flow(
     definitions={JOB: read_job},
     orders=frozenset((JOB,)),
     work_look_s=0.002,
+    prefetch_kib=8 * 1024,  # pieces of files have half a megabyte, and some are enough to be busy
 )
 
 

@@ -79,7 +79,7 @@ class Engine:
         self.noted: Final = Noted()
         self._flow, self._lanes = flow, Lanes(flow.work_slots)
         self.assignment: Final = Assignment(flow, settings, slot, clock, telemetry, self._lanes, self._settle)
-        self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
+        self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment, flow.prefetch_kib)
         self._outlet = Outlet(settings, f"{flow.group}-{slot}")
         self._definitions = Definitions({**flow.definitions, **READERS}, flow.orders)
         self._brake = Brake(flow.name, settings, self._definitions, self._settle)
