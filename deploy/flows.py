@@ -24,6 +24,10 @@ SHARED_HEAPS: Final = frozenset({"imports"})
 """Flows that hold megabytes for moments, on one thread after the other: their threads share heaps, or each would keep what it has freed."""
 
 
+READ_FILES: Final = frozenset({"imports"})
+"""Flows that have files read by a process, which is started before they are loaded where a file was broken off."""
+
+
 def group(flow: str) -> str:
     """Return a flow's consumer group, as `flows.engine.flow.Flow.group` has it."""
     return f"xyra-{flow}"

@@ -3,6 +3,8 @@
 xyra.uploads -> shelve -> jobs (orders) -> find, stage, fetch, store, parse, again (slow work) -> portions -> xyra.events or a topic of the job's, xyra.rejects
 """
 
+from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from typing import Final
 
@@ -24,15 +26,23 @@ from flows.steps.stage import Stager
 from flows.steps.store import Collector
 from flows.wire.egress import Egress
 from flows.wire.names import Resolve, system_addresses
+from flows.wire.spare import Spare
 from flows.wire.vault import Vault
 
 NAME: Final = "imports"
 
 
-def build(runtime: Runtime, resolve: Resolve = system_addresses) -> Dataflow:
-    """Put the steps behind one another, and the slow work beside them; `resolve` says where the name of a file's server leads."""
+def build(runtime: Runtime, resolve: Resolve = system_addresses, spare: Spare | None = None) -> Dataflow:
+    """Put the steps behind one another, and the slow work beside them.
+
+    Args:
+        runtime: runs them.
+        resolve: says where the name of a file's server leads.
+        spare: a reading process that runs already.
+
+    """
     settings = runtime.settings
-    runtime.handle(PARSE, Parser(settings))
+    runtime.handle(PARSE, Parser(settings, spare))
     runtime.handle(FIND_WORK, Finder(settings))
     runtime.handle(STAGE_WORK, Stager(settings))
     egress = Egress(Policy.of(settings), runtime.clock, runtime.telemetry, resolve=resolve)
@@ -56,4 +66,10 @@ FLOW: Final = Flow(
     definitions={JOB: read_job},
     orders=frozenset((JOB,)),
     work_look_s=0.002,
+    prefetch_kib=8 * 1024,  # pieces of files have half a megabyte, and some are enough to be busy
 )
+
+
+def prepared(spare: Spare) -> Flow:
+    """Return the flow with a reading process that was started before it was loaded."""
+    return replace(FLOW, build=partial(build, spare=spare))

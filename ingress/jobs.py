@@ -9,9 +9,9 @@ from pydantic import Field, JsonValue, SecretStr, ValidationError
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Refused
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
-from flows.core.imports.jobs import CURSORS, JobDefinition, JobFields, Pieces, StoredJob, check_job, source_context
+from flows.core.imports.jobs import JobDefinition, JobFields, Pieces, StoredJob, check_job, source_context
 from flows.core.imports.progress import Report, move
-from flows.core.imports.rules import TransformationRules
+from flows.core.imports.rules import CURSORS, TransformationRules
 from flows.core.imports.source import READ_AS
 from flows.core.imports.uploads import Upload
 from flows.core.outbound.egress import Policy, Refusal

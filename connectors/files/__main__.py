@@ -1,5 +1,6 @@
 """`python -P -m connectors.files MEMORY_BYTES CPU_SECONDS FILE_BYTES`: read a file for whoever is at stdin and stdout."""
 
+import gc
 import os
 import sys
 
@@ -13,9 +14,15 @@ def main(memory: str, seconds: str, file: str) -> None:
     allow(limits.cpu_seconds)
     frames = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints goes to stderr
-    from connectors.files import child  # noqa: PLC0415 - its libraries allocate while they load, and that is bound too
+    gc.disable()  # what is loaded stays
+    from flows.core.fields import hasten  # noqa: PLC0415 - libraries allocate while they load, and that is bound too
+
+    hasten()
+    from connectors.files import child  # noqa: PLC0415 - as above
     from connectors.files.bounds import Limits as Bounds  # noqa: PLC0415 - as above
 
+    gc.freeze()
+    gc.enable()
     session = child.Session(Bounds(inflated_bytes=limits.file_bytes))
     child.serve(sys.stdin.buffer, frames, session, lambda: allow(limits.cpu_seconds))
 

@@ -1,5 +1,6 @@
 """Takes rows of a sheet's XML apart: by a pattern learned from the rows themselves, and by a parser where they differ from it."""
 
+import html
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,7 +8,6 @@ from itertools import islice
 from operator import lt
 from typing import Final, NamedTuple
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 from connectors.files.bounds import refusal
 from connectors.files.xlsx_book import parser
@@ -221,7 +221,7 @@ class _Parsed:
 
     def _end(self, _: str) -> None:
         if self._inside.pop() == "c" and self._cells:
-            self._cells[-1][self._place] = (self._attributes, escape("".join(self._text)).encode())
+            self._cells[-1][self._place] = (self._attributes, html.escape("".join(self._text), quote=False).encode())
 
     def _data(self, text: str) -> None:
         if self._inside[-1] in {"v", "t"} and "rPh" not in self._inside:

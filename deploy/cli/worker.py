@@ -1,14 +1,16 @@
 """`xyra worker`."""
 
+import gc
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from deploy.flows import FLOWS, SHARED_HEAPS
+from deploy.flows import FLOWS, READ_FILES, SHARED_HEAPS
 from deploy.local.place import told
 from deploy.local.training import await_kafka
 from flows.core.errors import WrongSetting
 from flows.wire import heap
+from flows.wire.spare import Spare
 
 if TYPE_CHECKING:
     from flows.engine import Flow  # Bytewax loads only when a flow is run
@@ -30,8 +32,15 @@ def work(environ: Mapping[str, str], flow: str, slot: int, port: int, data_dir: 
     settings = told(environ, data_dir)
     if flow in SHARED_HEAPS:
         heap.share()
+    spare = Spare.where_left(settings) if flow in READ_FILES else None
+    gc.disable()  # all that is loaded stays: looking through it again and again is a tenth of the start
+    from flows.core.fields import hasten
+
+    hasten()
     from flows.engine.worker import run
 
-    loaded: Flow = import_module(FLOWS[flow]).FLOW
+    module = import_module(FLOWS[flow])
+    loaded: Flow = module.FLOW if spare is None else module.prepared(spare)
+    gc.enable()
     await_kafka(settings.kafka_bootstrap_servers, KAFKA_STARTS_S)
     return run(loaded, settings, slot, port=port or settings.worker_port + slot)

@@ -5,15 +5,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
-from flows.core.fields import HeaderName, Identifier, Model, Pointer
+from flows.core.fields import Expression, HeaderName, Identifier, Model, Pointer, TopicName
 from flows.core.verification import Verification
 
 WEBHOOK: Final = "webhook"
 RESERVED_IDS: Final = frozenset({"register", "test", "status"})
 
-TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
-Expression = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-"""CEL; its nesting is bounded when it is compiled (`flows.core.rules`)."""
 SecretText = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 
 

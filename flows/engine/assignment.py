@@ -16,6 +16,7 @@ from flows.engine.share import Share
 from flows.engine.state import PartitionState
 from flows.engine.work import Item, Task
 from flows.wire.inlet import Inlet
+from flows.wire.replay import Extents
 from flows.wire.rocks import Stores
 from flows.wire.telemetry import Telemetry
 
@@ -43,6 +44,8 @@ class Assignment:
         self._lanes = lanes
         self._settle = settle
         self._stores = Stores()
+        self._extents: Extents | None = None
+        """Kept while partitions come: a connection for each question took most of a restore that had nothing to read."""
         self._coming: deque[int] = deque()
         self._holdings = 0
         self._again_at = 0.0
@@ -110,6 +113,7 @@ class Assignment:
             LOG.warning("Partition %d waits, and is tried again in %g s: %s", number, PAUSE_S, error)
             self._coming.append(number)
             self._again_at = self._clock.monotonic() + PAUSE_S
+            self._extents = None
             return
         self.shares[number] = share
         for item in share.work.unfinished():
@@ -117,16 +121,19 @@ class Assignment:
         if share.paused is None:
             inlet.resume(number)
         self.ready = not self._coming
+        if self.ready:
+            self._extents = None
 
     def _open(self, number: int, inlet: Inlet, moved: Callable[[], None]) -> Share:
         position = inlet.committed(number)  # first: it waits for open transactions, so that the changelog is final as well
-        start = inlet.start(number)
+        self._extents = extents = self._extents or Extents(self._settings)
+        start = extents.of(inlet.topic, number).start
         begun = self._clock.monotonic()
         state = PartitionState.open(self._directory, number, self._stores, self._clock, self._rebuilt)
         try:
             if max(0, position) < state.source:  # -1: nothing was committed yet
                 state.rebuild("commit_lost", _lost(inlet.topic, number, state.source, position))
-            count = restore(self._settings, state, self._flow.changelog.name, number, lambda _done, _left: moved())
+            count = restore(self._settings, state, self._flow.changelog.name, number, lambda _done, _left: moved(), extents)
             if max(0, position) < state.source:  # the changelog says it, and it was committed together with the group's offset
                 LOG.error(_forgotten(self._flow, number, position, state.source))
                 position = state.source

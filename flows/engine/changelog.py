@@ -7,7 +7,7 @@ from flows.core import codec
 from flows.core.errors import StateDamaged, StateNewer
 from flows.core.settings import Settings
 from flows.engine.state import Changes, PartitionState
-from flows.wire.replay import Extent, Portion, Replay
+from flows.wire.replay import Extent, Extents, Portion, Replay
 
 STALE_MS: Final = 12 * 3_600_000
 """Half of Kafka's `delete.retention.ms` (24 h): a store that is older may have missed a deletion whose tombstone is gone."""
@@ -32,8 +32,8 @@ def _nobody(_done: int, _remaining: int) -> None:
     """Stand in for somebody who wants to know."""
 
 
-def restore(settings: Settings, state: PartitionState, topic: str, partition: int, progress: Progress = _nobody) -> int:
-    """Replay the changelog from the state's position to its end; return how many entries were read.
+def restore(settings: Settings, state: PartitionState, topic: str, partition: int, progress: Progress = _nobody, extents: Extents | None = None) -> int:
+    """Replay the changelog from the state's position to its end; return how many entries were read. `extents`: who knows where that is, if somebody is there.
 
     Blocks until all that stood there when it began is applied; open transactions are waited for, since their outcome is
     part of the state. After a crash here the next call goes on where this one stopped.
@@ -44,7 +44,7 @@ def restore(settings: Settings, state: PartitionState, topic: str, partition: in
         StateDamaged: the store cannot even be written anew.
 
     """
-    reader = Replay(settings, topic, partition)
+    reader = Replay(settings, topic, partition, extents=extents)
     try:
         return catch_up(reader, state, f"{topic}/{partition}", progress)
     finally:

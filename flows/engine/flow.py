@@ -16,6 +16,7 @@ from flows.core.topics import Topic
 from flows.engine.batch import Batch
 from flows.engine.entries import Display
 from flows.engine.work import Handler
+from flows.wire.inlet import PREFETCH_KIB
 from flows.wire.telemetry import Telemetry
 
 UNKNOWN: Final = "-"
@@ -78,6 +79,9 @@ class Flow:
     """Work items of one lane that run at once, where they do not say it themselves."""
     work_look_s: float = 0.02
     """How soon the end of slow work is looked for while nothing else happens. Sooner is for few large items; of many small ones fewer share a commit then."""
+
+    prefetch_kib: int = PREFETCH_KIB
+    """What may lie ready of its topic, in the client."""
 
     @property
     def changelog(self) -> Topic:

@@ -40,6 +40,8 @@ LOG: Final = logging.getLogger(__name__)
 
 IDLE_S: Final = 0.25
 """How long a worker with nothing to do sleeps; also how late it may notice a signal."""
+JOINING_S: Final = 0.02
+"""As long, until the group has given it its partitions: the client does not wake it for those."""
 SWEEP_S: Final = 1.0
 SWEEP_LIMIT: Final = 500
 """Expired entries deleted per partition and batch."""
@@ -77,7 +79,7 @@ class Engine:
         self.noted: Final = Noted()
         self._flow, self._lanes = flow, Lanes(flow.work_slots)
         self.assignment: Final = Assignment(flow, settings, slot, clock, telemetry, self._lanes, self._settle)
-        self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment)
+        self.inlet: Final = Inlet(settings, flow.topic.name, flow.group, slot, self.assignment, flow.prefetch_kib)
         self._outlet = Outlet(settings, f"{flow.group}-{slot}")
         self._definitions = Definitions({**flow.definitions, **READERS}, flow.orders)
         self._brake = Brake(flow.name, settings, self._definitions, self._settle)
@@ -235,7 +237,9 @@ class Engine:
     def _idle_s(self) -> float:
         """How long nothing can happen but a record's arrival."""
         due_ms = self.assignment.next_due_ms()
-        waits = [IDLE_S] if due_ms is None else [IDLE_S, (due_ms - self.clock.now_ms()) / 1000]
+        waits = [IDLE_S if self.assignment.ready else JOINING_S]
+        if due_ms is not None:
+            waits.append((due_ms - self.clock.now_ms()) / 1000)
         if self._lanes.running:
             waits.append(self._flow.work_look_s)
         if self._untold():

@@ -22,13 +22,15 @@ from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.engine import Task
 from flows.steps.ahead import OFFSET_BYTES, Ahead, following
-from flows.wire.child import Child
-from flows.wire.scratch import clear, scratch
+from flows.wire.scratch import clear
+from flows.wire.spare import Spare, begin
 from flows.wire.strand import Strand
 
 PORTION_BYTES: Final = 2 << 20
 CHUNKS: Final = 64
 """A portion has so many chunks of `chunk_size` rows at most, and one at least."""
+FIRST: Final = 8
+"""The first portion of a process has so small a part of that: its rows go out sooner, and the next one is read meanwhile."""
 KEPT: Final = 4
 KEPT_S: Final = 60.0
 SAMPLE: Final = 256 * 1024
@@ -54,9 +56,9 @@ class Gone(Exception):
 class Parser:
     """The handler; several portions may be read at once, each of another job."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Clear away what a worker that died has left; nothing runs yet."""
-        self._settings = settings
+    def __init__(self, settings: Settings, spare: Spare | None = None) -> None:
+        """Clear away what a worker that died has left. `spare`: a process that runs already, for what is asked first."""
+        self._settings, self._spare = settings, spare
         self._home = settings.batch_import_upload_dir
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[Reading, Ahead | None]] = OrderedDict()
@@ -100,7 +102,7 @@ class Parser:
             return reading, Ahead(reading, asked)
         elif reading is not None:
             reading.close()
-        reading = Reading(self._settings, self._home, asked)
+        reading = Reading(self._settings, self._spare, asked)
         return reading, Ahead(reading, asked)
 
     def _keep(self, reading: "Reading", ahead: Ahead | None) -> None:
@@ -128,8 +130,8 @@ class Parser:
 class Reading:
     """One file being read."""
 
-    def __init__(self, settings: Settings, home: Path, asked: dict[str, Any]) -> None:
-        """Start a process."""
+    def __init__(self, settings: Settings, spare: Spare | None, asked: dict[str, Any]) -> None:
+        """Start a process, or take the one that runs."""
         self.job_id: str = asked["job"]["job_id"]
         self.used_at = time.monotonic()
         self.over = False
@@ -142,25 +144,23 @@ class Reading:
         self._offset = 0
         self._last: dict[str, Any] | None = None
         self._behind: dict[str, Any] | None = None
-        self._scratch = scratch(home)
         self._strand = Strand(settings, topics.UPLOADS.name, asked["partition"])
-        self._child = Child(settings, self._scratch)
+        self._scratch, self._child = (spare.take() if spare is not None else None) or begin(settings)
 
     def portion(self, asked: dict[str, Any]) -> bytes:
         """Read the next one, or return the last one by other answers."""
         if self._last is not None and {**asked, "known": None} == self._last:
             return self._answered(asked, None, self._child.ask({"kind": "decide", "known": asked["known"]}))
-        begin = self._next if self._opened else asked["from"]
+        begin, most = self._next if self._opened else asked["from"], self._most(asked)
         found: list[Found] = []
         first = self._first(asked) if asked["state"] and not self._opened else None
         self._file = self._file or (first is not None and _is_file(asked, first))
         if not self._file:
-            found = list(self._gather(begin, asked))
+            found = list(self._gather(begin, asked, most))
         if not self._opened:
             self._open(asked, found, first or next(iter(found), None))
         if self._file:
-            most = CHUNKS * (asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size)
-            answer = self._child.ask({"kind": "rows", "most": most, "known": asked["known"]})
+            answer = self._child.ask({"kind": "rows", "most": most[0], "known": asked["known"]})
         else:
             last = asked["whole"] and (not found or found[-1].offset + 1 >= asked["last"])
             pieces = [one.piece for one in found]
@@ -232,16 +232,21 @@ class Reading:
             raise Gone(f"Of the file's {asked['length']:,} bytes {size:,} are left on {topics.UPLOADS.name}. Upload it again.")
         return path
 
-    def _gather(self, start: int, asked: dict[str, Any]) -> Iterator[Found]:
-        """Yield pieces for one portion."""
+    def _most(self, asked: dict[str, Any]) -> tuple[int, int]:
+        """Return how many rows and bytes the next portion may have."""
         chunk = asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size
+        part = 1 if self._opened else FIRST
+        return CHUNKS // part * chunk, PORTION_BYTES // part
+
+    def _gather(self, start: int, asked: dict[str, Any], most: tuple[int, int]) -> Iterator[Found]:
+        """Yield pieces for one portion."""
         rows = size = 0
 
         def enough(piece: Piece) -> bool:
             nonlocal rows, size
             rows += piece.records
             size += len(piece.data)
-            return size >= PORTION_BYTES or rows >= CHUNKS * chunk
+            return rows >= most[0] or size >= most[1]
 
         yield from self._pieces(start, asked, enough)
 

@@ -51,8 +51,8 @@ def came_back(batch: Batch, finished: Finished) -> None:
         again = Again.unpack(finished.result)
         _came(batch, number, order, run, again.portion, again)
     else:
-        offset, packed = finished.result[:OFFSET_BYTES], finished.result[OFFSET_BYTES:]
-        _came(batch, number, order, run, Portion.unpack(packed), int.from_bytes(offset, "big"))
+        portion = Portion.unpack(finished.result, OFFSET_BYTES)
+        _came(batch, number, order, run, portion, int.from_bytes(finished.result[:OFFSET_BYTES], "big"))
 
 
 def _brought(batch: Batch, number: int, order: StoredJob, run: Run, brought: Brought) -> None:

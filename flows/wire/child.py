@@ -57,6 +57,11 @@ class Child:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def ask(self, head: Mapping[str, Any], parts: Sequence[bytes] = (), patience_s: float = ANSWER_S) -> Frame:
         """Ask, and return the answer; blocks for `patience_s` at most.
 

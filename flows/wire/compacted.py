@@ -25,7 +25,7 @@ class CompactedTopic:
     """
 
     def __init__(self, settings: Settings, topic: str, apply: Callable[[str, bytes | None, int], None]) -> None:
-        """Begin to read `topic`; does not block.
+        """Prepare to read `topic`, which begins with the first `poll`; does not block.
 
         Args:
             settings: names the cluster.
@@ -43,7 +43,7 @@ class CompactedTopic:
         self._apply = apply
         self._applied = 0
         self._end = 0
-        self._partition = TopicPartition(topic, 0, OFFSET_BEGINNING)
+        self._begun = False
         self._consumer = Consumer(
             client_config(
                 settings,
@@ -55,7 +55,6 @@ class CompactedTopic:
                 fetch_wait_max_ms=FETCH_WAIT_MS,
             )
         )
-        self._consumer.assign([self._partition])
 
     @property
     def applied(self) -> int:
@@ -74,8 +73,12 @@ class CompactedTopic:
             Fatal: the topic was deleted or cut off under the follower, so that what it holds is no longer what stands there.
 
         """
+        if not self._begun:  # not before: who has asked for the end knows the partition's leader, else the client looks for it now and then
+            self._consumer.assign([TopicPartition(self.topic, 0, OFFSET_BEGINNING)])
+            self._begun = True
         count = 0
-        for message in self._consumer.consume(BATCH, timeout_s):
+        first = self._consumer.consume(1, timeout_s) if timeout_s else []  # `consume` would wait until it has as many as are asked for
+        for message in [*first, *self._consumer.consume(BATCH, 0)]:
             error = message.error()
             if error is None:
                 self._take(message)

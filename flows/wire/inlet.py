@@ -14,7 +14,6 @@ from flows.core.settings import Settings
 from flows.wire.calm import calm_logger
 from flows.wire.kafka import client_config
 from flows.wire.messages import Message, bounded, readable
-from flows.wire.replay import extent_of
 
 LOG: Final = calm_logger(__name__)
 
@@ -26,7 +25,7 @@ POLL_LIMIT_MS: Final = 600_000
 """A batch, or the restore of one partition, may take this long before the group goes on without this worker."""
 PREFETCH: Final = 40_000
 PREFETCH_KIB: Final = 64 * 1024
-"""What lies ready in the client: a few batches, and bounded in bytes."""
+"""What lies ready in the client: a few batches, and bounded in bytes; fewer where records are large."""
 FETCH_BACKOFF_MS: Final = 5
 STATS_MS: Final = 5000
 """How soon it is noticed that a broker is back while nothing is to be read."""
@@ -60,7 +59,7 @@ class Inlet:
     Classic protocol, `range`, a fixed instance id: a worker that comes back within the session finds its partitions as it left them.
     """
 
-    def __init__(self, settings: Settings, topic: str, group: str, slot: int, owner: Owner) -> None:
+    def __init__(self, settings: Settings, topic: str, group: str, slot: int, owner: Owner, prefetch_kib: int = PREFETCH_KIB) -> None:
         """Prepare the client; does not block, and joins nothing before `join`.
 
         Args:
@@ -69,6 +68,7 @@ class Inlet:
             group: the group's id; with the slot it makes the instance id.
             slot: which of the group's workers this is.
             owner: is told about partitions; what it raises comes out of `poll`.
+            prefetch_kib: bounds what lies ready.
 
         """
         self.topic = topic
@@ -80,7 +80,7 @@ class Inlet:
         self._failure: BaseException | None = None
         self._held: list[KafkaMessage] = []
         self._rebalanced = False
-        self._consumer = Consumer(self._config(settings, group, slot))
+        self._consumer = Consumer(self._config(settings, group, slot) | {"queued.max.messages.kbytes": prefetch_kib})
 
     def join(self) -> None:
         """Join the group in the background, once its coordinator answers; blocks for 3 s at most.
@@ -105,7 +105,6 @@ class Inlet:
             enable_auto_commit=False,
             isolation_level="read_committed",
             queued_min_messages=PREFETCH,
-            queued_max_messages_kbytes=PREFETCH_KIB,
             fetch_queue_backoff_ms=FETCH_BACKOFF_MS,
             error_cb=self._on_error,
             statistics_interval_ms=STATS_MS,
@@ -152,15 +151,6 @@ class Inlet:
 
     def _hint(self) -> str:
         return "" if self.broker_away else " If that goes on, a transaction hangs: `kafka-transactions.sh find-hanging` names it, and its `abort` ends it."
-
-    def start(self, partition: int) -> int:
-        """Ask for the first offset that is still there; blocks for up to 10 s.
-
-        Raises:
-            Unavailable: no answer.
-
-        """
-        return extent_of(self._settings, self.topic, partition).start
 
     def seek(self, partition: int, offset: int) -> None:
         """Read a partition from this offset on; where the client is not ready for that, it reads more, from where it would have."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -14,10 +15,20 @@ def scratch(home: Path) -> Path:
 
 def clear(home: Path) -> None:
     """Remove the directories of reading processes whose owner is not alive any more."""
+    for path in _ownerless(home):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def left(home: Path) -> bool:
+    """Tell whether there are such directories: somebody ended in the middle of a file."""
+    return any(True for _ in _ownerless(home))
+
+
+def _ownerless(home: Path) -> Iterator[Path]:
     for path in home.glob("reader-*-*"):
         pid = path.name.split("-")[1]
         if not (pid.isdigit() and _lives(int(pid))):
-            shutil.rmtree(path, ignore_errors=True)
+            yield path
 
 
 def _lives(pid: int) -> bool:

@@ -12,11 +12,11 @@ from flows.core.settings import Settings
 from flows.wire.kafka import client_config
 from flows.wire.messages import Message, readable, record_of
 
-MOST: Final = 16
+MOST: Final = 4
 """Messages taken in one go: a piece of a file has half a megabyte."""
 POLL_S: Final = 0.1
 PATIENCE_S: Final = 20.0
-QUEUE_KIB: Final = 8 * 1024
+QUEUE_KIB: Final = 2 * 1024
 
 
 class Strand:

@@ -9,9 +9,8 @@ from flows.core import ids, topics
 from flows.core.clock import rfc3339
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
 from flows.core.expressions import compile_expression
-from flows.core.fields import Model
+from flows.core.fields import Expression, Model, TopicName
 from flows.core.reruns import MOST_RATE, RERUN, SHADOW, StoredRerun
-from flows.core.resources import Expression, TopicName
 from flows.core.rules import check_topic
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute

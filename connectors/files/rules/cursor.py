@@ -7,9 +7,8 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from flows.core.errors import BadRequest
-from flows.core.imports.jobs import CURSORS
 from flows.core.imports.recall import Level
-from flows.core.imports.rules import TransformationRules
+from flows.core.imports.rules import CURSORS, TransformationRules
 
 MOST_CHARS: Final = 1000
 """Of a text by which rows are told: it is kept as the watermark."""

@@ -8,18 +8,15 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from flows.core import topics
 from flows.core.errors import FieldError
-from flows.core.fields import Identifier, Model
+from flows.core.fields import Identifier, Model, TopicName
 from flows.core.imports import schedule, source
 from flows.core.imports.schedule import ScheduleConfig
 from flows.core.imports.source import DataFormat, Name, SourceConfig
-from flows.core.resources import TopicName
 
 JOB: Final = "job"
 """Kind of a job's definition on `xyra.config`, and first part of its key on `xyra.status`."""
 _OURS: Final = re.compile(r"xyra\.|__|\.{1,2}$")
 _WILD: Final = frozenset("*?[")
-CURSORS: Final = ("int64", "float64", "decimal", "string", "date", "datetime")
-"""Types of values that have an order, the same in every run."""
 Columns = Annotated[tuple[Name, ...], Field(max_length=32)]
 
 

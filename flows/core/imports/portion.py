@@ -94,16 +94,16 @@ class Portion(NamedTuple):
         return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *parts))
 
     @classmethod
-    def unpack(cls, data: bytes) -> "Portion":
-        """Read what `pack` wrote."""
-        line = data.index(b"\n")
-        head: Mapping[str, Any] = orjson.loads(data[:line])
+    def unpack(cls, data: bytes, begin: int = 0) -> "Portion":
+        """Read what `pack` wrote, from byte `begin` on."""
+        line = data.index(b"\n", begin)
+        head: Mapping[str, Any] = orjson.loads(data[begin:line])
         (values, ids, keyed), rejects = head["counts"], head["rejects"]
         rows_read, skipped, good = head["rows"]
         lengths = array("I")
         behind = line + 1 + (values + keyed + len(rejects)) * lengths.itemsize
         lengths.frombytes(data[line + 1 : behind])
-        place = place_in(data)
+        place = place_in(data, begin)
         cut = _Cut(data, behind + len(place.state)).parts
         names = cut([ID_CHARS] * ids)
         lots = [Lot(scope, *cut(sizes)) for scope, *sizes in head["lots"]]

@@ -21,8 +21,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, StringConstraints, model_serializer, model_validator
 
-from flows.core.fields import Model
-from flows.core.resources import Expression
+from flows.core.fields import Expression, Model
 
 MOST: Final = 1000
 """Columns that one rule may name."""
@@ -32,6 +31,8 @@ DIGITS: Final = 38
 Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Columns = Annotated[tuple[Column, ...], Field(max_length=MOST)]
 Kind = Literal["int64", "float64", "decimal", "string", "bool", "date", "datetime", "json"]
+CURSORS: Final = ("int64", "float64", "decimal", "string", "date", "datetime")
+"""Types of values that have an order, the same in every run."""
 Token = Annotated[str, StringConstraints(max_length=256)]
 Tokens = Annotated[tuple[Token, ...], Field(max_length=100)]
 Separator = Literal[".", ",", " ", "'", "_", "\u2019", "\u00a0", "\u202f"]
