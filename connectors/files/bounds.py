@@ -50,7 +50,7 @@ class Limits:
 
 
 REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
-    "empty_file": "The file is empty. Send the file again; its sender may have broken off.",
+    "empty_file": "The file is empty; whoever sent or wrote it may have broken off. See that it has rows, and have it read anew.",
     "no_records": "There is no element in {where} within the first bytes of the file that could be a record. Name the records in source_config.record_path.",
     "wrong_format": "There is not one row of {what} in the file, and its first bytes are those of {where}. Name its real format in data_format.",
     "not_parquet": "This is no Parquet file: {what}. Name its real format in data_format.",
