@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import orjson
-from pydantic import Field, JsonValue, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Refused
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
-from flows.core.imports.jobs import JobDefinition, JobFields, Pieces, StoredJob, check_job, source_context
+from flows.core.imports.jobs import JobDefinition, JobFields, Pieces, Rules, StoredJob, check_job, source_context
 from flows.core.imports.progress import Report, move
 from flows.core.imports.rules import CURSORS, TransformationRules
 from flows.core.imports.source import READ_AS
@@ -30,7 +30,7 @@ class RetryRequest(Model):
 
     only: Literal["rest", "rejected"] = "rest"
     """`rest`: go on where it stands. `rejected`: run just the rows again that were rejected."""
-    transformation_rules: Mapping[str, JsonValue] | None = Field(default=None, max_length=64)
+    transformation_rules: Rules | None = None
     """In place of the job's own, from here on. Absent: those stay."""
 
 
@@ -180,7 +180,7 @@ def retried(wanted: RetryRequest, report: Report | None, now_ms: int) -> Callabl
     return decide
 
 
-def _ruled(job: JobDefinition, rules: Mapping[str, JsonValue] | None) -> JobDefinition:
+def _ruled(job: JobDefinition, rules: Rules | None) -> JobDefinition:
     """Return a job with other rules where there are any; raises Conflict where it cannot go on with them."""
     after = job if rules is None else job.model_copy(update={"transformation_rules": rules})
     if after.remembers != job.remembers:

@@ -13,6 +13,7 @@ from flows.core.files.rejects import Reject
 from flows.core.imports.damage import message
 from flows.core.imports.jobs import JobFields
 from flows.core.imports.rules import TransformationRules
+from flows.core.imports.source import FIXED
 from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.wire.preview import Look
@@ -84,7 +85,8 @@ def expected(job: JobFields, look: Look, whole: Estimate) -> str:
     rejected = sum(portion.rejected for portion in look.portions)
     read = sum(portion.rows_read for portion in look.portions)
     many = job.max_errors is not None and (whole.rejected if whole.rejected is not None else rejected) > job.max_errors
-    if look.refused is not None or many or (job.max_error_ratio is not None and read and rejected / read > job.max_error_ratio):
+    lacking = job.data_format in FIXED and any(_keyless(job, look))
+    if look.refused is not None or many or lacking or (job.max_error_ratio is not None and read and rejected / read > job.max_error_ratio):
         return "failed"
     return "completed_with_errors" if rejected else "completed"
 
@@ -155,7 +157,13 @@ def notes(job: JobFields, look: Look) -> Iterator[str]:
         yield "The sample is from the start of the file only: no other rows were found in the time there is."
     if sample.path is None and len(look.portions) < len(sample.places) and look.refused is None:
         yield "There was not time for all places of the file; those that are missing were not looked at."
+    follows = "the job fails" if job.data_format in FIXED else "rows have no key"
+    for name in _keyless(job, look):
+        yield f"There is no column {name!r} among those that are published, so that {follows}; key_columns go by names after mapping."
+
+
+def _keyless(job: JobFields, look: Look) -> Iterator[str]:
+    """Yield the columns of the key that no row of the sample has."""
     published = {column["name"] for column in look.columns.get("published", ())}
-    for name in job.key_columns:
-        if published and name not in published:
-            yield f"There is no column {name!r} among those that are published, so that rows have no key; key_columns go by names after mapping."
+    told = published and not look.columns.get("left_off")
+    return (name for name in job.key_columns if told and name not in published)

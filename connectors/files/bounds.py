@@ -50,7 +50,7 @@ class Limits:
 
 
 REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
-    "empty_file": "The file is empty. Send the file again; its sender may have broken off.",
+    "empty_file": "The file is empty; whoever sent or wrote it may have broken off. See that it has rows, and have it read anew.",
     "no_records": "There is no element in {where} within the first bytes of the file that could be a record. Name the records in source_config.record_path.",
     "wrong_format": "There is not one row of {what} in the file, and its first bytes are those of {where}. Name its real format in data_format.",
     "not_parquet": "This is no Parquet file: {what}. Name its real format in data_format.",
@@ -80,6 +80,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "file_too_large": "The file has {count} bytes; {what} can only be read up to {limit}. Save it as .xlsx, which is read at any size.",
     "expands_too_far": "The values come to more than {limit} times the file's size ({count} bytes, {where}), as a bomb's do. Send them in another format.",
     "forbidden_markup": "{where} declares a document type, which no spreadsheet program writes. Save the workbook anew.",
+    "no_key_column": "There is no column {where} to make keys of: rows go out with {what}. key_columns go by names after mapping.",
     "no_such_sheet": "The workbook has no sheet {where}; it has {what}. Name one of them in source_config.sheet.",
     "no_sheet": "The workbook has no sheet that can be seen. Name a hidden one in source_config.sheet: {what}.",
     "no_header": "The sheet {where} has no row {what} that could name the columns. Say which row does in source_config.header_row, or 0 for none.",

@@ -38,6 +38,7 @@ from flows.core.files.pieces import Part, Piece
 from flows.core.imports.portion import Portion
 from flows.core.imports.recall import level
 from flows.core.imports.rules import TransformationRules
+from flows.core.imports.source import FIXED
 
 
 class Session:
@@ -91,7 +92,8 @@ class Session:
         if form not in FORMATS:
             raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
-        self._gatherer = gatherer = Gatherer(self._sieve(head), output, out["most_bytes"], head["ordinal"])
+        fixed = form in FIXED and not head.get("watch")  # who looks on is shown rows, and told of what is missing beside them
+        self._gatherer = gatherer = Gatherer(self._sieve(head), output, out["most_bytes"], head["ordinal"], fixed=fixed)
         if head["path"] is None:
             return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
         path, torn = Path(head["path"]), bool(head.get("torn"))

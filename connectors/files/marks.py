@@ -1,7 +1,8 @@
 """Rows that came before: told by digests of their keys, of which the state knows those of earlier portions and runs.
 
-A key's digest is BLAKE2b of 16 bytes over the names and the values of its columns, as they go out. The answers of the state come with the request,
-one for each question in the order of the rows (`flows.core.imports.recall`); what comes twice within the portion is decided here.
+A key's digest is BLAKE2b of 16 bytes over the names and the values of its columns, as they go out, in the order of the names. The answers of the
+state come with the request, one for each question in the order of the rows (`flows.core.imports.recall`); what comes twice within the portion is
+decided here.
 """
 
 import hashlib
@@ -118,7 +119,8 @@ def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def digests(sifted: Sifted, columns: Sequence[str]) -> list[bytes | None]:
-    """Return the digest of each good row's key; None where a part of it has no value."""
+    """Return the digest of each good row's key; None where a part of it has no value. In which order the columns are named makes no difference."""
+    columns = sorted(columns)
     frame = sifted.whole
     if not set(columns) <= set(frame.columns):
         return [None] * sifted.frame.height

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx2
 
-from flows.core.errors import Conflict, FieldError, NotFound, Refused, Unavailable
+from flows.core.errors import Conflict, FieldError, Gone, NotFound, Refused, Unavailable
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 60.0
@@ -14,7 +14,7 @@ PASSING: Final = frozenset({408, 423, 429})
 MOST_TRIES: Final = 8
 """So many calls in a row that bring nothing new, about 45 s, and the ingress is taken for away."""
 _SERVER: Final = 500
-_KINDS: Final[Mapping[int, type[Refused]]] = {404: NotFound, 409: Conflict}
+_KINDS: Final[Mapping[int, type[Refused]]] = {404: NotFound, 409: Conflict, 410: Gone}
 _MOST_TEXT: Final = 500
 
 
@@ -44,6 +44,7 @@ def call(http: httpx2.Client, method: str, path: str, **more: Any) -> httpx2.Res
         Unavailable: nobody answers, or the answer says that the same call may go well later.
         NotFound: it is answered with 404.
         Conflict: with 409.
+        Gone: with 410.
         Refused: any other answer; the text and the fields are its own.
 
     """

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 import httpx2
 
 from deploy.cli.calls import MOST_TRIES, call, wait_s
-from flows.core.errors import Conflict, NotFound, Refused, Unavailable, WrongSetting
+from flows.core.errors import Conflict, Gone, NotFound, Refused, Unavailable, WrongSetting
 
 ROUTE: Final = "/integration/import/tus"
 TUS: Final = {"tus-resumable": "1.0.0"}
@@ -31,7 +31,8 @@ def send(http: httpx2.Client, file: Path, upload_id: str, told: Told, pause: Cal
 
     Raises:
         Unavailable: again and again nothing more came.
-        Refused: the ingress does not take it.
+        NotFound: the ingress has no such upload.
+        Refused: it does not take the file.
         WrongSetting: the file is not as long as the upload.
 
     """
@@ -54,7 +55,11 @@ def send(http: httpx2.Client, file: Path, upload_id: str, told: Told, pause: Cal
 
 def _stands(http: httpx2.Client, upload_id: str, size: int) -> int:
     """Return the byte to go on from."""
-    headers = call(http, "HEAD", f"{ROUTE}/{upload_id}", headers=TUS).headers
+    try:
+        headers = call(http, "HEAD", f"{ROUTE}/{upload_id}", headers=TUS).headers
+    except (NotFound, Gone) as error:  # an answer to HEAD has no words of its own
+        told = f"The ingress at {http.base_url} has no upload {upload_id}: it never had, or the upload is over and its time has passed"
+        raise NotFound(f"{told}. Leave --resume away, and the file is sent anew.") from error
     if headers.get("upload-length") != str(size):
         length = headers.get("upload-length", "unknown")
         raise WrongSetting(f"The upload {upload_id} is of a file of {length} bytes, and this one has {size}: send it as a new one, without --resume.")

@@ -17,7 +17,7 @@ from flows.engine import Batch
 from flows.steps.asks import advance
 from flows.steps.find import Found
 from flows.steps.memory import remember_file, remember_run
-from flows.steps.runs import end, upload_of
+from flows.steps.runs import end, found_path, upload_of
 
 FILES: Final = b"files/"
 """Behind it is a job's id: the paths of its run, where a pattern has found them."""
@@ -29,7 +29,7 @@ def files_found(batch: Batch, number: int, order: StoredJob, run: Run, found: Fo
     if found.failed is not None:
         end(batch, number, run, "fail", found.failed)
     elif not found.paths:
-        end(batch, number, run, "complete")
+        end(batch, number, run, "complete", f"No file matches {order.definition.pattern}.")
     else:
         batch.state(number).put(FILES + order.job_id.encode(), orjson.dumps(found.paths), expires_at_ms=batch.now_ms + KEPT_MS)
         report = run.report.now(batch.now_ms, files=Files(found=len(found.paths)))
@@ -52,7 +52,7 @@ def file_failed(batch: Batch, number: int, order: StoredJob, run: Run, sentence:
     """Go on behind a file that came to nothing, or not to its end; what of it was published stays."""
     if run.report.phase == CHECK:
         run = run.on(report=run.report.withheld(run.before))
-    _behind(batch, number, order, run, run.report.files.one_failed(sentence))
+    _behind(batch, number, order, run, run.report.files.one_failed(sentence, found_path(order, run)))
 
 
 def _behind(batch: Batch, number: int, order: StoredJob, run: Run, files: Files) -> None:

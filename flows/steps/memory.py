@@ -12,7 +12,8 @@ import orjson
 
 from flows.core import topics
 from flows.core.imports.jobs import JOB, StoredJob
-from flows.core.imports.recall import DIGEST, Days, Level, Lot, level
+from flows.core.imports.recall import DIGEST, Days, Level, Lot, level, retyped
+from flows.core.imports.rules import TransformationRules
 from flows.core.imports.run import CHECK, KEPT_MS, RUN, Run
 from flows.engine import Batch, Entries
 
@@ -26,11 +27,15 @@ FILE: Final = b"memory/f"
 """Before a scope and a SHA-256: a file that was imported to its end, and how many rows it has."""
 MARK: Final = b"memory/w"
 """Before a scope and a column: the watermark."""
+KINDS: Final = b"memory/t"
+"""Before a scope and the scope of a rule's columns: their types, as far as the job says them."""
 SCOPE: Final = 8
 HOLDER: Final = b"memory/h"
 """Before a scope: the job that has the memory of its name for itself."""
 QUEUE: Final = b"memory/q"
 """Before a scope and the id of a job that waits for it."""
+TEXTS: Final = frozenset({"csv", "tsv", "xml"})
+"""Formats in which a column whose type is not said is text."""
 MOST_ROUNDS: Final = 100
 """How often a portion is asked for again, since some of what was remembered has expired meanwhile."""
 CHANGED: Final = f"What is remembered has changed {MOST_ROUNDS} times while one portion was read; retry the job."
@@ -127,6 +132,14 @@ class Memory:
 
     def remember(self, lots: Sequence[Lot]) -> str:
         """Remember what a portion has let through, whose questions were answered just now; returns why it cannot, and then remembers nothing."""
+        kinds = self._kinds() if any(lot.scope != "file" for lot in lots) else {}
+        for key, told in kinds.items():
+            before = self._state.get(key)
+            stood: dict[str, str] = orjson.loads(before) if before is not None else {}
+            for column, kind in told.items():
+                if stood.get(column, kind) != kind:
+                    return retyped(column, kind, stood[column])
+            kinds[key] = stood | told
         scopes = [self._written(lot) for lot in lots]
         days = {scope: Days.of(self._state.get(DAYS + scope)) for scope in scopes}
         puts: list[tuple[bytes, bytes, int]] = []
@@ -137,9 +150,23 @@ class Memory:
             return f"More than the {most:,} keys that remember_keys allows would have to be remembered; raise it, or lower remember_days."
         for key, value, until in puts:
             self._state.put(key, value, until)
+        for key, told in kinds.items() if not self._checking else ():
+            self._state.put(key, orjson.dumps(told), self._until(self._named))
         for scope, counted in days.items():
             self._state.put(DAYS + scope, counted.text(), self._until(scope))
         return ""
+
+    def _kinds(self) -> dict[bytes, dict[str, str]]:
+        """Return the types of the columns that rows of all runs are told by, by rule: another type makes other digests, under which all would be new."""
+        rules = TransformationRules.model_validate(dict(self._job.transformation_rules))
+        known: dict[str, str] = {name: kind.type for name, kind in rules.data_types.items()}
+        made = {*rules.constants, *rules.expression.columns}
+        key = self._job.incremental.key if self._job.incremental is not None else None
+        told: dict[bytes, dict[str, str]] = {}
+        for columns in [*(rule.columns for rule in rules.unique if rule.across_runs), *([key] if key else ())]:
+            kinds = {name: known.get(name, "string") for name in columns if name in known or (name not in made and self._job.data_format in TEXTS)}
+            told[KINDS + self._named + scope_of(*sorted(columns))] = kinds
+        return told
 
     def _puts(self, lot: Lot, scope: bytes, days: Days, found: Sequence[bytes | None]) -> list[tuple[bytes, bytes, int]]:
         until = self._until(scope)

@@ -32,6 +32,11 @@ def upload_of(order: StoredJob, run: Run, file: int, anew: int = 0) -> str:
     return f"{order.job_id}.{order.turn}.{run.report.run}.{file}" + (f".{anew}" if anew else "")
 
 
+def found_path(order: StoredJob, run: Run) -> str:
+    """Return the path of a run's file where a pattern has found it; nothing where the job itself says which file it is."""
+    return run.path if order.definition.pattern is not None else ""
+
+
 def keep(batch: Batch, number: int, run: Run) -> None:
     """Put it into state and tell it; it is forgotten a while after nothing more can come of it."""
     batch.touch(number)
@@ -53,7 +58,7 @@ def end(batch: Batch, number: int, run: Run, event: Event, trouble: str = "") ->
 def finish(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """End a run that has nothing left to do in this turn."""
     trouble = (too_wrong(order.definition, run.counted, over=True) if run.read else UNREAD) or ""
-    files = run.report.files.one_failed(trouble) if trouble else run.report.files.one_read()
+    files = run.report.files.one_failed(trouble, found_path(order, run)) if trouble else run.report.files.one_read()
     if not trouble:
         remember_file(batch, number, order, run)
         remember_run(batch, number, order, run)

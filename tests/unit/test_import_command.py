@@ -14,7 +14,7 @@ from deploy.cli.calls import MOST_TRIES, Ingress, call
 from deploy.cli.following import Bars, Lines, follow, reports
 from deploy.cli.importing import Order, ingress, make_job
 from deploy.cli.main import app
-from flows.core.errors import Conflict, Refused, Unavailable, WrongSetting
+from flows.core.errors import Conflict, NotFound, Refused, Unavailable, WrongSetting
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
@@ -99,6 +99,15 @@ def test_an_ingress_that_has_not_heard_of_the_end_is_asked_again(tmp_path: Path)
     assert waited == [0.5, 1.0]
     with pytest.raises(Unavailable, match="Go on with --resume u"):
         sending.received(client(lambda _: httpx2.Response(404)), tmp_path / "a", "u", waited.append)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_upload_that_the_ingress_does_not_have_is_not_gone_on_with(tmp_path: Path, status: int) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    waited: list[float] = []
+    with pytest.raises(NotFound, match=r"has no upload nope: .* Leave --resume away, and the file is sent anew\."):
+        sending.send(client(lambda _: httpx2.Response(status)), tmp_path / "a", "nope", lambda *_: None, waited.append)
+    assert waited == []
 
 
 def test_an_answer_that_is_no_problem_document_is_shown_as_it_is() -> None:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from flows.core.errors import Conflict
+from flows.core.imports.history import MOST_PATH, MOST_TEXT, Files
 from flows.core.imports.jobs import JobDefinition, StoredJob, check_job
 from flows.core.imports.progress import ENDED, MOST_CODES, MOVES, OTHER, Checkpoint, Gain, Report, move, outcome, too_wrong
 from ingress.fields import errors_of
@@ -235,3 +236,12 @@ def test_too_much_is_wrong_by_number_and_by_part(limits: dict[str, Any], rejecte
     report = Report(job_id="j", rows_read=read, rows_accepted=read - rejected, rows_rejected=rejected)
     assert (too_wrong(job, report, over=False) is not None, too_wrong(job, report, over=True) is not None) == (early, at_the_end)
     assert outcome(report) == ("complete_with_errors" if rejected else "complete")
+
+
+def test_a_file_that_failed_is_named_before_what_was_wrong_with_it() -> None:
+    found = Files(found=2)
+    assert found.one_failed("The file is broken.", "/in/a.csv").troubles == ("/in/a.csv: The file is broken.",)
+    assert found.one_failed("There is no file /in/a.csv.", "/in/a.csv").troubles == ("There is no file /in/a.csv.",)
+    assert found.one_failed("The file is broken.").troubles == ("The file is broken.",)
+    (long,) = found.one_failed("The file is broken. " * 100, "/in" * 1000 + "/a.csv").troubles
+    assert (len(long), long.partition(": ")[0][-9:], len(long.partition(": ")[0])) == (MOST_TEXT, "/in/a.csv", MOST_PATH)

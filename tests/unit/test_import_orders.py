@@ -303,6 +303,15 @@ def test_jobs_of_a_name_that_remember_have_one_home_and_others_that_of_their_upl
         jobs.retried(RetryRequest(transformation_rules=across), running().after("fail", NOW), NOW)(order())
 
 
+def test_one_rule_of_unique_is_a_list_of_one() -> None:
+    one: dict[str, Any] = {"unique": {"columns": ["b"], "across_runs": True}}
+    wanted = definition(transformation_rules=one)
+    assert jobs.rule_faults(wanted.transformation_rules) == ()
+    assert wanted.transformation_rules == RetryRequest(transformation_rules=one).transformation_rules == {"unique": [one["unique"]]}
+    assert wanted.remembers
+    assert pointers(definition(transformation_rules={"unique": {"colums": ["b"]}})).keys() >= {"/transformation_rules/unique/0/colums"}
+
+
 def test_a_cursor_needs_a_type_by_which_its_values_are_compared() -> None:
     cursor = {"incremental": {"cursor_column": "at"}}
     for types in ({}, {"at": "json"}, {"at": {"type": "bool"}}):

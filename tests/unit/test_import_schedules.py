@@ -54,6 +54,7 @@ def test_a_run_that_finds_no_file_is_completed(office: Office) -> None:
     office.tick(HOUR)
     office.settle()
     assert (counts(office.report), files(office.report)) == (("completed", 1, 0, 0, 0), (0, 0, 0))
+    assert office.report.trouble == f"No file matches {office.folder}/*.csv."
 
 
 def test_a_file_that_cannot_be_read_costs_itself_and_no_other(office: Office) -> None:
@@ -70,8 +71,8 @@ def test_a_file_that_cannot_be_read_costs_itself_and_no_other(office: Office) ->
     office.settle()
     report = office.report
     assert (counts(report), files(report)) == (("completed_with_errors", 1, 2, 2, 0), (3, 1, 2))
-    assert list(report.files.troubles) == ["The file is broken.", f"There is no file {office.folder}/c.csv."]
-    assert report.trouble == "2 of 3 files were not read to their ends, of which the first: The file is broken."
+    assert list(report.files.troubles) == [f"{office.folder}/b.csv: The file is broken.", f"There is no file {office.folder}/c.csv."]
+    assert report.trouble == f"2 of 3 files were not read to their ends, of which the first: {office.folder}/b.csv: The file is broken."
     assert [value for _, value in office.rows] == [b"1", b"2"]
 
 

@@ -63,6 +63,15 @@ def test_thresholds_are_foreseen(fields: dict[str, Any], expected: str) -> None:
     assert previews.expected(job(**fields), look, previews.estimate(look, UPLOAD)) == expected
 
 
+@pytest.mark.parametrize(("form", "expected", "follows"), [("csv", "failed", "the job fails"), ("ndjson", "completed", "rows have no key")])
+def test_a_column_of_the_key_that_no_row_has_is_foreseen(form: str, expected: str, follows: str) -> None:
+    look = seen(portion(20), whole=True, rows=20)._replace(columns={"published": [{"name": "id", "type": "string"}]})
+    wanted = job(data_format=form, key_columns=["nope"])
+    assert previews.expected(wanted, look, previews.estimate(look, UPLOAD)) == expected
+    assert [note for note in previews.notes(wanted, look) if f"no column 'nope' among those that are published, so that {follows};" in note]
+    assert previews.expected(job(key_columns=["id"]), look, previews.estimate(look, UPLOAD)) == "completed"
+
+
 def test_a_row_counts_once_for_each_code_and_bytes_that_are_no_text_are_shown() -> None:
     look = seen(portion(5, 5, rejects=[Reject(0, 2, 0, column, "not_int64", "int64", "x", b"\xff") for column in "ab"]))
     (error,) = previews.errors(look)

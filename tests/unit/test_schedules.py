@@ -130,6 +130,25 @@ def test_the_next_run_is_later_than_the_moment_it_is_asked_for() -> None:
     assert next_run(HOURLY, at("2026-05-01T05:00")) == at("2026-05-01T06:00")
 
 
+@pytest.mark.parametrize(
+    ("cron", "sentence"),
+    [
+        *((text, "give five fields: minute, hour, day of the month, month, day of the week") for text in ("", "* * * *", "@daily", "0 0 0 * * *")),
+        ("61 * * * *", "the field for the minute cannot be read: it takes 0 to 59"),
+        ("0 24 * * *", "the field for the hour cannot be read: it takes 0 to 23"),
+        ("0 0 0 * *", "the field for the day of the month cannot be read, or no day is ever meant by it: it takes 1 to 31"),
+        ("0 0 30 2 *", "the field for the day of the month cannot be read, or no day is ever meant by it: it takes 1 to 31"),
+        ("0 0 1 13 *", "the field for the month cannot be read: it takes 1 to 12"),
+        ("0 0 * * 8", "the field for the day of the week cannot be read: it takes 0 to 7"),
+        ("*/0 * * * *", "the field for the minute cannot be read: it takes 0 to 59"),
+    ],
+)
+def test_a_cron_expression_that_is_none_is_told_what_it_takes(cron: str, sentence: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ScheduleConfig(cron=cron)
+    assert sentence in caught.value.errors()[0]["msg"]
+
+
 def test_cron_is_no_frequency_and_the_refusal_says_where_it_goes() -> None:
     with pytest.raises(ValidationError, match="give the five fields as cron"):
         ScheduleConfig.model_validate({"frequency": "cron", "cron": "0 2 * * *"})

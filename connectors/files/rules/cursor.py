@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from flows.core.errors import BadRequest
-from flows.core.imports.recall import Level
+from flows.core.imports.recall import Level, retyped
 from flows.core.imports.rules import CURSORS, TransformationRules
 
 MOST_CHARS: Final = 1000
@@ -65,6 +65,5 @@ def cursor_of(column: str | None, since: Level | None, rules: TransformationRule
     if kind is None or kind.type not in CURSORS:
         raise BadRequest(f"The rows of earlier runs are told by {column!r}, whose type is not said: give one of {', '.join(CURSORS)} in data_types.")
     if since is not None and since.kind != kind.type:
-        told = f"The column {column!r} is of type {kind.type}, and was {since.kind} in earlier runs of jobs of this name"
-        raise BadRequest(f"{told}; give it that type, or the job another name, under which all rows are new.")
+        raise BadRequest(retyped(column, kind.type, since.kind))
     return Cursor(column, kind.type, since)

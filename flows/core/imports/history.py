@@ -9,6 +9,8 @@ MOST_TROUBLES: Final = 10
 MOST_PAST: Final = 10
 """Runs that are remembered."""
 MOST_TEXT: Final = 500
+MOST_PATH: Final = 150
+"""Of a path before a sentence; the end of a longer one says more than its beginning."""
 MOST_PAST_TEXT: Final = 300
 SAME: Final = ("run", "status", "due_at_ms", "started_at_ms", "rows_read", "rows_accepted", "rows_rejected", "rows_skipped")
 """What is told of a run that is over as it was told of it before."""
@@ -24,14 +26,17 @@ class Files:
     failed: int = 0
     """Not read to their ends, or not to be published."""
     troubles: Sequence[str] = ()
-    """A sentence on each of the first that failed."""
+    """A sentence on each of the first that failed, behind its path where a pattern has found it."""
 
     def one_read(self) -> "Files":
         """Return it after one more file."""
         return replace(self, read=self.read + 1)
 
-    def one_failed(self, sentence: str) -> "Files":
-        """Return it after a file that came to nothing."""
+    def one_failed(self, sentence: str, path: str = "") -> "Files":
+        """Return it after a file that came to nothing; `path`: which, where its run may have several."""
+        if path and path not in sentence:
+            named = path if len(path) <= MOST_PATH else "\u2026" + path[1 - MOST_PATH :]
+            sentence = f"{named}: {sentence}"
         return replace(self, failed=self.failed + 1, troubles=(*self.troubles, sentence[:MOST_TEXT])[:MOST_TROUBLES])
 
     @classmethod

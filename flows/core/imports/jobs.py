@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from flows.core import topics
 from flows.core.errors import FieldError
@@ -18,6 +18,16 @@ JOB: Final = "job"
 _OURS: Final = re.compile(r"xyra\.|__|\.{1,2}$")
 _WILD: Final = frozenset("*?[")
 Columns = Annotated[tuple[Name, ...], Field(max_length=32)]
+
+
+def _listed(rules: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Return rules with their one rule `unique` as a list of one: as it stands on the log, whoever reads it finds a list."""
+    unique = rules.get("unique")
+    return {**rules, "unique": [unique]} if isinstance(unique, Mapping) else rules
+
+
+Rules = Annotated[Mapping[str, JsonValue], Field(max_length=64), AfterValidator(_listed)]
+"""`transformation_rules` as they are given; what they may say is `flows.core.imports.rules`."""
 
 
 class Incremental(Model):
@@ -42,7 +52,7 @@ class JobFields(Model):
     """What the file is; compressed or not is found out."""
     source_config: SourceConfig
     """`{"upload_id" or "file_path" or "url", "chunk_size", ...}`: where the rows come from, and how the file is written."""
-    transformation_rules: Mapping[str, JsonValue] = Field(default_factory=dict, max_length=64)
+    transformation_rules: Rules = Field(default_factory=dict)
     """`{"column_mapping", "data_types", ...}`: what becomes of a row."""
     schedule_config: ScheduleConfig | None = None
     """`{"frequency" or "cron", "day", "weekday", "time", "timezone", "catch_up"}`: when a scheduled job runs."""

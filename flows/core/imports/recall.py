@@ -67,6 +67,12 @@ def higher(one: Level | None, other: Level | None) -> Level | None:
     return other if one is None or (other is not None and other.above(one)) else one
 
 
+def retyped(column: str, kind: str, before: str) -> str:
+    """Say that nothing can be compared with what is remembered, since a column is of another type."""
+    told = f"The column {column!r} is of type {kind}, and was {before} in earlier runs of jobs of this name"
+    return f"{told}; give it that type, or the job another name, under which all rows are new."
+
+
 def level(found: Sequence[Any] | None) -> Level | None:
     """Read one out of JSON."""
     return Level(*found) if found is not None else None

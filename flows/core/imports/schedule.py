@@ -5,7 +5,7 @@ of them: a time that the clocks skip runs at the first instant behind the gap, o
 are a star (`hourly`, `*/15 * * * *`) runs whenever the clock on the wall says so: not in a gap, and in a repeated hour both times.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -23,7 +23,14 @@ WEEKDAYS: Final[tuple[Weekday, ...]] = ("monday", "tuesday", "wednesday", "thurs
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 SEARCHED_DAYS: Final = 366 * 41
 """How far the next run is looked for: 29 February on a given weekday comes round every 28 years, and after 40 where a century has none."""
-CRON_FIELDS: Final = 5
+CRON_FIELDS: Final[Mapping[str, str]] = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day of the month": "1 to 31, L or LW",
+    "month": "1 to 12, or JAN to DEC",
+    "day of the week": "0 to 7, or SUN to SAT",
+}
+"""Each field, in order, and the values it takes."""
 MOST_UPCOMING: Final = 100
 _PLACES: Final = frozenset({"localtime", "posixrules", "Factory"})
 """Names in a time zone database that are no zone of their own: they mean what the machine is set to."""
@@ -40,7 +47,7 @@ class ScheduleConfig(Model):
     """For `weekly`: the day's English name."""
     time: TimeOfDay | None = None
     """`HH:MM`, from 00:00 to 23:59; absent: 00:00. For `hourly`, `00:MM` is the minute of each hour."""
-    cron: Annotated[str, StringConstraints(min_length=9, max_length=256)] | None = None
+    cron: Annotated[str, StringConstraints(max_length=256)] | None = None
     """Minute, hour, day of the month, month, day of the week; lists, ranges, steps, names, and `L`, `LW`, `MON#1`, `5L` for days."""
     timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64)] = "UTC"
     """A name of the time zone database, such as Europe/Berlin."""
@@ -86,13 +93,14 @@ def zone(name: str) -> ZoneInfo:
 
 
 def _cron(expression: str) -> CronSim:
-    if len(expression.split()) != CRON_FIELDS:
-        raise ValueError("give five fields: minute, hour, day of the month, month, day of the week")
+    if len(expression.split()) != len(CRON_FIELDS):
+        raise ValueError(f"give five fields: {', '.join(CRON_FIELDS)}")
     try:
         return CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError as error:
-        name = str(error).removeprefix("Bad ")
-        raise ValueError(f"the field for the {name} cannot be read, or no day is ever meant by it") from error
+        name = str(error).removeprefix("Bad ").replace("-of-", " of the ")
+        never = ", or no day is ever meant by it" if name == "day of the month" else ""
+        raise ValueError(f"the field for the {name} cannot be read{never}: it takes {CRON_FIELDS[name]}, as one, a list, a range, a step or *") from error
 
 
 def faults(config: ScheduleConfig) -> tuple[FieldError, ...]:

@@ -22,10 +22,10 @@ DATA = b"id,name\n1,a\n2\n3,b\n"
 PIECES = Frame({"kind": "pieces", "places": [[0, 1, 0, 3, "records"]], "last": True}, (DATA,))
 
 
-def opening(form: str = "csv", path: Path | None = None, state: bytes = b"", at: int = 0, ordinal: int = 0, **more: Any) -> Frame:
+def opening(form: str = "csv", path: Path | None = None, state: bytes = b"", at: int = 0, ordinal: int = 0, sample: bytes = DATA, **more: Any) -> Frame:
     output = {"file": FILE, "shape": "row", "rows_per_record": 1, "key_columns": ["id"], "most_bytes": 1000}
     head = {"format": form, "source": {}, "rules": {}, "output": output, "at": at, "line": 1, "ordinal": ordinal, "path": str(path) if path else None}
-    return Frame({"kind": "open", **head, **more}, (state, DATA))
+    return Frame({"kind": "open", **head, **more}, (state, sample))
 
 
 def opened(*args: Any, **more: Any) -> Session:
@@ -47,6 +47,26 @@ def test_a_portion_holds_values_keys_ids_and_rejects() -> None:
     assert [(reject.ordinal, reject.line, reject.code, reject.raw) for reject in found.rejects] == [(1, 3, "too_few_columns", b"2\n")]
     assert (found.rows_read, found.good, found.rejected, found.skipped) == (3, 2, 1, 0)
     assert (found.place.at, found.place.ordinal, found.over) == (len(DATA), 3, True)
+
+
+@pytest.mark.parametrize(("form", "data"), [("csv", DATA), ("tsv", b"id\tname\n1\ta\n"), ("ndjson", b'{"id":1}\n')])
+def test_a_file_of_fixed_columns_without_one_of_the_key_is_not_read(form: str, data: bytes) -> None:
+    output = {**opening().head["output"], "key_columns": ["id", "nope"]}
+    pieces = Frame({"kind": "pieces", "places": [[0, 1, 0, 1, "records"]], "last": True}, (data,))
+    found = opened(form, sample=data, output=output).answer(pieces)
+    if form == "ndjson":  # a later row may have it
+        assert portion(found).keys == [None]
+        return
+    assert (found.head["kind"], found.head["code"]) == ("failed", "no_key_column")
+    assert found.head["detail"] == "There is no column 'nope' to make keys of: rows go out with id, name. key_columns go by names after mapping."
+    watched = portion(opened(form, sample=data, output=output, watch=True).answer(pieces))
+    assert set(watched.keys) == {None}
+
+
+def test_a_column_of_the_key_may_be_one_that_the_rules_make() -> None:
+    output = {**opening().head["output"], "key_columns": ["source", "no"]}
+    rules = {"column_mapping": {"id": "no"}, "constants": {"source": "crm"}}
+    assert portion(opened(output=output, rules=rules).answer(PIECES)).keys == [b'["crm","1"]', b'["crm","3"]']
 
 
 def test_another_process_goes_on_behind_a_portion() -> None:
@@ -164,12 +184,12 @@ def test_a_file_of_another_format_without_a_row_is_refused_with_its_format(tmp_p
     assert f"are those of {other}" in answer.head["detail"]
 
 
-def only_portion(tmp_path: Path, form: str, data: bytes, *, by_path: bool) -> Frame:
+def only_portion(tmp_path: Path, form: str, data: bytes, *, by_path: bool, **more: Any) -> Frame:
     """Read a file in one go."""
     path = tmp_path / "file"
     path.write_bytes(data)
     session = Session(Limits())
-    opens = opening(form, path if by_path else None)
+    opens = opening(form, path if by_path else None, **more)
     assert session.answer(Frame(opens.head, (b"", data))).head == {"kind": "opened"}
     if by_path:
         return session.answer(Frame({"kind": "rows", "most": 100}))
@@ -186,7 +206,7 @@ def test_a_csv_file_of_a_header_is_one_whatever_its_columns_are_called(tmp_path:
 
 def test_a_file_of_another_format_that_has_rows_is_read_and_it_is_told_what_it_looks_like(tmp_path: Path) -> None:
     data = b'[\n  {"id": 1},\n  {"id": 2}\n]\n'
-    found = portion(only_portion(tmp_path, "csv", data, by_path=True))
+    found = portion(only_portion(tmp_path, "csv", data, by_path=True, output={**opening().head["output"], "key_columns": []}))
     assert found.rows_read == 3
     assert found.told["looks_like"] == "json"
     assert "looks_like" not in portion(only_portion(tmp_path, "json", data, by_path=True)).told
