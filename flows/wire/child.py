@@ -1,9 +1,11 @@
 """A process that reads a file for us: disposable, bound by limits of its own, asked by frames over its pipes."""
 
+import fcntl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from typing import Any, Final
@@ -36,21 +38,24 @@ class Child:
 
         """
         bounds = (settings.import_child_memory_bytes, settings.import_child_cpu_seconds, settings.import_max_inflated_bytes)
-        self._says = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         try:
-            self._process = subprocess.Popen(  # noqa: S603  our own module, with numbers
-                [sys.executable, "-P", "-m", MODULE, *map(str, bounds)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._says,
-                cwd=scratch,
-                env=ENVIRONMENT,
-                start_new_session=True,
-                pipesize=PIPE_BYTES,
-            )
+            self._says = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
+            try:
+                self._process = self._started([sys.executable, "-P", "-m", MODULE, *map(str, bounds)], scratch)
+            except OSError:
+                self._says.close()
+                raise
         except OSError as error:
-            self._says.close()
             raise Unavailable(f"No process can be started that reads files ({error.strerror}). See that the machine has memory and processes left.") from error
+
+    def _started(self, command: Sequence[str], scratch: Path) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(  # noqa: S603  our own module, with numbers
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._says, cwd=scratch, env=ENVIRONMENT, start_new_session=True
+        )
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):  # who may have no more goes without
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[arg-type]  # a pipe, since one was asked for
+        return process
 
     @property
     def pid(self) -> int:

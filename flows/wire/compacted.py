@@ -111,13 +111,25 @@ class CompactedTopic:
             Unavailable: the broker or the topic is away.
 
         """
+        until = monotonic() + timeout_s
+        while True:
+            try:
+                offsets = self._consumer.get_watermark_offsets(TopicPartition(self.topic, 0), timeout=timeout_s)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or monotonic() >= until:  # noqa: SLF001  the client's public name for it
+                    raise Unavailable(self._away(str(error.args[0].str()))) from error
+                self._metadata(until)
+                continue
+            if offsets is None:
+                raise Unavailable(self._away(f"no answer within {timeout_s:g} s"))
+            return int(offsets[1])
+
+    def _metadata(self, until: float) -> None:
+        """Have the client told of the topic anew: a broker that has just started, or made it, tells of it before it tells of its partition."""
         try:
-            offsets = self._consumer.get_watermark_offsets(TopicPartition(self.topic, 0), timeout=timeout_s)
+            self._consumer.list_topics(self.topic, timeout=max(0.1, until - monotonic()))
         except KafkaException as error:
             raise Unavailable(self._away(str(error.args[0].str()))) from error
-        if offsets is None:
-            raise Unavailable(self._away(f"no answer within {timeout_s:g} s"))
-        return int(offsets[1])
 
     def close(self) -> None:
         """Let go of the client; blocks for less than a second, and the object is of no more use."""

@@ -45,7 +45,7 @@ def test_what_a_file_had_before_it_broke_off_is_published_once(kafka: str, tmp_p
     made.order(job_id, "json", turn=2, source=source)
     (again,) = made.run(job_id, turn=2)
     assert (again.status, again.turn, again.rows_accepted) == ("failed", 2, 2)
-    assert [orjson.loads(row.value or b"") for row in made.rows(job_id)] == [{"a": 1}, {"a": 2}]
+    assert sorted(orjson.loads(row.value or b"")["a"] for row in made.rows(job_id)) == [1, 2]
 
 
 def test_a_file_of_several_pieces_goes_on_in_another_process(kafka: str, tmp_path: Path) -> None:

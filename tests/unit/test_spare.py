@@ -1,11 +1,15 @@
 """A reading process that is there beforehand: when there is one, whose it is, and that it is bound as any other."""
 
 import os
+import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows.core.settings import Settings, load
@@ -63,11 +67,12 @@ def test_one_that_nobody_takes_is_ended_and_cleared_away(settings: Settings, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_that_has_ended_is_not_handed_out(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")  # as when its memory does not suffice to load
+def test_one_that_has_ended_is_not_handed_out(settings: Settings, tmp_path: Path) -> None:
     spare = Spare(settings)
     (place,) = tmp_path.iterdir()
-    assert os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT) is not None  # it has ended, and nobody was told
+    (process,) = (child for child in psutil.Process().children() if Path(child.cwd()) == place)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody was told
     assert spare.take() is None
     assert not place.exists()
 
@@ -86,8 +91,21 @@ def test_there_is_one_only_where_a_worker_ended_in_the_middle_of_a_file(settings
     assert [path.name.rpartition("-")[2] for path in tmp_path.iterdir()] == ["abc"]  # whoever clears it away is another
 
 
-def test_where_no_process_can_be_started_there_is_none(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_process_can_be_started_there_is_none(settings: Settings, tmp_path: Path) -> None:
     died(tmp_path)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
-    assert Spare.where_left(settings) is None
+    with few_files():
+        assert Spare.where_left(settings) is None
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@contextmanager
+def few_files() -> Iterator[None]:
+    """Let this process open one more file, and no pipe."""
+    free = os.dup(0)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
