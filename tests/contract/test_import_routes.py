@@ -199,7 +199,7 @@ def test_rejected_rows_in_pages(door: RunningDoor, rejected: str) -> None:
     assert [item["ordinal"] for item in found] == [0, 1, 2, 3, 4]
     errors = [{"column": column, "code": "wrong_type", "rule": "int64", "value": "=1"} for column in ("id", "amount")]
     assert found[1] == {"path": None, "ordinal": 1, "line": 3, "offset": 10, "turn": 1, "errors": errors, "row": "x,=1\n", "row_base64": None}
-    assert list(pages(door, rejected, turn=2)) == [[]]
+    assert not any(pages(door, rejected, turn=2))  # a page whose time is over may be empty, and say where to go on
 
 
 def test_rejected_rows_as_files(door: RunningDoor, rejected: str) -> None:
