@@ -7,13 +7,11 @@ import polars as pl
 
 from connectors.files.codes import Code
 from connectors.files.places import Fault, Places, Span
-from connectors.files.reader import Read
+from connectors.files.reader import AT_ONCE, Read
 from connectors.files.table import Table
 from flows.core.files.pieces import Part, Piece
 from flows.core.files.rejects import RAW_BYTES, Reject
 
-AT_ONCE: Final = 2 * 1024 * 1024
-"""Bytes that are parsed together: more of them are no faster, and take memory."""
 RECORD_BYTES: Final = 4 * 1024 * 1024
 """Most of one record: what comes of it is one message, and brokers take 1 MiB of those."""
 

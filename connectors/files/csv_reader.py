@@ -6,7 +6,7 @@ empty or was there already gets one of its own. Rows of another number of fields
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, count, pairwise
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import orjson
 import polars as pl
@@ -14,16 +14,13 @@ import polars as pl
 from connectors.files.csv_fast import Damage, Parsed, parse, sound
 from connectors.files.csv_lines import able, fault
 from connectors.files.csv_places import Chunk, places
-from connectors.files.reader import Read, Unreadable
+from connectors.files.reader import AT_ONCE, Read, Unreadable
 from connectors.files.table import Table
 from flows.core.files.csv_rows import LINE_END, Dialect, rows
 from flows.core.files.pieces import PIECE_BYTES, Part, Piece
 from flows.core.files.rejects import RAW_BYTES, Reject
 from flows.core.files.units import bom, shadow
 from flows.core.imports.source import MOST_COLUMNS
-
-AT_ONCE: Final = 2 * 1024 * 1024
-"""Bytes given to Polars together: more of them are no faster, and take memory."""
 
 
 class CsvReader:

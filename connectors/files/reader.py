@@ -1,11 +1,14 @@
 """What every reader of a format does."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from connectors.files.table import Table
 from flows.core.files.pieces import Piece
 from flows.core.files.rejects import Reject
+
+AT_ONCE: Final = 2 * 1024 * 1024
+"""Bytes that are parsed together: more of them are no faster, and take memory."""
 
 
 class Read(NamedTuple):

@@ -59,10 +59,9 @@ class Parser:
     def __init__(self, settings: Settings, spare: Spare | None = None) -> None:
         """Clear away what a worker that died has left. `spare`: a process that runs already, for what is asked first."""
         self._settings, self._spare = settings, spare
-        self._home = settings.batch_import_upload_dir
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[Reading, Ahead | None]] = OrderedDict()
-        clear(self._home)
+        clear(settings.batch_import_upload_dir)
 
     def __call__(self, task: Task) -> bytes:
         """Read a portion: the request of `flows.steps.asks.ask` in, the offset of the next piece and a `Portion` out; blocks.

@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from flows.core.errors import Fatal, Unavailable
 from flows.core.settings import Settings
 from flows.wire.kafka import client_config
+from flows.wire.messages import arrived
 
 BATCH: Final = 2000
 """Records applied in one go, so that a poll in an event loop comes back within a few milliseconds."""
@@ -77,8 +78,7 @@ class CompactedTopic:
             self._consumer.assign([TopicPartition(self.topic, 0, OFFSET_BEGINNING)])
             self._begun = True
         count = 0
-        first = self._consumer.consume(1, timeout_s) if timeout_s else []  # `consume` would wait until it has as many as are asked for
-        for message in [*first, *self._consumer.consume(BATCH, 0)]:
+        for message in arrived(self._consumer, timeout_s, BATCH):
             error = message.error()
             if error is None:
                 self._take(message)

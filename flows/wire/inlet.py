@@ -80,7 +80,7 @@ class Inlet:
         self._failure: BaseException | None = None
         self._held: list[KafkaMessage] = []
         self._rebalanced = False
-        self._consumer = Consumer(self._config(settings, group, slot) | {"queued.max.messages.kbytes": prefetch_kib})
+        self._consumer = Consumer(self._config(settings, group, slot, prefetch_kib))
 
     def join(self) -> None:
         """Join the group in the background, once its coordinator answers; blocks for 3 s at most.
@@ -92,7 +92,7 @@ class Inlet:
             self._consumer.committed([TopicPartition(self.topic, 0)], timeout=LOADING_S)
         self._consumer.subscribe([self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
-    def _config(self, settings: Settings, group: str, slot: int) -> dict[str, Any]:
+    def _config(self, settings: Settings, group: str, slot: int, prefetch_kib: int) -> dict[str, Any]:
         return client_config(
             settings,
             group_id=group,
@@ -105,6 +105,7 @@ class Inlet:
             enable_auto_commit=False,
             isolation_level="read_committed",
             queued_min_messages=PREFETCH,
+            queued_max_messages_kbytes=prefetch_kib,
             fetch_queue_backoff_ms=FETCH_BACKOFF_MS,
             error_cb=self._on_error,
             statistics_interval_ms=STATS_MS,

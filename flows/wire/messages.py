@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import accumulate, islice
 from typing import Final, Protocol, cast
 
+from confluent_kafka import Consumer
 from confluent_kafka import Message as KafkaMessage
 
 from flows.core.record import Header, Record
@@ -103,3 +104,9 @@ def headers_of(message: Message) -> tuple[Header, ...]:
     """Return a message's headers."""
     found = message.headers()
     return tuple(found) if found else ()
+
+
+def arrived(consumer: Consumer, timeout_s: float, most: int) -> list[KafkaMessage]:
+    """Wait for one message and take what came with it, `most` in all; `consume` alone would wait until it has as many."""
+    first = consumer.poll(timeout_s)
+    return [first, *consumer.consume(most - 1, 0)] if first is not None else []

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings
 from flows.wire.kafka import client_config
+from flows.wire.messages import arrived
 
 PORTION: Final = 5000
 FETCH_BACKOFF_MS: Final = 5
@@ -119,7 +120,7 @@ class Replay:
         consumer.assign([TopicPartition(self._topic, self._partition, start)])
         position, moved = start, time.monotonic()
         while position < end:
-            portion = self._portion(_messages(consumer), position)
+            portion = self._portion(arrived(consumer, POLL_S, PORTION), position)
             if portion.position > position:
                 position, moved = portion.position, time.monotonic()
                 yield portion
@@ -172,12 +173,6 @@ class Replay:
         """Let go of the connections."""
         if self._consumer is not None:
             self._consumer.close()
-
-
-def _messages(consumer: Consumer) -> list[Message]:
-    """Wait for one message and take what came with it; `consume` alone would wait until a portion is full."""
-    first = consumer.poll(POLL_S)
-    return [first, *consumer.consume(PORTION, 0)] if first is not None else []
 
 
 def _offset(message: Message) -> int:

@@ -11,7 +11,7 @@ from flows.core.errors import Unavailable
 from flows.core.murmur import partition_of
 from flows.core.settings import Settings
 from flows.wire.kafka import client_config
-from flows.wire.messages import Message, readable
+from flows.wire.messages import Message, arrived, readable
 
 PORTION: Final = 500
 """Messages looked at in one go: a few milliseconds, so that other threads come to their turn."""
@@ -193,10 +193,8 @@ class Window:
 
     def _messages(self, left: dict[Place, int], ends: dict[Place, int], most: int = PORTION) -> list[Message]:
         """Take what has come, without what lies behind an end; moves `left` on, and takes out of it what is through."""
-        first = self._consumer.poll(POLL_S)
-        came = [first, *self._consumer.consume(most - 1, 0)] if first is not None else []
         found: list[Message] = []
-        for message in came:
+        for message in arrived(self._consumer, POLL_S, most):
             place, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
             error = message.error()
             if error is not None:

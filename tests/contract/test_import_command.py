@@ -21,6 +21,7 @@ from flows.core.settings import PREFIX
 from flows.wire.kafka import ensure_topics
 from tests.kit.door import KEY, RunningDoor, running_door, until
 from tests.kit.settings import settings_for
+from tests.kit.workers import running_workers
 
 PEOPLE = b"id,age\n" + b"".join(b"%d,%d\n" % (n, n % 90) for n in range(5_000))
 BAD = b"id,age\n1,2\n2,old\n3,4\n"
@@ -71,19 +72,8 @@ def worker(door: RunningDoor, left: tuple[int, str, str], tmp_path_factory: pyte
     """Run a worker of the flow, when the job that was left is on the log."""
     assert "goes on" in left[2]
     home = tmp_path_factory.mktemp("worker")
-    own = {
-        "KAFKA_BOOTSTRAP_SERVERS": door.settings.kafka_bootstrap_servers,
-        "KAFKA_PARTITIONS": str(door.settings.kafka_partitions),
-        "DATA_DIR": str(home / "data"),
-        "BATCH_IMPORT_UPLOAD_DIR": str(home / "scratch"),
-    }
-    env = {**os.environ, **{PREFIX + name: value for name, value in own.items()}}
-    command = [sys.executable, "-m", "deploy.cli.main", "worker", "imports", "--port", str(free_port())]
-    with (home / "log").open("wb") as out:
-        process = subprocess.Popen(command, env=env, stdout=out, stderr=out)
-    yield
-    process.terminate()
-    process.wait(30)
+    with running_workers(door.settings, home, "imports", batch_import_upload_dir=str(home / "scratch")):
+        yield
 
 
 @pytest.mark.usefixtures("worker")

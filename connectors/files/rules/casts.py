@@ -131,8 +131,8 @@ def _number(way: Way, text: pl.Expr) -> pl.Expr:
 
 def truths(texts: pl.Series, way: Way) -> pl.Series:
     """Return true and false for words of theirs, in whatever case; null for others."""
-    yes_no = [pl.col("text").is_in(words) for words in (way.yes, way.no)]
-    frame = texts.to_frame("text").select(yes_no[0].alias("yes"), (yes_no[0] | yes_no[1]).alias("known"))
+    is_yes, is_no = (pl.col("text").is_in(words) for words in (way.yes, way.no))
+    frame = texts.to_frame("text").select(is_yes.alias("yes"), (is_yes | is_no).alias("known"))
     if frame["known"].all():  # most files write them small
         return frame["yes"].alias(texts.name)
     small = texts.str.to_lowercase()
