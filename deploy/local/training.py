@@ -18,7 +18,12 @@ from flows.core.errors import XyraError
 
 START_TIMEOUT_S: Final = 90.0
 END_TIMEOUT_S: Final = 120.0
-QUIET: Final[dict[str, str | int | float | bool]] = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100, "log_level": 0}
+QUIET: Final[dict[str, str | int | float | bool]] = {
+    "enable.sparse.connections": False,
+    "reconnect.backoff.ms": 20,
+    "reconnect.backoff.max.ms": 100,
+    "log_level": 0,
+}
 
 
 def ensure_aot_cache(cache: Path, java: Java, say: Callable[[str], None]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,8 +44,12 @@ class Stream:
         self.line.abort()
 
 
+@cache
 def tls_context(authorities: Path | None = None) -> ssl.SSLContext:
-    """Return TLS as it is spoken to targets: 1.2 or later, certificate and host name checked, against the system's authorities or those of a file."""
+    """Return TLS as it is spoken to targets: 1.2 or later, certificate and host name checked, against the system's authorities or those of a file.
+
+    Reading the authorities takes some 30 ms, once: a flow that calls nobody does not wait for them.
+    """
     context = ssl.create_default_context(cafile=authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -97,7 +101,7 @@ class Egress:
         clock: Clock,
         telemetry: Telemetry,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] = tls_context,
         limits: Limits | None = None,
         resolve: Resolve = system_addresses,
     ) -> None:
@@ -107,7 +111,7 @@ class Egress:
             policy: what may be called.
             clock: measures calls, and the age of names and of kept connections.
             telemetry: counts calls.
-            tls: `tls_context()`, or one with other authorities.
+            tls: `tls_context`, or one with other authorities; called when the first connection wants it.
             limits: how much is held open.
             resolve: asks for a name's addresses; blocks, in a thread.
 
@@ -116,7 +120,7 @@ class Egress:
         self._monotonic = clock.monotonic
         self._telemetry = telemetry
         self._names = Names(policy, clock, resolve)
-        self._lines = lines = Lines(limits or Limits(), clock.monotonic, tls or tls_context())
+        self._lines = lines = Lines(limits or Limits(), clock.monotonic, tls)
         self._counters: dict[str, Child] = {}
         self._seconds = telemetry.child(EGRESS_SECONDS)
         telemetry.mirror(lambda: [(EGRESS_CONNECTIONS, {"state": "busy"}, lines.busy), (EGRESS_CONNECTIONS, {"state": "idle"}, lines.idle)])

@@ -47,7 +47,7 @@ class Lane:
 class Lines:
     """Connections and places for calls, for one event loop."""
 
-    def __init__(self, limits: Limits, monotonic: Callable[[], float], tls: ssl.SSLContext) -> None:
+    def __init__(self, limits: Limits, monotonic: Callable[[], float], tls: Callable[[], ssl.SSLContext]) -> None:
         """Begin with none."""
         self._limits = limits
         self._monotonic = monotonic
@@ -126,7 +126,7 @@ class Lines:
         Each but the last may take its share of the time that is left until `until`, on the loop's clock.
         """
         loop = asyncio.get_running_loop()
-        tls, name = (self._tls, target.host) if target.scheme == "https" else (None, None)
+        tls, name = (self._tls(), target.host) if target.scheme == "https" else (None, None)
         tried = addresses[:MOST_ADDRESSES]
         failure = Failure("connect_failed", f"{target.authority} has no address.")
         for number, address in enumerate(tried, 1):

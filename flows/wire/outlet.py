@@ -159,7 +159,7 @@ class Outlet:
 
         """
         places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
-        # Where the broker went away and came back, the client may wait here for ever, whatever time-out it is given (librdkafka issues 5456, 5511).
+        # Where the brokers went away and came back elsewhere, the client may wait here for ever, whatever time-out it is given (librdkafka issues 5456, 5511).
         # Nothing is committed yet, so ending the process is safe; the one that is started in its stead goes on at once.
         try:
             with self._watchdog:

@@ -195,8 +195,10 @@ def test_previews_at_once_are_bounded(door: RunningDoor) -> None:
     body = {"data_format": "csv", "source_config": {"upload_id": uploaded(door, CSV)}}
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: door.http.post(ROUTE, json=body), range(8)))
-    assert {answer.status_code for answer in answers} == {200, 503}
-    assert all(answer.headers["retry-after"] == "2" for answer in answers if answer.status_code == 503)
+    sent_away = [answer for answer in answers if answer.status_code == 503]
+    assert 0 < len(sent_away) < len(answers)
+    assert all(answer.headers["retry-after"] == "2" for answer in sent_away)
+    assert all(answer.status_code == 200 or "too_slow_to_preview" in answer.text for answer in answers if answer not in sent_away)
 
 
 def test_an_upload_of_which_nothing_has_come(door: RunningDoor) -> None:

@@ -83,16 +83,17 @@ def test_a_worker_that_dies_while_it_fetches_publishes_no_row_twice_and_loses_no
 
 
 def test_a_part_is_asked_for_by_a_worker_that_has_just_started(kafka: str, tmp_path: Path) -> None:
-    made, file = (
-        importer(kafka, tmp_path, None, **OPEN),
-        Served(big(), every_s=0.004),
-    )  # so that the first pieces have come back before the third portion is asked for
+    made, file = importer(kafka, tmp_path, None, **OPEN), Served(big(), every_s=0.004, rests_at=PORTION_BYTES * 3 // 2)
     job_id = f"part-{tmp_path.name}"
 
     def half(engine: Engine) -> bool:
-        """Tell whether two portions are in, and the pieces of the first have come back."""
+        """Let the second portion end when the pieces of the first have come back; tell whether it has."""
         run = made.state(engine, job_id)
-        return run is not None and run.staged is not None and Staged.of(run.staged).at > PORTION_BYTES * 3 // 2
+        if run is None or run.staged is None:
+            return False
+        if made.shelf(engine, run.upload).first >= 0:
+            file.goes_on.set()
+        return Staged.of(run.staged).at > PORTION_BYTES * 3 // 2
 
     with serving(file.talk) as seen:
         made.order(job_id, source={"url": seen.url}, rows_per_record=10_000)

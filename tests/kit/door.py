@@ -120,7 +120,7 @@ class RunningDoor:
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
 
-def until(true: Callable[[], object], *, timeout_s: float = 60.0, why: Callable[[], object] = str) -> None:
+def until(true: Callable[[], object], *, timeout_s: float = 120.0, why: Callable[[], object] = str) -> None:
     """Wait for what is to come; `why` says what stood in the way."""
     end = time.monotonic() + timeout_s
     while not true():

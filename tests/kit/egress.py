@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 from flows.core.clock import Clock, SystemClock
 from flows.core.outbound.egress import Answer, Failure, Outgoing, Policy, Refusal
@@ -41,7 +42,7 @@ def egress(
         Policy.of(load({}, egress_allow=allow)),
         clock or SystemClock(),
         telemetry or Telemetry(),
-        tls=tls_context(authority.file) if authority else None,
+        tls=partial(tls_context, authority.file) if authority else tls_context,
         limits=limits,
         resolve=resolve or look_up,
     )

@@ -1,5 +1,9 @@
 """Workers in this process, on a real Kafka: they run until all that was sent is committed, or something raises."""
 
+import contextlib
+import os
+import socket
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +16,7 @@ from uuid import uuid4
 import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
-from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # the package re-exports them without saying so
 
 from connectors.testing import ManualClock
@@ -47,6 +51,27 @@ def dies(step: int, batch: int) -> Callable[[int], None]:
     return after
 
 
+def cuts(step: int, batch: int, kafka: str) -> Callable[[int], None]:
+    """Make a hook that breaks every connection of this process to the broker, behind a numbered step of its nth batch."""
+    port, seen = int(kafka.rpartition(":")[2]), Counter[int]()
+
+    def after(done: int) -> None:
+        seen[done] += 1
+        if done == step and seen[done] == batch:
+            for entry in Path("/proc/self/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    _cut(int(entry.name), port)
+
+    return after
+
+
+def _cut(number: int, port: int) -> None:
+    if stat.S_ISSOCK(os.fstat(number).st_mode):
+        with socket.socket(fileno=os.dup(number)) as line:
+            if line.family == socket.AF_INET and line.getpeername()[1] == port:
+                line.shutdown(socket.SHUT_RDWR)
+
+
 def counting(target: str) -> Step:
     """Make a step that counts each key in state and writes `{"k", "n", "at"}` to `target`: lost, doubled or stale state shows."""
 
@@ -79,7 +104,7 @@ def faults(read: Iterable[Read], expected: Mapping[str, int]) -> list[str]:
 
 def settle(kafka: str, topic: str) -> None:
     """Wait until no transaction is open on a topic: a commit is answered a moment before its records can be read."""
-    admin, waited = AdminClient({"bootstrap.servers": kafka}), Event()
+    admin, waited = AdminClient({"bootstrap.servers": kafka, "enable.sparse.connections": False}), Event()
     places = [TopicPartition(topic, number) for number in admin.list_topics(topic, timeout=20).topics[topic].partitions]
 
     def ends(level: IsolationLevel) -> dict[int, int]:
@@ -170,6 +195,8 @@ class Bench:
         group = Consumer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "group.id": f"xyra-{self.name}", "enable.auto.commit": False})
         try:
             found = group.committed([TopicPartition(self.name, number) for number in range(self.settings.kafka_partitions)], timeout=20)
+        except KafkaException:
+            return 0  # the group's coordinator moves in its first moments
         finally:
             group.close()
         return sum(max(0, place.offset) for place in found)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ class Served:
     """More header lines, each with its end."""
     every_s: float = 0.0
     """How long it rests behind each 64 KiB."""
+    rests_at: int = sys.maxsize
+    """Behind how many bytes it rests until `goes_on` is set."""
+    goes_on: threading.Event = field(default_factory=threading.Event)
     asked: list[Request] = field(default_factory=list)
     sent: int = 0
     """Bytes of the body of the latest answer, so far."""
@@ -68,6 +72,8 @@ class Served:
             await writer.drain()
             self.sent = begin + 65536 - at
             await asyncio.sleep(self.every_s)
+            if self.sent >= self.rests_at:
+                await asyncio.to_thread(self.goes_on.wait, 60)
 
     def _begin(self, request: Request) -> tuple[int, int]:
         wanted = request.header("range")

@@ -19,12 +19,13 @@ from flows.core.imports import rejects, shelf
 from flows.core.imports.jobs import JOB, JobDefinition, Pieces, StoredJob
 from flows.core.imports.progress import Report
 from flows.core.imports.run import Run
-from flows.core.imports.shelf import End
+from flows.core.imports.shelf import End, Shelf
 from flows.core.record import CE_SOURCE, Output, Record
 from flows.engine import Flow
 from flows.engine.checkpoint import nothing
 from flows.engine.runtime import Engine
 from flows.steps.jobs import read_job
+from flows.steps.shelve import PREFIX
 from flows.wire.kafka import PARTITIONER, ensure_topics, partition_count
 from tests.kit.engine import Bench
 from tests.kit.settings import settings_for
@@ -144,6 +145,11 @@ class Importer:
             if text is not None:
                 return Run.of(text)
         return None
+
+    def shelf(self, engine: Engine, upload_id: str) -> Shelf:
+        """Return what of an upload has come by at a worker."""
+        found = [share.state.user.get(PREFIX + upload_id.encode()) for share in list(engine.assignment.shares.values())]
+        return next((Shelf.of(text) for text in found if text is not None), Shelf())
 
     def over(self, engine: Engine, job_id: str, turn: int = 1) -> bool:
         """Tell whether nothing more comes of a job, in this turn of it or a later one."""

@@ -34,7 +34,7 @@ def topic_reader(bootstrap: str, topic: str, *, timeout_s: float = 30.0) -> list
         deadline = time.monotonic() + timeout_s
         while open_:
             assert time.monotonic() < deadline, f"{topic}: partitions {sorted(open_)} had no end within {timeout_s} s (a transaction left open?)"
-            for message in consumer.consume(2000, 0.2):
+            for message in consumer.consume(1, 0.2) + consumer.consume(2000, 0):
                 error = message.error()
                 partition, offset = message.partition(), message.offset()
                 assert partition is not None
@@ -65,6 +65,7 @@ def _consumer(bootstrap: str) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
+            "enable.sparse.connections": False,
             "group.id": f"reader-{uuid4()}",  # never joined: partitions are assigned by hand
             "enable.auto.commit": False,
             "isolation.level": "read_committed",

@@ -117,6 +117,6 @@ def test_nothing_is_lost_or_doubled_while_workers_die(kafka: str, tmp_path: Path
     found = made.tallies()
     assert balanced(found)
     assert sum(tally["in"] for tally in found.values()) == len(keys)
-    assert codes == [0] * WORKERS, log[-4000:]
     ended_before_it_began = -signal.SIGTERM
+    assert set(codes) <= {0, ended_before_it_began}, (codes, log[-4000:])
     assert set(crew.exits) <= {0, -signal.SIGKILL, ended_before_it_began}, (crew.exits, log[-4000:])
