@@ -22,9 +22,7 @@ ALREADY_EXISTS: Final = "TOPIC_ALREADY_EXISTS"
 def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
     """Return a librdkafka configuration: what every client here shares, and `extra` over it.
 
-    What the client has to say goes to the logger `xyra.kafka`, when the client is polled. Two defaults of librdkafka 2.16 are not kept. One connects only
-    when a connection is wanted: the first call waits 50 ms, or 500 where it loses a race. The other begins anew with the bootstrap servers when all
-    brokers are gone: after a broken connection readers waited 1.5 s, and a transaction's offsets for ever.
+    What the client has to say goes to the logger `xyra.kafka`, when the client is polled.
 
     Args:
         settings: names the cluster.
@@ -38,8 +36,6 @@ def client_config(settings: Settings, **extra: Any) -> dict[str, Any]:
         "logger": calm_logger("xyra.kafka"),
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,  # a broker that comes back is found within a second, one that is away is not hammered
-        "enable.sparse.connections": False,
-        "metadata.recovery.strategy": "none",
         "socket.keepalive.enable": True,
         "topic.metadata.refresh.interval.ms": 60_000,
         "allow.auto.create.topics": False,  # a misspelt topic is an error, not a new topic

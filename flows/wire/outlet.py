@@ -48,6 +48,8 @@ class Outlet:
                 settings,
                 transactional_id=transactional_id,
                 transaction_timeout_ms=TRANSACTION_MS,
+                enable_sparse_connections=False,  # connect at once: who waits until a connection is wanted waits 50 ms for it, or 500 where two race
+                metadata_recovery_strategy="none",  # who begins anew with the bootstrap servers forgets its coordinator, and may wait for it for ever
                 linger_ms=LINGER_MS,
                 retry_backoff_ms=RETRY_MS,
                 retry_backoff_max_ms=RETRY_MOST_MS,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flows.core.errors import Fatal, Fenced
 from flows.engine import Batch, Step
-from tests.kit.engine import Bench, Crash, balanced, bench, counting, cuts, dies, faults
+from tests.kit.engine import Bench, Crash, balanced, bench, counting, dies, faults
 
 
 def fill(made: Bench, count: int) -> dict[str, int]:
@@ -31,15 +31,6 @@ def test_a_crash_behind_any_step_leaves_all_or_nothing(kafka: str, tmp_path: Pat
     assert not faults(made.read(), expected)
     assert balanced(made.tallies())
     assert sum(tally["in"] for tally in made.tallies().values()) == 40
-
-
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
-def test_connections_that_break_cost_no_restart(kafka: str, tmp_path: Path, step: int) -> None:
-    made = bench(kafka, tmp_path, batch_records="7")
-    expected = fill(made, 40)
-    made.run(made.flow(counting(made.target)), after=cuts(step, 2, kafka))
-    assert not faults(made.read(), expected)
-    assert balanced(made.tallies())
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,9 +1,5 @@
 """Workers in this process, on a real Kafka: they run until all that was sent is committed, or something raises."""
 
-import contextlib
-import os
-import socket
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -49,27 +45,6 @@ def dies(step: int, batch: int) -> Callable[[int], None]:
             raise Crash
 
     return after
-
-
-def cuts(step: int, batch: int, kafka: str) -> Callable[[int], None]:
-    """Make a hook that breaks every connection of this process to the broker, behind a numbered step of its nth batch."""
-    port, seen = int(kafka.rpartition(":")[2]), Counter[int]()
-
-    def after(done: int) -> None:
-        seen[done] += 1
-        if done == step and seen[done] == batch:
-            for entry in Path("/proc/self/fd").iterdir():
-                with contextlib.suppress(OSError):
-                    _cut(int(entry.name), port)
-
-    return after
-
-
-def _cut(number: int, port: int) -> None:
-    if stat.S_ISSOCK(os.fstat(number).st_mode):
-        with socket.socket(fileno=os.dup(number)) as line:
-            if line.family == socket.AF_INET and line.getpeername()[1] == port:
-                line.shutdown(socket.SHUT_RDWR)
 
 
 def counting(target: str) -> Step:
