@@ -1,5 +1,7 @@
 # Needs Python 3.11 or 3.12 and a network; everything else comes with it. `make help` lists what there is.
 VENV ?= .venv
+# Processes that share the tests; each has a broker of its own beside it.
+WORKERS ?= 3
 BIN = $(VENV)/bin
 
 .PHONY: help up test lint bench chaos docs clean
@@ -12,7 +14,7 @@ up:     ## start Kafka, Valkey, the ingress and the flow workers; Ctrl-C drains 
 
 test:   ## every check: lint, types, import rules, unit, property, contract and process tests
 	@sh deploy/install.sh $(VENV) dev
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 lint:   ## style, types and import rules only
 	@sh deploy/install.sh $(VENV) dev

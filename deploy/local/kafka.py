@@ -56,7 +56,7 @@ PROPERTIES: Final = {
     "num.io.threads": "4",
     "background.threads": "2",
     # A broker that was killed is let in again only when its old session has run out: this is what a start after kill -9 waits.
-    "broker.session.timeout.ms": "2000",
+    "broker.session.timeout.ms": "6000",
     "broker.heartbeat.interval.ms": "400",
 }
 
