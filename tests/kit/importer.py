@@ -140,16 +140,13 @@ class Importer:
 
     def state(self, engine: Engine, job_id: str) -> Run | None:
         """Return how a job stands in a worker's state."""
-        for share in list(engine.assignment.shares.values()):
-            text = share.state.user.get(b"run/" + job_id.encode())
-            if text is not None:
-                return Run.of(text)
-        return None
+        text = _kept(engine, b"run/" + job_id.encode())
+        return Run.of(text) if text is not None else None
 
     def shelf(self, engine: Engine, upload_id: str) -> Shelf:
         """Return what of an upload has come by at a worker."""
-        found = [share.state.user.get(PREFIX + upload_id.encode()) for share in list(engine.assignment.shares.values())]
-        return next((Shelf.of(text) for text in found if text is not None), Shelf())
+        text = _kept(engine, PREFIX + upload_id.encode())
+        return Shelf.of(text) if text is not None else Shelf()
 
     def over(self, engine: Engine, job_id: str, turn: int = 1) -> bool:
         """Tell whether nothing more comes of a job, in this turn of it or a later one."""
@@ -173,6 +170,12 @@ class Importer:
         reads = [read for read in self.bench.read(topics.REJECTS.name) if read.key == job_id.encode()]
         found = [rejects.read(Record(topics.REJECTS.name, 0, 0, 0, read.key, read.value, tuple(read.headers))) for read in reads]
         return [one for one in found if one is not None]
+
+
+def _kept(engine: Engine, key: bytes) -> bytes | None:
+    """Return what a worker has in state under a key, on whichever partition."""
+    found = (share.state.user.get(key) for share in list(engine.assignment.shares.values()))
+    return next((text for text in found if text is not None), None)
 
 
 def importer(kafka: str, tmp_path: Path, clock: Clock | None = None, **more: str) -> Importer:
