@@ -26,33 +26,34 @@ from flows.steps.stage import Stager
 from flows.steps.store import Collector
 from flows.wire.egress import Egress
 from flows.wire.names import Resolve, system_addresses
-from flows.wire.spare import Spare
+from flows.wire.readers import Readers
 from flows.wire.vault import Vault
 
 NAME: Final = "imports"
 
 
-def build(runtime: Runtime, resolve: Resolve = system_addresses, spare: Spare | None = None) -> Dataflow:
+def build(runtime: Runtime, resolve: Resolve = system_addresses, readers: Readers | None = None) -> Dataflow:
     """Put the steps behind one another, and the slow work beside them.
 
     Args:
         runtime: runs them.
         resolve: says where the name of a file's server leads.
-        spare: a reading process that runs already.
+        readers: starts the processes that read files; None: as the settings say.
 
     """
     settings = runtime.settings
-    runtime.handle(PARSE, Parser(settings, spare))
+    readers = readers or Readers(settings)
+    runtime.handle(PARSE, Parser(settings, readers))
     runtime.handle(FIND_WORK, Finder(settings))
     runtime.handle(STAGE_WORK, Stager(settings))
     egress = Egress(Policy.of(settings), runtime.clock, runtime.telemetry, resolve=resolve)
     fetcher = Fetcher(egress, Vault.load(settings), settings, runtime.clock, f"xyra-integration/{metadata.version('xyra-integration')}")
     runtime.handle(FETCH, fetcher, fetcher.close)
     runtime.handle(STORE, Collector(settings))
-    runtime.handle(ANEW, Anew(settings, settings.kafka_partitions))
+    runtime.handle(ANEW, Anew(settings, settings.kafka_partitions, readers))
     flow = Dataflow(NAME)
     batches = op.input("pieces", flow, runtime.source())
-    batches = runtime.step("shelve", batches, shelve)
+    batches = runtime.step("shelve", batches, shelve(readers.warm))
     batches = runtime.step("jobs", batches, Jobs(settings.kafka_partitions))
     op.output("checkpoint", batches, runtime.sink())
     return flow
@@ -70,6 +71,6 @@ FLOW: Final = Flow(
 )
 
 
-def prepared(spare: Spare) -> Flow:
-    """Return the flow with a reading process that was started before it was loaded."""
-    return replace(FLOW, build=partial(build, spare=spare))
+def prepared(readers: Readers) -> Flow:
+    """Return the flow with what starts its reading processes, which may have loaded before it has."""
+    return replace(FLOW, build=partial(build, readers=readers))

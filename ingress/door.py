@@ -108,6 +108,7 @@ class Door:
             if followed is not None:
                 followed.close()
         self.producer.close()
+        self.uploads.readers.close()
         self._instance.close()
 
     def reading_done(self) -> bool:

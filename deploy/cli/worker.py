@@ -10,7 +10,8 @@ from deploy.local.place import told
 from deploy.local.training import await_kafka
 from flows.core.errors import WrongSetting
 from flows.wire import heap
-from flows.wire.spare import Spare
+from flows.wire.readers import Readers
+from flows.wire.scratch import left
 
 if TYPE_CHECKING:
     from flows.engine import Flow  # Bytewax loads only when a flow is run
@@ -32,7 +33,9 @@ def work(environ: Mapping[str, str], flow: str, slot: int, port: int, data_dir: 
     settings = told(environ, data_dir)
     if flow in SHARED_HEAPS:
         heap.share()
-    spare = Spare.where_left(settings) if flow in READ_FILES else None
+    readers = Readers(settings) if flow in READ_FILES else None
+    if readers is not None and left(settings.batch_import_upload_dir):
+        readers.warm()  # a file was broken off, and is gone on with: that loads for as long as this process does
     gc.disable()  # all that is loaded stays: looking through it again and again is a tenth of the start
     from flows.core.fields import hasten
 
@@ -40,7 +43,7 @@ def work(environ: Mapping[str, str], flow: str, slot: int, port: int, data_dir: 
     from flows.engine.worker import run
 
     module = import_module(FLOWS[flow])
-    loaded: Flow = module.FLOW if spare is None else module.prepared(spare)
+    loaded: Flow = module.FLOW if readers is None else module.prepared(readers)
     gc.enable()
     await_kafka(settings.kafka_bootstrap_servers, KAFKA_STARTS_S)
     return run(loaded, settings, slot, port=port or settings.worker_port + slot)

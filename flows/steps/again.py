@@ -17,7 +17,7 @@ from flows.core.imports.rejects import Turned
 from flows.core.murmur import partition_of
 from flows.core.settings import Settings
 from flows.engine import Task
-from flows.wire.child import Child
+from flows.wire.readers import Readers
 from flows.wire.replay import extent_of
 from flows.wire.scratch import scratch
 from flows.wire.strand import Strand
@@ -39,9 +39,9 @@ class Found(NamedTuple):
 class Anew:
     """The handler; several portions may be read at once, each of another job."""
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
-        """Take how many partitions the rejects have."""
-        self._settings = settings
+    def __init__(self, settings: Settings, partitions: int, readers: Readers) -> None:
+        """Take how many partitions the rejects have, and what starts reading processes."""
+        self._settings, self._readers = settings, readers
         self._home = settings.batch_import_upload_dir
         self._partitions = partitions
 
@@ -81,7 +81,7 @@ class Anew:
     def _read(self, asked: dict[str, Any], rows: list[Turned]) -> Portion:
         """Have rows read in a process of their own."""
         place = scratch(self._home)
-        child = Child(self._settings, place)
+        child = self._readers.begin(place)
         try:
             answer = child.ask(opening(asked, asked["job"]["definition"]["source_config"], None), (b64decode(asked["state"]), b""))
             if answer.head["kind"] != "failed":

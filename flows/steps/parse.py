@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from flows.core import topics
+from flows.core.errors import Unavailable
 from flows.core.files.frames import Frame
 from flows.core.files.guess import Cut
 from flows.core.files.pieces import Part, Piece
@@ -22,8 +23,8 @@ from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.engine import Task
 from flows.steps.ahead import OFFSET_BYTES, Ahead, following
-from flows.wire.scratch import clear
-from flows.wire.spare import Spare, begin
+from flows.wire.readers import Readers
+from flows.wire.scratch import clear, scratch
 from flows.wire.strand import Strand
 
 PORTION_BYTES: Final = 2 << 20
@@ -56,9 +57,9 @@ class Gone(Exception):
 class Parser:
     """The handler; several portions may be read at once, each of another job."""
 
-    def __init__(self, settings: Settings, spare: Spare | None = None) -> None:
-        """Clear away what a worker that died has left. `spare`: a process that runs already, for what is asked first."""
-        self._settings, self._spare = settings, spare
+    def __init__(self, settings: Settings, readers: Readers) -> None:
+        """Clear away what a worker that died has left. `readers` starts the processes."""
+        self._settings, self._readers = settings, readers
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[Reading, Ahead | None]] = OrderedDict()
         clear(settings.batch_import_upload_dir)
@@ -101,7 +102,7 @@ class Parser:
             return reading, Ahead(reading, asked)
         elif reading is not None:
             reading.close()
-        reading = Reading(self._settings, self._spare, asked)
+        reading = Reading(self._settings, self._readers, asked)
         return reading, Ahead(reading, asked)
 
     def _keep(self, reading: "Reading", ahead: Ahead | None) -> None:
@@ -129,8 +130,8 @@ class Parser:
 class Reading:
     """One file being read."""
 
-    def __init__(self, settings: Settings, spare: Spare | None, asked: dict[str, Any]) -> None:
-        """Start a process, or take the one that runs."""
+    def __init__(self, settings: Settings, readers: Readers, asked: dict[str, Any]) -> None:
+        """Start a process."""
         self.job_id: str = asked["job"]["job_id"]
         self.used_at = time.monotonic()
         self.over = False
@@ -144,7 +145,12 @@ class Reading:
         self._last: dict[str, Any] | None = None
         self._behind: dict[str, Any] | None = None
         self._strand = Strand(settings, topics.UPLOADS.name, asked["partition"])
-        self._scratch, self._child = (spare.take() if spare is not None else None) or begin(settings)
+        self._scratch = scratch(settings.batch_import_upload_dir)
+        try:
+            self._child = readers.begin(self._scratch)
+        except Unavailable:
+            self._scratch.rmdir()
+            raise
 
     def portion(self, asked: dict[str, Any]) -> bytes:
         """Read the next one, or return the last one by other answers."""

@@ -6,19 +6,19 @@ from typing import Any, Final
 
 from flows.core.errors import Unavailable
 from flows.core.files.guess import Cut
-from flows.core.settings import Settings
-from flows.wire.child import Child, ReaderDied
+from flows.wire.child import ReaderDied
+from flows.wire.readers import Readers
 
 PATIENCE_S: Final = 5.0
 
 
-def detect(settings: Settings, sample: bytes, name: str, how: str) -> Mapping[str, Any]:
+def detect(readers: Readers, sample: bytes, name: str, how: str) -> Mapping[str, Any]:
     """Return `format`, `encoding`, `dialect`, `columns` and more of a file that begins with `sample`; blocks for 5 s at most, and never raises.
 
     Where the process fails, what the choice of the cutter (`how`) was made on is told, and no columns.
     """
     try:
-        child = Child(settings, Path("/"))
+        child = readers.begin(Path("/"))
         try:
             found: Mapping[str, Any] = child.ask({"kind": "detect", "name": name}, (sample,), PATIENCE_S).head["found"]
         finally:

@@ -14,12 +14,13 @@ from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.core.topics import RECORD_BYTES
 from flows.wire.child import Child, ReaderDied
+from flows.wire.readers import Readers
 from flows.wire.sample import Sample, Sampler
 from flows.wire.scratch import scratch
 
 FETCH_S: Final = 2.0
 ALL_S: Final = 4.8
-"""The process has what reading the pieces has left; it takes some 0.5 s to start."""
+"""The process has what reading the pieces has left; the first takes some 0.5 s to load."""
 ROWS: Final = 5_000
 """Rows of a file that are read together."""
 FILE_S: Final = 1.0
@@ -42,11 +43,12 @@ class Look(NamedTuple):
     """That reading, rules and writing took."""
 
 
-def look(settings: Settings, upload: Upload, job: Mapping[str, Any]) -> Look:
+def look(settings: Settings, readers: Readers, upload: Upload, job: Mapping[str, Any]) -> Look:
     """Run a job's rules over samples of an upload; blocks for 5 s at most, and writes to no topic.
 
     Args:
-        settings: where Kafka is, and the limits of the process.
+        settings: where Kafka is.
+        readers: starts the process.
         upload: the file, as far as it has come.
         job: the job's definition as JSON.
 
@@ -57,7 +59,7 @@ def look(settings: Settings, upload: Upload, job: Mapping[str, Any]) -> Look:
     until = monotonic() + ALL_S
     place = _place(settings)
     sampler = Sampler(settings, upload, monotonic() + FETCH_S)
-    child = Child(settings, place)
+    child = readers.begin(place)
     try:
         sample = sampler.take(job["data_format"], dict(job["source_config"]), place / "file")
         return _Asking(child, upload, job, sample, until).look()

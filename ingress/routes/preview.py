@@ -23,5 +23,5 @@ async def preview(wanted: PreviewRequest, door: TheDoor) -> PreviewAnswer:
     now_ms = door.clock.now_ms()
     upload = previews.checked(wanted, await upload_of(door, wanted), door.settings, now_ms)
     job = wanted.model_dump(mode="json", by_alias=True) | {"transformation_rules": dict(wanted.transformation_rules)}
-    found = await door.streams.previews.aside(look, door.settings, upload, job)
+    found = await door.streams.previews.aside(look, door.settings, door.uploads.readers, upload, job)
     return PreviewAnswer.of(wanted, upload, found)

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from threading import Thread
 from typing import Any, Final
 
 import orjson
@@ -22,6 +23,7 @@ from flows.wire.aside import aside
 from flows.wire.detect import detect
 from flows.wire.pick import pick
 from flows.wire.produce import Delivery, LoopProducer
+from flows.wire.readers import Readers
 from flows.wire.telemetry import Telemetry
 from ingress.uploads.writer import Reread, Writer
 from ingress.view import Followed
@@ -43,6 +45,7 @@ class Uploads:
 
     def __init__(self, settings: Settings, clock: Clock, producer: LoopProducer, telemetry: Telemetry) -> None:
         """Start empty."""
+        self.readers = Readers(settings)
         self.settings, self._clock, self._producer, self._telemetry = settings, clock, producer, telemetry
         self._records: dict[str, tuple[int, bytes | None]] = {}
         self._expiry: dict[str, int] = {}
@@ -85,10 +88,12 @@ class Uploads:
         return Upload.of(orjson.loads(value)) if value is not None else None
 
     def begin(self, length: int | None, metadata: str = "", **about: Any) -> Upload:
-        """Return a new upload, which nobody knows of before it is saved; raises TooLarge."""
+        """Return a new upload, which nobody knows of before it is saved, and have ready what will look at it; raises TooLarge."""
         now_ms, kept_ms = self._clock.now_ms(), self.settings.import_upload_expiry_seconds * 1000
         most = self.settings.batch_import_max_file_size
-        return replace(uploads.create(ids.event_id(now_ms), length, metadata, now_ms, kept_ms, most), **about)
+        begun = uploads.create(ids.event_id(now_ms), length, metadata, now_ms, kept_ms, most)
+        Thread(target=self.readers.warm, name="warm", daemon=True).start()
+        return replace(begun, **about)
 
     async def save(self, upload: Upload) -> None:
         """Write its record, and go on when it is durable; raises Unavailable."""
@@ -180,7 +185,7 @@ class Uploads:
         if sample is None and upload.pieces:
             found = await aside(lambda: list(self._pieces(upload, range(upload.first, upload.first + 1))))
             sample = found[0].data if found else b""
-        told = await aside(detect, self.settings, sample or b"", upload.name, upload.how)
+        told = await aside(detect, self.readers, sample or b"", upload.name, upload.how)
         upload = replace(upload, detected=told)
         await self.save(upload)
         return upload

@@ -78,9 +78,9 @@ def storm(made: Importer, bootstrap: str, home: Path, kills: int, seed: int = 1,
 
 def _blow(one: Worker, dice: random.Random) -> None:
     """Kill the worker, or only the process that reads for it."""
-    readers = [child for child in psutil.Process(one.pid).children() if "connectors.files" in " ".join(child.cmdline())]
+    readers = psutil.Process(one.pid).children(recursive=True)  # and the process that forks them
     if readers and dice.random() < 1 / 3:
-        readers[0].send_signal(signal.SIGKILL)
+        dice.choice(readers).send_signal(signal.SIGKILL)
     else:
         one.kill()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from flows.wire.child import ENVIRONMENT
+from flows.wire.readers import ENVIRONMENT
 from tests.bench.contestants import venv_of
 from tests.bench.imports import data
 from tests.bench.place import Place

@@ -1,8 +1,5 @@
 """The process that reads a file: what is asked of it, and what it answers."""
 
-import subprocess
-import sys
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,6 @@ import pytest
 from connectors.files.bounds import Limits
 from connectors.files.child import Session
 from connectors.files.encode import ids_of
-from flows.core.files import frames
 from flows.core.files.frames import Frame
 from flows.core.imports.portion import Portion
 
@@ -143,32 +139,6 @@ def test_a_message_that_means_nothing_is_answered_with_a_sentence(message: Frame
 def test_a_header_that_cannot_be_read_fails_the_file() -> None:
     answer = opened().answer(Frame(PIECES.head, (b'a,"b\n1,2\n',)))
     assert (answer.head["kind"], answer.head["code"]) == ("failed", "bad_header")
-
-
-def test_it_is_asked_over_pipes_and_ends_with_them() -> None:
-    said = BytesIO()
-    for frame in (Frame({"kind": "detect", "name": "x.csv"}, (DATA,)), opening(), PIECES):
-        frames.write(said, frame)
-    command = [sys.executable, "-P", "-m", "connectors.files", str(1 << 30), "60", str(1 << 30)]
-    done = subprocess.run(command, input=said.getvalue(), capture_output=True, timeout=60, check=True)
-    answers = BytesIO(done.stdout)
-    detected, also, last = (frames.read(answers) for _ in range(3))
-    assert detected is not None
-    assert detected.head["found"]["format"] == "csv"
-    assert also is not None
-    assert also.head == {"kind": "opened"}
-    assert last is not None
-    assert portion(last).good == 2
-
-
-def test_a_process_ends_at_its_memory_limit() -> None:
-    data = b"id\n" + b"".join(b"%d\n" % n for n in range(60_000))
-    said = BytesIO()
-    frames.write(said, opening())
-    frames.write(said, Frame({"kind": "pieces", "places": [[0, 1, 0, 60_000, "records"]] * 1, "last": True}, (data,)))
-    command = [sys.executable, "-P", "-m", "connectors.files", str(60 << 20), "60", "0"]
-    done = subprocess.run(command, input=said.getvalue(), capture_output=True, timeout=60, check=False)
-    assert done.returncode != 0
 
 
 JSON = b'[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]'

@@ -10,7 +10,7 @@ from connectors.files.detect import detect
 from flows.core.errors import BadRequest
 from flows.core.files.cut_json import JsonCutter, JsonOptions
 from flows.core.settings import load
-from flows.wire.child import Child
+from flows.wire.readers import Readers
 from tests.kit.reading import Outcome, read_through
 
 NAMES = ["Müller", "Ærø", "plain", 'ÿ<>&"', "naïve \\ x"]
@@ -49,9 +49,11 @@ MAKERS: list[tuple[str, Callable[[list[str]], str], dict[str, str]]] = [
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Outcome]]:
     scratch: Path = tmp_path_factory.mktemp("encodings")
-    child = Child(load({}), scratch)
+    readers = Readers(load({}))
+    child = readers.begin(scratch)
     yield lambda data, data_format, **source: read_through(child, data, data_format, scratch, kept=1 << 20, **source)
     child.close()
+    readers.close()
 
 
 @pytest.mark.parametrize("rows", [5, 30_000])

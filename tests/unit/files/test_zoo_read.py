@@ -10,13 +10,14 @@ from typing import Any, Final
 import pytest
 
 from flows.core.settings import load
-from flows.wire.child import Child
+from flows.wire.readers import Readers
 from tests.kit import zoo_packed, zoo_sheets, zoo_texts
 from tests.kit.reading import Outcome, read_through
 from tests.kit.zoo import Entry, Refused, Rows
 
 ENTRIES: Final = [*zoo_packed.ENTRIES, *zoo_sheets.ENTRIES, *zoo_texts.ENTRIES]
 SETTINGS: Final = load({})
+READERS: Final = Readers(SETTINGS)
 MEMORY_MIB: Final = 384
 """Most that the process ever held: its own limit is 1 GiB."""
 SLOW_S: Final = 20.0
@@ -57,7 +58,7 @@ class Reader:
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
-        self.child = Child(SETTINGS, scratch)
+        self.child = READERS.begin(scratch)
         assert self.read(b"a\n1\n", "csv").good == 1, "warm: its libraries are loaded"
 
     def read(self, data: bytes, data_format: str, **more: Any) -> Outcome:
