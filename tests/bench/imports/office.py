@@ -180,7 +180,7 @@ def _cpu_s(process: subprocess.Popen[bytes]) -> float:
     total = sum(parent.cpu_times()[:4])
     for child in parent.children(recursive=True):
         try:
-            total += sum(child.cpu_times()[:2])
+            total += sum(child.cpu_times()[:4])
         except psutil.NoSuchProcess:
             continue
     return float(total)
