@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -112,7 +112,6 @@ def _rates(runs: list[Done]) -> Series:
 
 
 def _cost(runs: list[Done]) -> dict[str, float]:
-    """Return what a row cost the worker and its reading process, and what they took of memory."""
-    most: Callable[[str], float] = lambda name: max(done.worker.as_json()[name] for done in runs)  # noqa: E731  said once
+    """Return what a row cost the worker and its reading process."""
     cpu = sum(done.cpu_us_per_row for done in runs) / len(runs)
-    return {"cpu_us_per_row": round(cpu, 2), "together_mib": most("together_mib"), "seconds": round(sum(done.seconds for done in runs), 1)}
+    return {"cpu_us_per_row": round(cpu, 2), "seconds": round(sum(done.seconds for done in runs), 1)}
