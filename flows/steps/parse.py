@@ -4,10 +4,10 @@ import shutil
 import time
 from base64 import b64decode
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Lock, Timer
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -15,19 +15,16 @@ from flows.core import topics
 from flows.core.errors import Unavailable
 from flows.core.files.frames import Frame
 from flows.core.files.guess import Cut
-from flows.core.files.pieces import Part, Piece
+from flows.core.files.pieces import Part
 from flows.core.imports.opening import opening
 from flows.core.imports.portion import Place, Portion
-from flows.core.imports.shelf import CUT, UPLOAD, NotAPiece, read
-from flows.core.record import Record
 from flows.core.settings import Settings
 from flows.engine import Task
 from flows.steps.ahead import OFFSET_BYTES, Ahead, following
+from flows.steps.feed import PORTION_BYTES, Feed, Found, Gone, Most
 from flows.wire.readers import Readers
 from flows.wire.scratch import clear, scratch
-from flows.wire.strand import Strand
 
-PORTION_BYTES: Final = 2 << 20
 CHUNKS: Final = 64
 """A portion has so many chunks of `chunk_size` rows at most, and one at least."""
 FIRST: Final = 8
@@ -35,23 +32,6 @@ FIRST: Final = 8
 KEPT: Final = 4
 KEPT_S: Final = 60.0
 SAMPLE: Final = 256 * 1024
-
-
-class Found(NamedTuple):
-    """A piece, where it stands, and how its file is cut."""
-
-    offset: int
-    piece: Piece
-    cut: bytes | None
-
-
-class Gone(Exception):
-    """The file cannot be read from its pieces: they are not there any more, or not what was written, or its job cannot be run on it."""
-
-    def __init__(self, sentence: str, code: str = "pieces_gone") -> None:
-        """Make it of a stable code and a sentence."""
-        super().__init__(sentence)
-        self.code = code
 
 
 class Parser:
@@ -136,21 +116,19 @@ class Reading:
         self.used_at = time.monotonic()
         self.over = False
         self._settings = settings
-        self._upload = asked["upload"]
         self._at, self._next = asked["at"], asked["from"]
-        self._fed = asked["at"]
         self._opened = self._file = False
         self._remembers = False
         self._offset = 0
         self._last: dict[str, Any] | None = None
         self._behind: dict[str, Any] | None = None
-        self._strand = Strand(settings, topics.UPLOADS.name, asked["partition"])
         self._scratch = scratch(settings.batch_import_upload_dir)
         try:
             self._child = readers.begin(self._scratch)
         except Unavailable:
             self._scratch.rmdir()
             raise
+        self._feed = Feed(settings, asked["partition"], asked["upload"], asked["at"])
 
     def portion(self, asked: dict[str, Any]) -> bytes:
         """Read the next one, or return the last one by other answers."""
@@ -158,19 +136,21 @@ class Reading:
             return self._answered(asked, None, self._child.ask({"kind": "decide", "known": asked["known"]}))
         begin, most = self._next if self._opened else asked["from"], self._most(asked)
         found: list[Found] = []
-        first = self._first(asked) if asked["state"] and not self._opened else None
+        first = self._feed.first(asked) if asked["state"] and not self._opened else None
         self._file = self._file or (first is not None and _is_file(asked, first))
         if not self._file:
-            found = list(self._gather(begin, asked, most))
+            found = self._feed.take(begin, asked, most)
         if not self._opened:
             self._open(asked, found, first or next(iter(found), None))
         if self._file:
-            answer = self._child.ask({"kind": "rows", "most": most[0], "known": asked["known"]})
+            answer = self._child.ask({"kind": "rows", "most": most.rows, "known": asked["known"]})
         else:
             last = asked["whole"] and (not found or found[-1].offset + 1 >= asked["last"])
             pieces = [one.piece for one in found]
             places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
-            answer = self._child.ask({"kind": "pieces", "places": places, "last": last, "known": asked["known"]}, [piece.data for piece in pieces])
+            head = {"kind": "pieces", "places": places, "last": last, "known": asked["known"]}
+            ahead = partial(self._feed.look_ahead, found[-1].offset + 1, asked, self._most(asked)) if found else None
+            answer = self._child.ask(head, [piece.data for piece in pieces], meanwhile=ahead)
         return self._answered(asked, found, answer)
 
     def settle(self, asked: dict[str, Any], answer: bytes) -> bool:
@@ -190,7 +170,7 @@ class Reading:
     def close(self) -> None:
         """End the process and clear away its files."""
         self._child.close()
-        self._strand.close()
+        self._feed.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _answered(self, asked: dict[str, Any], found: list[Found] | None, answer: Frame) -> bytes:
@@ -205,16 +185,9 @@ class Reading:
         offset: int = asked["from"] if found is not None else self._offset
         if found:
             self._next = found[-1].offset + 1
-            offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._fed else offset)
+            offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._feed.fed else offset)
         self._offset = offset
         return offset.to_bytes(OFFSET_BYTES, "big") + packed
-
-    def _first(self, asked: dict[str, Any]) -> Found | None:
-        """Return the file's first piece, which says how the file is read, wherever reading goes on."""
-        self._fed = 0
-        found = next(self._pieces(asked["first"], asked, lambda _: True), None)
-        self._fed = asked["at"]
-        return found
 
     def _open(self, asked: dict[str, Any], found: list[Found], first: Found | None) -> None:
         source = asked["job"]["definition"]["source_config"]
@@ -229,45 +202,19 @@ class Reading:
 
     def _assembled(self, asked: dict[str, Any]) -> Path:
         """Put the file together in the scratch directory."""
-        path, size, self._fed = self._scratch / "file", 0, 0
+        path, size = self._scratch / "file", 0
         with path.open("wb") as file:
-            for one in self._pieces(asked["first"], asked, lambda _: False):
+            for one in self._feed.all(asked):
                 size += file.write(one.piece.data)
         if size != asked["length"]:
             raise Gone(f"Of the file's {asked['length']:,} bytes {size:,} are left on {topics.UPLOADS.name}. Upload it again.")
         return path
 
-    def _most(self, asked: dict[str, Any]) -> tuple[int, int]:
+    def _most(self, asked: dict[str, Any]) -> Most:
         """Return how many rows and bytes the next portion may have."""
         chunk = asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size
         part = 1 if self._opened else FIRST
-        return CHUNKS // part * chunk, PORTION_BYTES // part
-
-    def _gather(self, start: int, asked: dict[str, Any], most: tuple[int, int]) -> Iterator[Found]:
-        """Yield pieces for one portion."""
-        rows = size = 0
-
-        def enough(piece: Piece) -> bool:
-            nonlocal rows, size
-            rows += piece.records
-            size += len(piece.data)
-            return rows >= most[0] or size >= most[1]
-
-        yield from self._pieces(start, asked, enough)
-
-    def _pieces(self, start: int, asked: dict[str, Any], enough: Callable[[Piece], bool]) -> Iterator[Found]:
-        """Yield the upload's pieces that follow what was fed, from an offset on, until there are enough of them."""
-        upload = self._upload.encode()
-        for record in self._strand.read(start, asked["last"], lambda record: record.header(UPLOAD) == upload):
-            piece = _piece(record)
-            if piece is None or (piece.start < self._fed and piece.data):
-                continue
-            if piece.start > self._fed:
-                raise Gone(f"The file's bytes {self._fed:,} to {piece.start - 1:,} are not on {topics.UPLOADS.name} any more. Upload it again.")
-            self._fed = piece.start + len(piece.data)
-            yield Found(record.offset, piece, record.header(CUT))
-            if enough(piece):
-                return
+        return Most(CHUNKS // part * chunk, PORTION_BYTES // part)
 
 
 def _is_file(asked: dict[str, Any], first: Found) -> bool:
@@ -281,14 +228,3 @@ def unreadable(asked: dict[str, Any], code: str, sentence: str) -> bytes:
     place, offset = Place(asked["at"], b64decode(asked["state"]), asked["line"], asked["ordinal"]), int(asked["from"])
     packed = Portion(place, over=False, rows_read=0, skipped=0, good=0, values=[], keys=[], ids=[], rejects=[], unreadable=(code, sentence)).pack()
     return offset.to_bytes(OFFSET_BYTES, "big") + packed
-
-
-def _piece(record: Record) -> Piece | None:
-    """Return the piece of a record, None for an end."""
-    try:
-        found = read(record)
-    except NotAPiece as error:
-        raise Gone(
-            f"A piece of the file on {topics.UPLOADS.name}/{record.partition} at offset {record.offset:,} cannot be read: {error}. Upload it again."
-        ) from error
-    return found if isinstance(found, Piece) else None

@@ -1,6 +1,6 @@
 """A process that reads a file for us: disposable, bound by limits of its own, asked by frames over its pipes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Timer
 from typing import IO, Any, Final
 
@@ -27,8 +27,8 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def ask(self, head: Mapping[str, Any], parts: Sequence[bytes] = (), patience_s: float = ANSWER_S) -> Frame:
-        """Ask, and return the answer; blocks for `patience_s` at most.
+    def ask(self, head: Mapping[str, Any], parts: Sequence[bytes] = (), patience_s: float = ANSWER_S, *, meanwhile: Callable[[], None] | None = None) -> Frame:
+        """Ask, and return the answer; blocks for `patience_s` at most. `meanwhile` is called between the two, and must not raise.
 
         Raises:
             ReaderDied: it ended, was ended by its limits, or did not answer.
@@ -39,6 +39,8 @@ class Child:
         watch.start()
         try:
             write(self._process.stdin, Frame(dict(head), tuple(parts)))
+            if meanwhile is not None:
+                meanwhile()
             answer = read(self._process.stdout)
         except (OSError, Broken, ValueError) as error:
             raise ReaderDied(self._end()) from error

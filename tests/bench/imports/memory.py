@@ -44,6 +44,6 @@ def memory(place: Place) -> Iterator[Result]:
 def _result(form: str, size: int, bar: float, done: Done) -> Result:
     figure = Figure(f"imports-memory-{form}", f"memory of an import of {size / 1e6:,.0f} MB of {form}: {HOW}", "MiB", bar, "at most", worst=True)
     told = {"rows": done.report["rows_read"], "rows_per_s": round(done.rows_per_s), "cpu_us_per_row": round(done.cpu_us_per_row, 2)}
-    assert done.watch is not None  # noqa: S101  asked for above
+    assert done.watch is not None
     peaks = done.watch.as_json() | {"first_quarter_mib": round(done.watch.until(FIRST))}
     return Result(figure, Series((done.watch.worker,)), None, (("peaks", peaks), ("run", told)))
