@@ -48,7 +48,8 @@ class Found(NamedTuple):
 def fitting(found: Iterable[Mapping[str, Any]], body: object) -> Iterator[Mapping[str, Any]]:
     """Leave out what nobody can use: that a value is not of another kind than it is, and that a list is too short which is not.
 
-    Where a field may be an object or false, an object with a wrong field is told of that field, and not that it is not false. What is of none of the kinds is told them all.
+    Where a field may be an object or false, an object with a wrong field is told of that field, and not that it is not false.
+    What is of none of the kinds is told them all.
 
     Args:
         found: what the validator says.
