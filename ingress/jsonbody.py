@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from flows.core.errors import BadRequest, FieldError, InvalidFields, TooLarge, UnsupportedMedia
 from ingress.body import RequestTimeout
+from ingress.problems import MOST_ERRORS
 
 MOST_BYTES: Final = 1024 * 1024
 MOST_DEPTH: Final = 64
@@ -64,14 +65,15 @@ def check_query(given: Iterable[str], known: tuple[str, ...]) -> None:
         InvalidFields: there are others than those that are known; each is named.
 
     """
-    unknown = [name for name in dict.fromkeys(given) if name not in known]
+    unknown = [name[:64] for name in dict.fromkeys(given) if name not in known][:MOST_ERRORS]
     if unknown:
         there_are = f"there are {', '.join(known)}" if known else "this route has none"
         wrong = []
         for name in unknown:
             near = get_close_matches(name, known, n=1)
             meant = f"did you mean {near[0]}? " if near else ""
-            wrong.append(FieldError(f"/query/{name[:64]}", "unknown_parameter", f"there is no parameter {name[:64]}; {meant}{there_are}"))
+            place = name.replace("~", "~0").replace("/", "~1")
+            wrong.append(FieldError(f"/query/{place}", "unknown_parameter", f"there is no parameter {name}; {meant}{there_are}"))
         raise InvalidFields("The query has parameters that are not known.", errors=tuple(wrong))
 
 

@@ -11,6 +11,7 @@ from ingress.control import routes
 from ingress.metrics import OPEN_PATHS
 from ingress.openapi import RECEIVE
 from ingress.paging import FORM, after, name_in
+from ingress.problems import MOST_ERRORS
 from ingress.tusdoc import PATH as TUS
 
 LISTS: Final = {
@@ -65,6 +66,13 @@ def test_those_that_are_known_are_named(app: FastAPI, path: str, known: str) -> 
     }
     (error,) = ask(app, "GET", "/integration/flows", curser="x").json()["errors"]
     assert error["detail"] == "there is no parameter curser; this route has none"
+
+
+def test_only_so_many_are_named_and_in_short(app: FastAPI) -> None:
+    answer = ask(app, "GET", "/integration/webhooks", **{f"{n}/{'x' * 90}": "" for n in range(300)})
+    errors = answer.json()["errors"]
+    assert (answer.status_code, len(errors)) == (422, MOST_ERRORS)
+    assert errors[0]["pointer"] == f"/query/0~1{'x' * 62}"
 
 
 @pytest.mark.parametrize("path", LISTS)
