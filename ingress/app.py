@@ -18,6 +18,7 @@ from ingress.control import control_plane
 from ingress.door import Door
 from ingress.intake import ROUTE
 from ingress.judgement import Scope
+from ingress.methods import METHODS
 from ingress.metrics import breaker_readings, flow_readings, spill_readings
 
 WEBHOOKS: Final = "/integration/webhooks/"
@@ -129,4 +130,4 @@ def hot_endpoint(path: str) -> str | None:
 
 def _method(scope: Scope) -> str:
     method: str = scope["method"]
-    return method if method in {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} else "other"
+    return method if method in METHODS else "other"

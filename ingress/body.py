@@ -25,7 +25,7 @@ class Disconnected(Exception):
 
 
 class RequestTimeout(Refused):
-    """The body did not come in time."""
+    """The head or the body did not come in time."""
 
     code, title, status = "request_timeout", "The request took too long", 408
 

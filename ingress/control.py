@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from flows.core.errors import InvalidFields, MethodNotAllowed, XyraError
+from flows.core.errors import BadRequest, InvalidFields, MethodNotAllowed, NotFound, OurError, XyraError
 from ingress import fields, methods, problems
 from ingress.door import Door
 from ingress.openapi import describe
@@ -81,14 +81,17 @@ async def _not_valid(request: Request, error: Exception) -> Response:
 async def _bare(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return _response(problems.of_error(NotFound(methods.nowhere(request.method))))
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         path = getattr(request.scope.get("route"), "path", "")
         found = methods.allowed(request.app.openapi()["paths"], path, request.path_params.get("endpoint_id", ""))
         if found:  # the framework knows of the first route it met, not of the others on the same path
             return _response(problems.of_error(MethodNotAllowed(methods.sentence(found)), {"allow": ", ".join(found)}))
-    return _response(problems.of_status(error.status_code, str(error.detail), error.headers))
+        return _response(problems.of_error(MethodNotAllowed("This path does not take the method."), error.headers))
+    return _response(problems.of_error(BadRequest(str(error.detail)), error.headers))
 
 
 async def _bug(request: Request, error: Exception) -> Response:
     LOG.error("%s %s ended in an error of ours", request.method, request.url.path, exc_info=error)
-    return _response(problems.of_error(XyraError("This is an error of ours; the log has the details.")))
+    return _response(problems.of_error(OurError("This is an error of ours; the log has the details.")))

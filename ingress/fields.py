@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from flows.core.errors import FieldError
 from ingress import problems
+from ingress.branches import fitting
 from ingress.forms import FORMS
 
 OBJECT: Final = ("not_an_object", "give a JSON object")
@@ -63,7 +64,7 @@ def errors_of(found: Iterable[Mapping[str, Any]], body: object, wanted: Any) -> 
         wanted: what the body should have been, a type; its names are offered for one that is not known.
 
     """
-    return tuple(dict.fromkeys(_error(one, body, wanted) for one in found))
+    return tuple(dict.fromkeys(_error(one, body, wanted) for one in fitting(found, body)))
 
 
 def _error(found: Mapping[str, Any], body: object, wanted: Any) -> FieldError:

@@ -1,16 +1,20 @@
-"""Reading the JSON of a control route: strict, and bounded in bytes, depth and time, before anything is made of it."""
+"""Reading what a control route is asked: a query of the parameters it has, and JSON that is bounded in bytes, depth and time, before anything is made of it."""
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any, Final
 
 import orjson
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
-from flows.core.errors import BadRequest, TooLarge, UnsupportedMedia
+from flows.core.errors import BadRequest, FieldError, InvalidFields, TooLarge, UnsupportedMedia
 from ingress.body import RequestTimeout
+from ingress.problems import MOST_ERRORS
 
 MOST_BYTES: Final = 1024 * 1024
 MOST_DEPTH: Final = 64
@@ -54,18 +58,51 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def check_query(given: Iterable[str], known: tuple[str, ...]) -> None:
+    """Judge the names of a query's parameters: one that is not known is a mistake, and would be answered as if it had not been made.
+
+    Raises:
+        InvalidFields: there are others than those that are known; each is named.
+
+    """
+    unknown = [name[:64] for name in dict.fromkeys(given) if name not in known][:MOST_ERRORS]
+    if unknown:
+        there_are = f"there are {', '.join(known)}" if known else "this route has none"
+        wrong = []
+        for name in unknown:
+            near = get_close_matches(name, known, n=1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            place = name.replace("~", "~0").replace("/", "~1")
+            wrong.append(FieldError(f"/query/{place}", "unknown_parameter", f"there is no parameter {name}; {meant}{there_are}"))
+        raise InvalidFields("The query has parameters that are not known.", errors=tuple(wrong))
+
+
+def parameters(dependant: Dependant) -> Iterator[str]:
+    """Give the names of all that a route takes in its query."""
+    for field in dependant.query_params:
+        kind = field.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from (inner.alias or name for name, inner in kind.model_fields.items())
+        else:
+            yield field.alias
+    for needed in dependant.dependencies:
+        yield from parameters(needed)
+
+
 class StrictRoute(APIRoute):
-    """A route whose JSON body is read by `read_json`; everything else is FastAPI's."""
+    """A route that takes the parameters it has and no others, and whose JSON body is read by `read_json`; everything else is FastAPI's."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler: by the time it runs, the body has been read and judged."""
+        """Wrap FastAPI's handler: by the time it runs, the body has been read and judged, and so has the query."""
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
+        known = tuple(parameters(self.dependant))
 
         async def strict(request: Request) -> Response:
             if takes_body:
                 raw = await _read(request)
                 request = _Read(request, raw, read_json(raw) if raw else None)
+            check_query(request.query_params, known)
             return await handle(request)
 
         return strict

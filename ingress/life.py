@@ -18,6 +18,10 @@ FLOW: Final = "webhooks"
 DELIVERIES: Final = "deliveries"
 """The flow that delivers; its attempts are told on the journal, its burials on `xyra.dlq`."""
 SOURCE: Final = "/webhooks/"
+SKEW_MS: Final = 5_000
+"""How far two machines' clocks may be apart."""
+NEAR_MS: Final = 60_000
+"""How soon a flow most often comes to a record; looked at first."""
 
 Entry = tuple[Record, Mapping[str, Any]]
 """A record of the journal, and what it says."""
@@ -65,6 +69,8 @@ class Life:
 
     event_id: str
     received: Record | None = None
+    row: Record | None = None
+    """As it was published, where it is a row of an import: nothing else tells of one."""
     fates: list[Fate] = field(default_factory=list)
     """What the flow webhooks decided: once, and once more each time it was replayed."""
     returns: list[Return] = field(default_factory=list)
@@ -118,4 +124,4 @@ class Life:
     @property
     def found(self) -> bool:
         """Whether anything was."""
-        return self.received is not None or bool(self.fates or self.letters or self.entries)
+        return self.received is not None or self.row is not None or bool(self.fates or self.letters or self.entries)

@@ -5,27 +5,13 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from ingress import tusdoc
 from ingress.metrics import OPEN_PATHS
-from ingress.problems import MEDIA_TYPE
+from ingress.refusals import BODY, MEANING, REF, refusals
 from ingress.routes.answers import Accepted, ProblemAnswer
 
-REF: Final = "#/components/schemas/"
-PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": REF + "ProblemAnswer"}}}
-MEANING: Final = {
-    "400": "The request could not be read.",
-    "401": "No valid key.",
-    "404": "There is no such thing.",
-    "405": "The path exists, the method does not.",
-    "408": "The body did not come in time.",
-    "409": "It exists already, it is the last one, or it is not the time for it.",
-    "410": "It was deactivated.",
-    "413": "Too large.",
-    "415": "A content type or encoding nobody here reads.",
-    "422": "Fields are wrong; each is named.",
-    "503": "A part this depends on is away; the same call works later.",
-}
-BODY: Final = ("400", "408", "413", "415", "422")
 RECEIVE: Final = "/integration/webhooks/{endpoint_id}"
+UPLOAD: Final = "/integration/import/upload"
 
 
 def describe(app: FastAPI) -> None:
@@ -59,7 +45,18 @@ def _document(app: FastAPI) -> dict[str, Any]:
             _complete(path, method, operation)
     for prefix in ("", "/v1"):
         found["paths"][prefix + RECEIVE]["post"] = _receive(prefix)
+    found["paths"] = _with_tus(found["paths"])
     return found
+
+
+def _with_tus(paths: dict[str, Any]) -> dict[str, Any]:
+    """Put the tus routes, which FastAPI does not describe, behind the other way in which a file comes."""
+    whole: dict[str, Any] = {}
+    for path, methods in paths.items():
+        whole[path] = methods
+        if path.endswith(UPLOAD):
+            whole |= tusdoc.paths(path.removesuffix(UPLOAD))
+    return whole
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
@@ -67,22 +64,20 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if path.removeprefix("/v1").startswith(OPEN_PATHS):
         operation["security"] = []
         return
-    wanted = ["401", "503"]
+    wanted = ["401", "422", "503", *(status for status in answers if status in MEANING)]
     wanted += BODY if "requestBody" in operation else []
     wanted += ["404"] if "{" in path else []
-    wanted += ["422"] if operation.get("parameters") else []
     if method in {"post", "put", "delete"}:
         wanted += ["409"]
     if "/test/" in path:
         wanted += ["410"]
-    for status in sorted(set(wanted)):
-        answers[status] = {"description": MEANING[status], "content": PROBLEM}
+    answers |= refusals(wanted)
 
 
 def _receive(prefix: str) -> dict[str, Any]:
     """Describe the hot path, which is no route of FastAPI's."""
     statuses = ("400", "401", "408", "410", "413", "415", "503")
-    meaning = MEANING | {"401": "The endpoint is unknown, or the signature does not hold; both look the same."}
+    stranger = "The endpoint is unknown, or the signature does not hold; both look the same."
     return {
         "tags": ["webhooks"],
         "summary": "Receive a webhook",
@@ -94,6 +89,6 @@ def _receive(prefix: str) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"*/*": {"schema": {}}}},
         "responses": {
             "202": {"description": "It is on the log.", "content": {"application/json": {"schema": {"$ref": REF + "Accepted"}}}},
-            **{status: {"description": meaning[status], "content": PROBLEM} for status in statuses},
+            **refusals(statuses, s401=stranger),
         },
     }

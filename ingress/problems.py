@@ -42,12 +42,6 @@ def of_error(error: XyraError, headers: Mapping[str, str] | None = None) -> Prob
     return problem(error.status, error.code, error.title, error.detail, errors=error.errors, headers=extra)
 
 
-def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Problem:
-    """Write a bare HTTP status as a problem document."""
-    phrase = HTTPStatus(status).phrase
-    return problem(status, phrase.lower().replace(" ", "_").replace("-", "_"), phrase, detail, headers=headers)
-
-
 def pointer(location: Sequence[str | int], body: object, *, absent: bool = False) -> str:
     """Return the JSON pointer (RFC 6901) of a validation error in `body`.
 

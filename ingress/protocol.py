@@ -7,13 +7,16 @@ everything that is unclear, goes uvicorn's way to the app. Both ways end in `Int
 
 import asyncio
 import logging
+import sys
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from ingress import problems
-from ingress.answers import Answer, of_problem
+from flows.core.errors import BadRequest, HeadTooLarge, OurError, XyraError
+from ingress import framing, problems
+from ingress.answers import Answer, of_error
 from ingress.app import Ingress, hot_endpoint
+from ingress.body import RequestTimeout
 from ingress.judgement import Scope
 
 LOG: Final = logging.getLogger("xyra.ingress")
@@ -109,7 +112,7 @@ class DoorProtocol(HttpToolsProtocol):
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += 0 if self._head_began else len(data)
             if self._head_bytes > MOST_HEAD:
-                self._end(431, f"The head of the request is larger than {MOST_HEAD:,} bytes.")
+                self._end(HeadTooLarge(f"The head of the request is larger than {MOST_HEAD:,} bytes."))
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_S, self._late)
 
@@ -167,7 +170,7 @@ class DoorProtocol(HttpToolsProtocol):
             self._intake.take(endpoint_id, cast("Scope", self.scope), body, exchange.answer)
         except Exception:  # whatever it is, it is ours, and concerns this request alone
             LOG.exception("A webhook could not be taken.")
-            exchange.answer(of_problem(problems.of_status(500, "The ingress failed on this request; its log says where.")))
+            exchange.answer(of_error(OurError("The ingress failed on this request; its log says where.")))
 
     def _the_usual_way(self) -> None:
         """Hand what has been read of a webhook to uvicorn, as if it had had it from the start."""
@@ -209,17 +212,17 @@ class DoorProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's sentence; ours is a problem document
-        """Say that it was no HTTP."""
-        self._end(400, "The request is not valid HTTP/1.1.")
+        """Say that it was no HTTP, and why: uvicorn has just caught what the parser says."""
+        self._end(BadRequest(framing.sentence(sys.exception())))
 
     def _late(self) -> None:
         if not self.transport.is_closing():
-            self._end(408, f"The head of the request was not complete after {HEAD_S:g} s.")
+            self._end(RequestTimeout(f"The head of the request was not complete after {HEAD_S:g} s."))
 
-    def _end(self, status: int, detail: str) -> None:
+    def _end(self, error: XyraError) -> None:
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:  # an answer under way is not to be mixed with another
-            answer = problems.of_status(status, detail, {"connection": "close"})
+            answer = problems.of_error(error, {"connection": "close"})
             lines = [f"HTTP/1.1 {answer.status} ", *(f"\r\n{name}: {value}" for name, value in answer.headers), "\r\n\r\n"]
             self.transport.write("".join(lines).encode("latin-1") + answer.body)
         elif not cycle.more_body:  # what came before was whole, and is answered; nothing behind it is read

@@ -8,17 +8,14 @@ from flows.core import ids, topics
 from flows.core.deadletters.letters import OURS_PREFIX, REPLAYED_LETTER
 from flows.core.history import entry_of, fate_of
 from flows.core.outbound.outcome import DELIVERED
-from flows.core.record import CE_ID, Record
+from flows.core.record import CE_ID, CE_SOURCE, Record
 from flows.wire.messages import Message, record_of
 from flows.wire.window import Bounds, Span, Window
-from ingress.life import FLOW, Entry, Life, Searched
+from ingress import imported
+from ingress.life import FLOW, NEAR_MS, SKEW_MS, Entry, Life, Searched
 
-SKEW_MS: Final = 5_000
-"""How far two machines' clocks may be apart."""
 RECEIVED_MS: Final = 3_600_000
 """How long after the time in its id an event is looked for on `xyra.webhooks`, and where it is not there, on the others."""
-NEAR_MS: Final = 60_000
-"""How soon a flow most often comes to a record; looked at first."""
 MOST_LOOKS: Final = 128
 """Stretches of the journal: more than attempts that a definition allows."""
 NAMES: Final = frozenset({CE_ID, OURS_PREFIX + "event-id"})
@@ -42,6 +39,16 @@ class Search:
     def receipt(self, at_ms: int) -> None:
         """Find the record as it was received."""
         self.life.received = self._received(at_ms, RECEIVED_MS, None)
+
+    def row(self, spans: Iterable[Span], part: float = 1.0) -> None:
+        """Find a row of an import as it was published, with a part of what is left of the budget."""
+
+        def take(message: Message) -> bool:
+            if self._is_it(message):
+                self._published(record_of(message))
+            return self.life.row is not None
+
+        self._look(spans, take, part)
 
     def reentry(self, at_ms: int, letter_id: str) -> Record | None:
         """Find the record that a dead letter became when it was replayed."""
@@ -68,7 +75,7 @@ class Search:
         def take(message: Message) -> bool:
             if self._is_it(message):
                 self._told(record_of(message))
-            return len(self.life.fates) > count
+            return len(self.life.fates) > count or self.life.row is not None
 
         def look(start: int, until: int | None) -> None:
             spans = [Span(topics.EVENTS.name, start, until, keys), Span(topics.DLQ.name, start, until), Span(topics.JOURNAL.name, start, until, self._mine)]
@@ -174,10 +181,18 @@ class Search:
             self._seen.add(record[:3])
             self.life.entries.append((record, entry))
             self.life.entries.sort(key=lambda one: (one[0].timestamp_ms, one[0].offset))
+        if fate is None:
+            self._published(record)
 
-    def _look(self, spans: Iterable[Span], take: Callable[[Message], bool]) -> None:
+    def _published(self, record: Record) -> None:
+        if (record.text(CE_SOURCE) or "").startswith(imported.SOURCE):
+            self.life.row = record
+            self.life.outputs.append(record)
+
+    def _look(self, spans: Iterable[Span], take: Callable[[Message], bool], part: float = 1.0) -> None:
         spans = tuple(spans)
-        look = self._window.look(spans, take, Bounds(max(0.0, self._until - monotonic()), max(0, self._records), max(0, self._bytes)))
+        bounds = Bounds(max(0.0, self._until - monotonic()) * part, int(max(0, self._records) * part), int(max(0, self._bytes) * part))
+        look = self._window.look(spans, take, bounds)
         self._records -= look.records
         self.life.records += look.records
         self._bytes -= look.bytes

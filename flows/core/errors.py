@@ -9,8 +9,13 @@ XyraError
 │   ├── MethodNotAllowed 405
 │   ├── Conflict         409  it exists already
 │   ├── Gone             410  it was deactivated
+│   ├── OtherVersion     412  it speaks no version of a protocol that is spoken here
 │   ├── TooLarge         413
-│   └── UnsupportedMedia 415
+│   ├── UnsupportedMedia 415
+│   ├── Locked           423  another request has it in hand
+│   ├── HeadTooLarge     431
+│   └── Damaged          460  a checksum says that bytes were damaged on the way
+├── OurError             500  it is an error of ours
 ├── Unavailable          503  a part we depend on is away: the same call works later
 ├── WrongSetting         exit 2: the operator mends the setting and starts again
 ├── Busy                 exit 3: a port, a slot or a data directory is held by somebody else
@@ -101,6 +106,12 @@ class Gone(Refused):
     code, title, status = "gone", "It was deactivated", 410
 
 
+class OtherVersion(Refused):
+    """The request does not say a version of its protocol that is spoken here."""
+
+    code, title, status = "precondition_failed", "Another version of the protocol", 412
+
+
 class TooLarge(Refused):
     """More bytes than the setting allows."""
 
@@ -111,6 +122,31 @@ class UnsupportedMedia(Refused):
     """A content encoding or type nobody here reads."""
 
     code, title, status = "unsupported_media", "Unsupported content", 415
+
+
+class Locked(Refused):
+    """Another request has it in hand; the same call works when that one is over."""
+
+    code, title, status = "locked", "Another request has it in hand", 423
+
+
+class HeadTooLarge(Refused):
+    """The head of the request has more bytes than are read."""
+
+    code, title, status = "request_header_fields_too_large", "The head is too large", 431
+
+
+class Damaged(Refused):
+    """The bytes are not those that the request's checksum was made of; nothing was taken."""
+
+    code, title, status = "checksum_mismatch", "Damaged on the way", 460  # the status is the tus protocol's own
+
+
+class OurError(XyraError):
+    """The request was as it should be, and failed by an error of ours."""
+
+    code, title, status = "error", "Something went wrong", 500
+    operator = "Look into the ingress's log, which has the details, and report them."
 
 
 class Unavailable(XyraError):

@@ -14,45 +14,57 @@ from flows.core.resources import MOST_FORMER, StoredWebhook
 from flows.wire.aside import aside
 from ingress import masks
 from ingress.door import Door
+from ingress.imported import NOT_A_ROW, Places, is_row, places
 from ingress.jsonbody import StrictRoute
-from ingress.life import DELIVERIES, FLOW, SOURCE, Life, Replayed, Ways
-from ingress.lookup import look_up
+from ingress.life import DELIVERIES, FLOW, SKEW_MS, SOURCE, Life, Replayed, Ways
+from ingress.lookup import BUDGET, look_up
 from ingress.routes.delivery_answers import DeliveryStatus
 from ingress.routes.stories import Sight, Waits, story
 from ingress.routes.story_answers import Story
 from ingress.routes.webhooks import TheDoor
-from ingress.search import SKEW_MS
 
 router = APIRouter(prefix="/integration/events", tags=["events"], route_class=StrictRoute)
 MOST_ID: Final = 512
+NO_TIME: Final = FieldError(
+    "/query/at",
+    "missing",
+    "give about when it was received (a row of an import: published), as ?at=2026-01-31T12:00:00Z: this id is no UUIDv7, and holds no time",
+)
+ROW_ELSEWHERE: Final = " A row of an import stands near the time when its job ran (GET /integration/import/jobs/{job_id}); rejected rows are in its /errors."
 
 
 @router.get("/{event_id:path}", summary="The life of one event")
 async def life(
     door: TheDoor,
     event_id: Annotated[str, Path(min_length=1, max_length=MOST_ID)],
-    at: Annotated[str, Query(max_length=64, description="About when it was received, RFC 3339; needed where the id holds no time (is no UUIDv7).")] = "",
+    at: Annotated[
+        str, Query(max_length=64, description="About when it was received, RFC 3339; needed where the id holds no time (is no UUIDv7) and is no row's.")
+    ] = "",
     body: Annotated[bool, Query(description="Show the body, too: as text, or as base64 where it is none; credentials masked.")] = False,  # noqa: FBT002  a query's parameter
 ) -> Story:
     """Tell what became of an event that is still kept: what was received, each step's verdict, outputs, attempts to deliver, burial, replays.
+
+    Of a row of an import, where it was published, and by which job; the jobs that are remembered say where to look, so that it may be found without `at`.
 
     Found by its time, without reading the log from its start; where a bound was hit, `incomplete` says what was not looked at.
     """
     now_ms = door.clock.now_ms()
     at_ms = _time(at) if at else ids.event_time_ms(event_id)
-    if at_ms is None:
-        wrong = FieldError("/query/at", "missing", "give about when it was received, as ?at=2026-01-31T12:00:00Z: this id is no UUIDv7, so it holds no time")
-        raise InvalidFields("Where an event stands is found by its time, and this id has none.", errors=(wrong,))
-    if at_ms > now_ms + SKEW_MS:
+    rows = _rows(door, at_ms) if is_row(event_id) else NOT_A_ROW
+    if at_ms is None and not rows.runs:
+        raise InvalidFields("Where an event stands is found by its time, and this id has none.", errors=(NO_TIME,))
+    if at_ms is not None and at_ms > now_ms + SKEW_MS:
         raise NotFound(f"There is no event {event_id}: its time is {rfc3339(at_ms)}, which is still to come. Nothing was looked at.")
     door.require_reading()
     found = await door.searches.aside(
-        look_up, door.settings, event_id, at_ms, now_ms, lambda record: _ways(door, record), lambda letter: _replayed(door, letter)
+        look_up, door.settings, event_id, at_ms, now_ms, lambda record: _ways(door, record), lambda letter: _replayed(door, letter), BUDGET, rows
     )
+    if not found.found and found.left and at_ms is None:
+        raise InvalidFields("The imports that are remembered have more rows than are looked through at once.", errors=(NO_TIME,))
     if not found.found and not found.left:
-        raise NotFound(_nowhere(found, at_ms) + _on_disk(door))
+        raise NotFound(_nowhere(found, at_ms) + (ROW_ELSEWHERE if is_row(event_id) else "") + _on_disk(door))
     orders = [order for name in door.orders.reruns() if (order := door.orders.rerun(name)) is not None]
-    return story(found, orders, _waits(door, found, now_ms), await _sight(door, found.received, body=body))
+    return story(found, orders, _waits(door, found, now_ms), await _sight(door, found.received or found.row, body=body))
 
 
 def _time(text: str) -> int:
@@ -112,10 +124,22 @@ def _replayed(door: Door, letter_id: str) -> Replayed | None:
     return Replayed(letter.order, letter.decided_at_ms) if letter is not None and letter.status == REPLAYED else None
 
 
-def _nowhere(life: Life, at_ms: int) -> str:
+def _rows(door: Door, at_ms: int | None) -> Places:
+    """Tell where a row may stand; raises Unavailable before the reports of jobs have been read."""
+    door.require_status()
+
+    def topic_of(job_id: str) -> str | None:
+        order = door.orders.job(job_id)
+        return order.definition.target_topic if order is not None else None
+
+    return places(door.status.jobs, topic_of, at_ms)
+
+
+def _nowhere(life: Life, at_ms: int | None) -> str:
     looked = "; ".join(f"{one.topic} from {rfc3339(one.from_ms)} to {rfc3339(one.until_ms)}" for one in life.searched)
     gone = f" Of that time, the oldest records of {', '.join(sorted(life.cut))} are gone: retention has taken them." if life.cut else ""
-    return f"There is no event {life.event_id} near {rfc3339(at_ms)}. Looked at: {looked}.{gone} If it was received at another time, say when with ?at=."
+    near = f" near {rfc3339(at_ms)}" if at_ms is not None else ""
+    return f"There is no event {life.event_id}{near}. Looked at: {looked}.{gone} If it was received at another time, say when with ?at=."
 
 
 def _on_disk(door: Door) -> str:

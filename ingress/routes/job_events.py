@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
 from flows.core.clock import Clock
@@ -44,10 +44,11 @@ async def follow(
     job_id: str,
     door: TheDoor,
     last_event_id: Annotated[str, Header(max_length=128, description="The last report that has come; it is not sent again.")] = "",
+    said: Annotated[str, Query(alias="lastEventId", max_length=128, description="The same, from clients that cannot send the header.")] = "",
 ) -> Response:
     """Send the job's report now, and again when it changes, at most four times a second, until the job is over; a scheduled one goes on to its next run."""
     order = known(door, job_id)
-    report = door.status.jobs.get(job_id)
+    report, last_event_id = door.status.jobs.get(job_id), last_event_id or said
     if is_through(order, report) and last_event_id == _name(order, report):
         return Response(status_code=204)
     return Streamed(_reports(door, job_id, last_event_id), door.streams.listeners, SSE, HEADERS)

@@ -13,6 +13,7 @@ from ingress import jobs
 from ingress.door import Door
 from ingress.jobs import RetryRequest
 from ingress.jsonbody import StrictRoute
+from ingress.paging import Cursor, after, name_in
 from ingress.routes.job_answers import JobAnswer, JobProgress, Jobs, upload_of
 from ingress.routes.webhooks import TheDoor
 
@@ -46,13 +47,13 @@ async def list_all(
     status: Annotated[Status | None, Query(description="Only those that stand so.")] = None,
     name: Annotated[str, Query(max_length=256, description="Only those whose name holds this; case does not count.")] = "",
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 20,
-    cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before.")] = "",
+    cursor: Cursor = "",
 ) -> Jobs:
     """List import jobs, the newest first. Few may match: a page can be short, even empty, and yet have a `next_cursor`."""
     door.require_status()
     items: list[JobProgress] = []
-    last = ""
-    later = iter([job_id for job_id in door.orders.jobs() if not cursor or job_id < cursor])
+    last, before = "", name_in(cursor)
+    later = iter([job_id for job_id in door.orders.jobs() if not before or job_id < before])
     for last in islice(later, LOOKED_AT):
         order = door.orders.job(last)
         if order is None or name.casefold() not in order.definition.name.casefold():
@@ -62,7 +63,7 @@ async def list_all(
             items.append(found)
         if len(items) == limit:
             break
-    return Jobs(items=tuple(items), next_cursor=last if next(later, None) is not None else None)
+    return Jobs(items=tuple(items), next_cursor=after(last) if next(later, None) is not None else None)
 
 
 @router.get("/{job_id}", summary="How far an import has come")

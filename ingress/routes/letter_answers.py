@@ -228,13 +228,22 @@ class Foreseen(Answer):
     reasons: tuple[ReasonAnswer, ...] = ()
 
 
-class ReplayAnswer(Answer):
+class Selected(Answer):
+    """Which letters an order has found."""
+
+    selected: int
+    """Letters that are meant and buried now, as far as they are in the index."""
+    unknown: tuple[str, ...] = ()
+    """Of the ids that were given, those of no letter that there is; the others are ordered all the same."""
+    decided: tuple[str, ...] = ()
+    """Of the ids that were given, those of letters that were replayed or discarded already, which stay as they are."""
+
+
+class ReplayAnswer(Selected):
     """A replay that was ordered, or what one would do."""
 
     replay_id: str | None
     """None for a dry run."""
-    selected: int
-    """Letters that are meant and buried now, as far as they are in the index."""
     dry_run: bool
     judged: int = 0
     """Letters of a dry run that were read and put through today's definitions, the newest ones."""
@@ -243,8 +252,7 @@ class ReplayAnswer(Answer):
     samples: tuple[Foreseen, ...] = ()
 
 
-class DiscardAnswer(Answer):
+class DiscardAnswer(Selected):
     """A discard that was ordered."""
 
     discard_id: str
-    selected: int

@@ -1,7 +1,7 @@
 """Dead letters: list and count them, look at one, have them replayed or discarded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any, Final
@@ -16,13 +16,14 @@ from flows.core.deadletters.letters import place_of
 from flows.core.deadletters.reentry import compile_reentry
 from flows.core.deadletters.summaries import BURIED, Summary, reasons_in, summary_of
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
-from flows.core.orders import DISCARD, REPLAY, Filter, StoredDiscard, StoredReplay
+from flows.core.orders import DISCARD, REPLAY, StoredDiscard, StoredReplay
 from flows.wire.aside import aside
 from ingress import export, letterbox, masks
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.letterbox import Today
 from ingress.letters import OTHERS, Group, Key, LettersView, grouped
+from ingress.picking import Picked, pick
 from ingress.routes.delivery_answers import time_or_none
 from ingress.routes.letter_answers import (
     DiscardAnswer,
@@ -60,6 +61,8 @@ EXPORTS: Final[dict[int | str, dict[str, Any]]] = {
         "content": {export.CSV: {"schema": {"type": "string"}}, export.NDJSON: {"schema": {"type": "string"}}},
     }
 }
+NONE_OF_THEM: Final[dict[int | str, dict[str, Any]]] = {404: {}}
+"""Where ids are given, and there is no letter of any of them."""
 
 
 @router.get("", summary="List dead letters, or count them by cause", response_model=Letters | Groups, responses=EXPORTS)
@@ -78,11 +81,11 @@ async def list_all(door: TheDoor, search: Annotated[Search, Query()], request: R
     return Letters(items=tuple(map(LetterAnswer.of, page[:limit])), next_cursor=_cursor(page[limit - 1]) if len(page) > limit else None)
 
 
-@router.post("/replay", status_code=202, summary="Replay dead letters")
+@router.post("/replay", status_code=202, summary="Replay dead letters", responses=NONE_OF_THEM)
 async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
     """Have letters enter once more where they came from, each once however often it is asked for. A dry run says what would happen, and writes nothing."""
     door.require_letters()
-    chosen = _chosen(door, wanted)
+    chosen = pick(door.letters, wanted)
     plan = None
     if wanted.transform is not None:
         plan, errors = compile_reentry(wanted.transform)
@@ -90,32 +93,32 @@ async def replay(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
             wrong = tuple(FieldError("/transform" + error.pointer, error.code, error.detail) for error in errors)
             raise InvalidFields("The transform cannot be run.", errors=wrong)
     if wanted.dry_run:
-        fates = await door.readings.aside(letterbox.foresee, door.settings, chosen, Today(door.definitions.raw, door.status.breakers), plan)
+        fates = await door.readings.aside(letterbox.foresee, door.settings, chosen.letters, Today(door.definitions.raw, door.status.breakers), plan)
         outcomes: dict[str, int] = {}
         for fate in fates:
             outcomes[fate.outcome] = outcomes.get(fate.outcome, 0) + 1
         samples = tuple(Foreseen(id=f.id, outcome=f.outcome, reasons=tuple(map(ReasonAnswer.of, f.reasons[:8]))) for f in fates[:MOST_SAMPLES])  # type: ignore[arg-type]  # validated on the way
-        return ReplayAnswer(replay_id=None, selected=len(chosen), dry_run=True, judged=len(fates), outcomes=outcomes, samples=samples)
+        return ReplayAnswer(replay_id=None, dry_run=True, judged=len(fates), outcomes=outcomes, samples=samples, **names_of(chosen))
     now_ms = door.clock.now_ms()
     order = StoredReplay(
         replay_id=ids.event_id(now_ms), filter=wanted.filter, ids=wanted.ids, until=_until(door, wanted, chosen),
         rate_per_second=wanted.rate_per_second, transform=wanted.transform, by=ADMIN, at_ms=now_ms,
     )  # fmt: skip
     await _order(door, REPLAY, order.replay_id, order.model_dump_json(by_alias=True, exclude_none=True).encode())
-    return ReplayAnswer(replay_id=order.replay_id, selected=len(chosen), dry_run=False)
+    return ReplayAnswer(replay_id=order.replay_id, dry_run=False, **names_of(chosen))
 
 
-@router.post("/discard", status_code=202, summary="Discard dead letters")
+@router.post("/discard", status_code=202, summary="Discard dead letters", responses=NONE_OF_THEM)
 async def discard(wanted: DiscardRequest, door: TheDoor) -> DiscardAnswer:
     """Have letters marked as needed by nobody; they stay on the log, with who did it, when and why, and are not replayed any more."""
     door.require_letters()
-    chosen = _chosen(door, wanted)
+    chosen = pick(door.letters, wanted)
     now_ms = door.clock.now_ms()
     order = StoredDiscard(
         discard_id=ids.event_id(now_ms), filter=wanted.filter, ids=wanted.ids, until=_until(door, wanted, chosen), reason=wanted.reason, by=ADMIN, at_ms=now_ms
     )
     await _order(door, DISCARD, order.discard_id, order.model_dump_json(by_alias=True, exclude_none=True).encode())
-    return DiscardAnswer(discard_id=order.discard_id, selected=len(chosen))
+    return DiscardAnswer(discard_id=order.discard_id, **names_of(chosen))
 
 
 @router.get("/{letter_id}", summary="Look at a dead letter")
@@ -170,17 +173,12 @@ def _found(view: LettersView, search: Search, cursor: str) -> Iterator[Summary]:
     return (letter for letter in matching if search.status in {None, letter.status} and search.id in {None, letter.id})
 
 
-def _chosen(door: Door, wanted: Wanted) -> list[Summary]:
-    """Return the letters that are meant and buried now, the newest first, as far as they are in the index."""
-    if (wanted.filter is None) == (wanted.ids is None):
-        raise InvalidFields("Say which letters.", errors=(FieldError("", "filter_or_ids", "give filter or ids, one of them; an empty filter means all"),))
-    if wanted.ids is not None:
-        found = (door.letters.get(one) for one in dict.fromkeys(wanted.ids))
-        return [letter for letter in found if letter is not None and letter.status == BURIED]
-    return [letter for letter in door.letters.matching(wanted.filter or Filter()) if letter.status == BURIED]
+def names_of(chosen: Picked) -> dict[str, Any]:
+    """Return what an answer says of the letters that were meant."""
+    return {"selected": chosen.selected, "unknown": chosen.unknown, "decided": chosen.decided}
 
 
-def _until(door: Door, wanted: Wanted, chosen: Iterable[Summary]) -> dict[int, int]:
+def _until(door: Door, wanted: Wanted, chosen: Picked) -> dict[int, int]:
     """Return how far an order reaches: on each partition where it may find something, up to the last letter there is now."""
     last = door.letters.last
     if wanted.ids is not None:
@@ -188,7 +186,7 @@ def _until(door: Door, wanted: Wanted, chosen: Iterable[Summary]) -> dict[int, i
         return {partition: last[partition] for partition, _ in places if partition in last}
     if door.letters.left_out:  # there are letters that only the flow can choose among
         return dict(last)
-    found = {place[0] for letter in chosen if (place := place_of(letter.id)) is not None}
+    found = {place[0] for letter in chosen.letters if (place := place_of(letter.id)) is not None}
     return {partition: last[partition] for partition in found}
 
 

@@ -14,6 +14,7 @@ from flows.core.reruns import MOST_RATE, RERUN, SHADOW, StoredRerun
 from flows.core.rules import check_topic
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
+from ingress.paging import Cursor, after, name_in
 from ingress.routes.replay_answers import ReplayAnswer, Replays, is_over
 from ingress.routes.webhooks import TheDoor
 
@@ -76,13 +77,14 @@ async def begin(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
 async def list_all(
     door: TheDoor,
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 20,
-    cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before.")] = "",
+    cursor: Cursor = "",
 ) -> Replays:
     """List replays, the newest first."""
     door.require_reading()
-    names = [name for name in door.orders.reruns() if not cursor or name < cursor][: limit + 1]
+    before = name_in(cursor)
+    names = [name for name in door.orders.reruns() if not before or name < before][: limit + 1]
     items = tuple(ReplayAnswer.of(door, order) for name in names[:limit] if (order := door.orders.rerun(name)) is not None)
-    return Replays(items=items, next_cursor=names[limit - 1] if len(names) > limit else None)
+    return Replays(items=items, next_cursor=after(names[limit - 1]) if len(names) > limit else None)
 
 
 @router.get("/{replay_id}", summary="How far a replay has come, and what it found")

@@ -11,10 +11,24 @@ from flows.core.deadletters.summaries import reasons_in
 from flows.core.history import WEBHOOK_STEPS, Fate
 from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
 from flows.core.reruns import StoredRerun
-from ingress import masks
+from ingress import imported, masks
 from ingress.life import FLOW, SOURCE, Entry, Life, Return
 from ingress.routes.answers import Spot
-from ingress.routes.story_answers import Attempt, Burial, Delivery, HttpRequest, Received, Rejudged, Returned, Signature, StepVerdict, Story, Unseen, Written
+from ingress.routes.story_answers import (
+    Attempt,
+    Burial,
+    Delivery,
+    HttpRequest,
+    Imported,
+    Received,
+    Rejudged,
+    Returned,
+    Signature,
+    StepVerdict,
+    Story,
+    Unseen,
+    Written,
+)
 
 LINE: Final = "Its delivery stands in its target's line."
 
@@ -43,9 +57,10 @@ def story(life: Life, orders: Iterable[StoredRerun], waits: Waits, sight: Sight)
     fate, delivery = life.fate, _delivery(life, waits) if life.handed_on else None
     return Story(
         event_id=life.event_id,
-        outcome="waiting" if life.waits else fate.outcome if fate is not None else "unknown",
+        outcome="waiting" if life.waits else fate.outcome if fate is not None else "kept" if life.row is not None else "unknown",
         waits_for=waits.flow if life.waits else _waits_for(delivery) if delivery is not None else None,
         received=_received(life.received, sight) if life.received is not None else None,
+        imported=_imported(life.row, sight) if life.row is not None else None,
         steps=tuple(step for one in life.fates for step in _steps(one)),
         outputs=tuple(Written(at=rfc3339(record.timestamp_ms), record=_spot(record)) for record in life.outputs),
         delivery=delivery,
@@ -54,6 +69,21 @@ def story(life: Life, orders: Iterable[StoredRerun], waits: Waits, sight: Sight)
         returns=tuple(map(_returned, life.returns)),
         replays=_replays(life.received, orders) if life.received is not None else (),
         incomplete=tuple(Unseen(topic=one.topic, partition=one.partition, offset=one.offset, why=one.why) for one in life.left),
+    )
+
+
+def _imported(record: Record, sight: Sight) -> Imported:
+    source = record.text(CE_SOURCE) or ""
+    text, encoding = _text(sight.body) if sight.body is not None else (None, None)
+    return Imported(
+        job_id=source.removeprefix(imported.SOURCE),
+        source=source,
+        type=record.text(CE_TYPE),
+        key=_key(record),
+        content_type=record.text(CONTENT_TYPE),
+        size=len(record.value or b""),
+        body=text,
+        body_encoding=encoding,
     )
 
 
@@ -69,7 +99,7 @@ def _received(record: Record, sight: Sight) -> Received:
         sender_id=record.text(SENDER_ID),
         test=record.header(TEST) is not None,
         record=_spot(record),
-        key=record.key.decode("utf-8", "replace") if record.key is not None else None,
+        key=_key(record),
         http=_http(record.header(HTTP), sight.proof),
         signature=Signature(verdict="valid" if key_id else "not_checked", key_id=key_id or None),
         content_type=record.text(CONTENT_TYPE),
@@ -83,6 +113,10 @@ def _received(record: Record, sight: Sight) -> Received:
 def _http(raw: bytes | None, proof: verification.Signature | None) -> HttpRequest | None:
     found = masks.request(raw, proof)
     return HttpRequest(**found._asdict()) if found is not None else None
+
+
+def _key(record: Record) -> str | None:
+    return record.key.decode("utf-8", "replace") if record.key is not None else None
 
 
 def _text(value: bytes) -> tuple[str, Literal["text", "base64"]]:

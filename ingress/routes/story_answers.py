@@ -43,6 +43,20 @@ class Received(Answer):
     body_encoding: Literal["text", "base64"] | None = None
 
 
+class Imported(Answer):
+    """A row of an import, or a block of them, as it was published; `outputs` says where. A row has no steps, and is not delivered."""
+
+    job_id: str
+    source: str
+    """Its `ce_source`: `/imports/{job_id}`."""
+    type: str | None
+    key: str | None
+    content_type: str | None
+    size: int
+    body: str | None = None
+    body_encoding: Literal["text", "base64"] | None = None
+
+
 class StepVerdict(Answer):
     """What one step of a flow decided."""
 
@@ -146,6 +160,8 @@ class Story(Answer):
     """Where it waits and that is known: why the flow stands that decides on it, else what its delivery waits for."""
     received: Received | None
     """Null: it is not on `xyra.webhooks`, or not any more."""
+    imported: Imported | None
+    """Null: it is no row of an import."""
     steps: tuple[StepVerdict, ...]
     outputs: tuple[Written, ...]
     delivery: Delivery | None

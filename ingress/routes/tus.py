@@ -178,8 +178,8 @@ async def _unreadable(door: Door, writer: Writer, error: Refused) -> Answer:
 
 async def _told(body: Body, answer: Answer) -> Response:
     headers: Mapping[str, str] = answer.headers
-    if not answer.detail:
+    if answer.refusal is None:
         return Response(status_code=answer.status, headers=dict(headers))
     await body.linger()
-    found = problems.problem(answer.status, "tus", "The upload was refused", answer.detail, headers={**headers, "connection": "close"})
+    found = problems.of_error(answer.refusal, {**headers, "connection": "close"})
     return Response(found.body, found.status, {name: value for name, value in found.headers if name != "content-length"})

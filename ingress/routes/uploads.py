@@ -18,6 +18,7 @@ from flows.core.imports.uploads import Upload
 from ingress import fields, problems
 from ingress.body import Disconnected
 from ingress.door import Door
+from ingress.jsonbody import StrictRoute
 from ingress.routes.upload_answers import Hints, UploadAnswer
 from ingress.routes.webhooks import TheDoor
 from ingress.uploads.bodies import Body
@@ -25,7 +26,7 @@ from ingress.uploads.desk import missing
 from ingress.uploads.forms import Form, file_name, plain_name
 from ingress.uploads.writer import Writer
 
-router = APIRouter(prefix="/integration/import", tags=["imports"])
+router = APIRouter(prefix="/integration/import", tags=["imports"], route_class=StrictRoute)
 FRAME: Final = 1024 * 1024
 """What a form may have beside its file."""
 _DIGEST: Final = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):")

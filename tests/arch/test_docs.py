@@ -10,6 +10,7 @@ import pytest
 
 from deploy import docs
 from flows.core import settings, signals, topics
+from ingress.control import routes
 from tests.arch.tree import ROOT, name, parse, python, tracked
 
 README = docs.README.read_text(encoding="utf-8")
@@ -28,6 +29,12 @@ def test_every_table_is_as_the_code_has_it() -> None:
 
 def test_every_table_has_its_place() -> None:
     assert {block["name"] for block in docs.BLOCK.finditer(README)} == set(docs.TABLES)
+
+
+def test_every_refusal_that_a_route_answers_with_is_a_row_of_the_problems() -> None:
+    rows = set(re.findall(r"^\| (\d{3}) \|", docs.problems_table(), re.MULTILINE))
+    answered = {status for methods in routes().openapi()["paths"].values() for operation in methods.values() for status in operation["responses"]}
+    assert {status for status in answered if status >= "400"} | {"405", "431", "500"} <= rows
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from schemathesis import GenerationMode, checks
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks as openapi_checks
 
+from flows.core.imports.tusheaders import OFFSET_TYPE
 from tests.kit.door import KEY, RunningDoor
 
+schemathesis.serializer.alias(OFFSET_TYPE, "application/octet-stream")
 EXAMPLES = 25
 RECEIVE = "/integration/webhooks/{endpoint_id}"
 CHECKS = [

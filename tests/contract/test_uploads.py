@@ -143,7 +143,8 @@ def test_tus_goes_on_where_it_was_and_ends_an_upload(door: RunningDoor) -> None:
     upload_id = place.rpartition("/")[2]
     assert on_the_log(door, upload_id)[0] == data
     assert door.http.get(f"{ROUTE}/uploads/{upload_id}").json()["sha256"] == hashlib.sha256(data).hexdigest()
-    assert door.http.patch(place, content=b"x", headers=PATCH | {"upload-offset": "0"}).status_code == 409
+    assert door.http.patch(place, content=b"x", headers=PATCH | {"upload-offset": "0"}).json()["type"] == "urn:xyra:problem:conflict"
+    assert door.http.patch(place, content=b"x").json()["type"] == "urn:xyra:problem:precondition_failed"
     assert door.http.delete(place, headers=TUS).status_code == 204
     assert door.http.head(place, headers=TUS).status_code == 410
     half = begun(door, len(data))

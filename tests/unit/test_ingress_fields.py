@@ -42,6 +42,11 @@ def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: st
         ({"retry_config": {"retry_delays": [-1]}}, [("/retry_config/retry_delays/0", "too_small", "give at least 0")]),
         ({"delivery": {"order": "fifo"}}, [("/delivery/order", "not_one_of", "give 'none' or 'key'")]),
         ({"filter": ""}, [("/filter", "too_short", "give at least 1 character(s)")]),
+        ({"dedupe": {"window_seconds": -1}}, [("/dedupe/window_seconds", "too_small", "give at least 1")]),
+        ({"dedupe": "no"}, [("/dedupe", "not_an_object", "give a JSON object"), ("/dedupe", "not_one_of", "give false")]),
+        ({"ordering_key": "customer"}, [("/ordering_key", "wrong_form", "give a JSON pointer such as /order/id; write ~1 for a / in a name, and ~0 for a ~")]),
+        ({"ordering_key": {"header": "a b"}}, [("/ordering_key/header", "wrong_form", "give the name of a header, such as X-Event-Id")]),
+        ({"ordering_key": 5}, [("/ordering_key", "not_an_object", "give a JSON object"), ("/ordering_key", "not_text", "give text")]),
         (
             {"preset": "a", "verification": {}},
             [
@@ -75,3 +80,9 @@ def test_all_that_a_registration_lacks_is_told_at_once(app: FastAPI) -> None:
     found = wrong(app, json={})
     assert sorted((pointer, code) for pointer, code, _ in found) == [("/endpoint_id", "missing"), ("/secret", "missing")]
     assert all(detail.startswith("give this field: ") for *_, detail in found)
+
+
+def test_a_list_with_a_wrong_item_is_not_called_too_short(app: FastAPI) -> None:
+    path = "/integration/dlq/replay"
+    assert [(pointer, code) for pointer, code, _ in wrong(app, json={"ids": ["nope"]}, path=path)] == [("/ids/0", "wrong_form")]
+    assert [(pointer, code) for pointer, code, _ in wrong(app, json={"ids": []}, path=path)] == [("/ids", "too_short")]

@@ -41,3 +41,10 @@ def test_a_method_that_is_not_taken_is_told_those_that_are(app: FastAPI, prefix:
     answer = ask(app, method, prefix + path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allow)
     assert detail is None or (answer.json()["type"], answer.json()["detail"]) == ("urn:xyra:problem:method_not_allowed", detail)
+
+
+@pytest.mark.parametrize(("method", "told"), [("GET", "for GET on this path"), ("PATCH", "for PATCH on this path"), ("GETSECRET", "for this path")])
+def test_a_path_that_there_is_not_is_told_where_the_routes_are_listed(app: FastAPI, method: str, told: str) -> None:
+    answer = ask(app, method, "/integration/secret-of-somebody?token=hidden")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:xyra:problem:not_found")
+    assert answer.json()["detail"] == f"There is no route {told}. `GET /openapi.json` lists the routes, without a key; so does the README, under Routes."

@@ -1,9 +1,10 @@
-"""A connection at rest: closed after a while, by one timer."""
+"""A connection at rest: closed after a while, by one timer. And one on which no HTTP comes: it is told why that is none."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import orjson
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
@@ -52,3 +53,47 @@ async def test_a_connection_that_rests_after_the_usual_way_is_closed_too(port: i
     await answer(reader)
     assert await reader.read() == b""
     writer.close()
+
+
+HEAD = b"POST /integration/webhooks/x HTTP/1.1\r\nhost: x\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (HEAD + b"content-length: -1\r\n\r\n", "Content-Length is no whole number, or a negative one"),
+        (HEAD + b"content-length: 0x8\r\n\r\n", "Content-Length is no whole number"),
+        (HEAD + b"content-length: \r\n\r\n", "Content-Length is empty"),
+        (HEAD + b"content-length: 99999999999999999999999999\r\n\r\n", "Content-Length is larger than any"),
+        (HEAD + b"content-length: 8\r\ncontent-length: 9\r\n\r\n", "more than one Content-Length"),
+        (HEAD + b"content-length: 8\r\ntransfer-encoding: chunked\r\n\r\n", "both Content-Length and Transfer-Encoding"),
+        (HEAD + b"transfer-encoding: chunked\r\ncontent-length: 8\r\n\r\n", "both Content-Length and Transfer-Encoding"),
+        (HEAD + b"transfer-encoding: chunked, identity\r\n\r\n", "`chunked` has to be the last"),
+        (HEAD + b"transfer-encoding: gzip\r\n\r\n", "`chunked` has to be the last"),
+        (HEAD + b"na me: x\r\n\r\n", "a header has no name"),
+        (HEAD + b"x: a\x00b\r\n\r\n", "control character"),
+        (HEAD + b"x: y\n\r\n", "does not end with CR LF"),
+        (b"POST /x HTTP/1.1\r\n x: y\r\n\r\n", "begins with a space"),
+        (b"\x16\x03\x01\x02\x00\x01", "no TLS"),
+        (b"GET\r\n\r\n", "a method and a space"),
+        (b"GET /a b HTTP/1.1\r\n\r\n", "first line"),
+        (b"GET / HTTP/9.9\r\n\r\n", "a version of HTTP"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2"),
+        (b"GET /\xff HTTP/1.1\r\n\r\n", "its path"),
+        (b"GET x HTTP/1.1\r\n\r\n", "its path"),
+        (b"GET http://[ HTTP/1.1\r\n\r\n", "its path"),
+        (CHUNKED + b"g\r\nx\r\n", "no hexadecimal number"),
+        (CHUNKED + b"ffffffffffffffffff\r\nx", "size of a chunk is larger"),
+    ],
+)
+async def test_what_is_no_http_is_told_why(port: int, sent: bytes, why: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    answered = await reader.read()
+    writer.close()
+    head, _, body = answered.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    found = orjson.loads(body)
+    assert (found["type"], why in found["detail"]) == ("urn:xyra:problem:bad_request", True), found
+    assert found["detail"].startswith("The request is not valid HTTP/1.1: ")

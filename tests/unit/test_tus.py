@@ -32,6 +32,7 @@ def answer(method: str, headers: dict[str, str], upload: Upload | None = OPEN, *
     assert isinstance(found, Answer)
     assert found.headers["Tus-Resumable"] == "1.0.0"
     assert (found.status >= 400) == bool(found.detail)
+    assert found.refusal is None or found.refusal.status == found.status
     return found
 
 

@@ -7,7 +7,7 @@ Core, creation, creation-defer-length, creation-with-upload, expiration, checksu
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from flows.core.errors import BadRequest, Conflict, Gone, NotFound, Refused, TooLarge, UnsupportedMedia
+from flows.core.errors import BadRequest, Conflict, Damaged, Gone, Locked, MethodNotAllowed, NotFound, OtherVersion, Refused, TooLarge, UnsupportedMedia
 from flows.core.imports import uploads
 from flows.core.imports.tusheaders import ALGORITHMS, OFFSET_TYPE, VERSION, Checksum, checksum, http_date, metadata, number
 from flows.core.imports.uploads import Upload
@@ -16,8 +16,6 @@ EXTENSIONS: Final = ("creation", "creation-defer-length", "creation-with-upload"
 COLLECTION: Final = ("OPTIONS", "POST")
 SINGLE: Final = ("OPTIONS", "HEAD", "PATCH", "DELETE")
 OVERRIDE: Final = frozenset({"HEAD", "PATCH", "DELETE"})
-CHECKSUM_MISMATCH: Final = 460
-LOCKED: Final = 423
 _BASE: Final = {"Tus-Resumable": VERSION}
 _NEVER_KEPT: Final = {"Cache-Control": "no-store"}
 
@@ -48,8 +46,13 @@ class Answer(NamedTuple):
 
     status: int
     headers: Mapping[str, str]
-    detail: str = ""
-    """A sentence, where it is a refusal."""
+    refusal: Refused | None = None
+    """Why it is one, where it is a refusal."""
+
+    @property
+    def detail(self) -> str:
+        """A sentence, where it is a refusal."""
+        return self.refusal.detail if self.refusal is not None else ""
 
 
 class Receive(NamedTuple):
@@ -103,9 +106,9 @@ def _decide(ask: Ask, upload: Upload | None, limits: Limits, now_ms: int) -> Dec
         return _options(limits)
     allowed = COLLECTION if ask.upload_id is None else SINGLE
     if method not in allowed:
-        return Answer(405, _BASE | {"Allow": ", ".join(allowed)}, f"{method} is not for this path; it takes {', '.join(allowed)}.")
+        return _no(MethodNotAllowed(f"{method} is not for this path; it takes {', '.join(allowed)}."), {"Allow": ", ".join(allowed)})
     if ask.headers.get("tus-resumable") != VERSION:
-        return Answer(412, _BASE | {"Tus-Version": VERSION}, f"Send the header Tus-Resumable: {VERSION}; no other version of the protocol is spoken here.")
+        return _no(OtherVersion(f"Send the header Tus-Resumable: {VERSION}; no other version of the protocol is spoken here."), {"Tus-Version": VERSION})
     return _post(ask.headers, limits) if ask.upload_id is None else _single(method, ask.headers, upload, limits, now_ms)
 
 
@@ -221,7 +224,7 @@ def received(upload: Upload) -> Answer:
 def mismatched(upload: Upload, wanted: Checksum) -> Answer:
     """Answer a request whose bytes are not what its checksum says; nothing of them was written."""
     detail = f"The body does not come to the {wanted.algorithm} that Upload-Checksum says: it was damaged on the way. Send it again from byte {upload.offset}."
-    return Answer(CHECKSUM_MISMATCH, _BASE | _place(upload), detail)
+    return _no(Damaged(detail), _place(upload))
 
 
 def overflowed(upload: Upload, order: Receive) -> Answer:
@@ -231,7 +234,7 @@ def overflowed(upload: Upload, order: Receive) -> Answer:
 
 def locked(upload: Upload) -> Answer:
     """Answer a request while another one writes to the same upload."""
-    return Answer(LOCKED, _BASE | {"Retry-After": "1"}, f"Another request writes to the upload {upload.upload_id}; send this one again when it has ended.")
+    return _no(Locked(f"Another request writes to the upload {upload.upload_id}; send this one again when it has ended."), {"Retry-After": "1"})
 
 
 def removed() -> Answer:
@@ -243,7 +246,11 @@ def refused(error: Refused, upload: Upload | None) -> Answer:
     """Answer a request that is refused; where its upload stands is told when that is the reason, and never of one that is gone."""
     told = _place(upload) if upload is not None and isinstance(error, Conflict) else {}
     kept = _NEVER_KEPT if isinstance(error, NotFound | Gone) else {}
-    return Answer(error.status, _BASE | told | kept, error.detail)
+    return _no(error, told | kept)
+
+
+def _no(error: Refused, headers: Mapping[str, str]) -> Answer:
+    return Answer(error.status, {**_BASE, **headers}, error)
 
 
 def _place(upload: Upload) -> dict[str, str]:
