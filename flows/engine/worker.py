@@ -98,7 +98,7 @@ def drive(flow: Flow, engine: Engine) -> None:
 
 
 def prepare_topics(flow: Flow, settings: Settings) -> None:
-    """Make the topics that are missing, and see that state can be kept by partition; blocks for 40 s at most.
+    """Make the topics that are missing, and see that state can be kept by partition; blocks for 50 s at most.
 
     Raises:
         Unavailable: the broker is away.
