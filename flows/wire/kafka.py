@@ -56,9 +56,9 @@ def _admin(settings: Settings) -> AdminClient:
     return AdminClient(config)
 
 
-def _counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+def _counts(admin: AdminClient, settings: Settings, timeout_s: float = ADMIN_TIMEOUT_S) -> dict[str, int]:
     try:
-        found = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
+        found = admin.list_topics(timeout=timeout_s).topics
     except KafkaException as error:
         raise Unavailable(_away(settings)) from error
     return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
@@ -70,28 +70,28 @@ def _away(settings: Settings) -> str:
     )
 
 
-def partition_count(settings: Settings, name: str) -> int | None:
+def partition_count(settings: Settings, name: str, timeout_s: float = ADMIN_TIMEOUT_S) -> int | None:
     """Return how many partitions the topic `name` has; None when there is no such topic.
 
-    Blocks for 10 s at most.
+    Blocks for `timeout_s` at most.
 
     Raises:
         Unavailable: the cluster does not answer.
 
     """
-    return partition_counts(settings).get(name)
+    return partition_counts(settings, timeout_s).get(name)
 
 
-def partition_counts(settings: Settings) -> dict[str, int]:
+def partition_counts(settings: Settings, timeout_s: float = ADMIN_TIMEOUT_S) -> dict[str, int]:
     """Return how many partitions each topic of the cluster has, Kafka's own among them.
 
-    Blocks for 10 s at most.
+    Blocks for `timeout_s` at most.
 
     Raises:
         Unavailable: the cluster does not answer.
 
     """
-    return _counts(_admin(settings), settings)
+    return _counts(_admin(settings), settings, timeout_s)
 
 
 def last_offset(settings: Settings, name: str, timeout_s: float) -> int:
