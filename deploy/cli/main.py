@@ -71,11 +71,13 @@ def status(data_dir: DataDir = "", json: Json = False) -> None:
     raise typer.Exit(0 if tell(told(os.environ, data_dir), json=json) else 1)
 
 
-@app.command(epilog=f"Examples: `xyra worker webhooks` · `xyra worker webhooks --slot 1 --port 9101`. {EXIT_CODES}")
+@app.command(epilog=f"Examples: `xyra worker webhooks` · beside a running stack: `xyra worker webhooks --slot 1`. {EXIT_CODES}")
 def worker(
     flow: Annotated[str, typer.Argument(help="The flow to run.")],
     slot: Annotated[int, typer.Option(min=0, max=1023, help="Which of the flow's workers this is; no two that run may share one.")] = 0,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of its own /health and /metrics; 0: INTEGRATION_WORKER_PORT + slot.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of its own /health and /metrics; 0: INTEGRATION_WORKER_PORT + slot, or the next free one.")
+    ] = 0,
     data_dir: DataDir = "",
 ) -> None:
     """Run one flow in this process until SIGTERM."""
