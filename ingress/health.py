@@ -3,9 +3,10 @@
 from typing import Any, Final, Literal, NamedTuple
 
 from flows.core.clock import rfc3339
+from flows.core.outbound import told as breakers
 from flows.wire.spill import Spill
 from ingress.door import BEAT_S, TICK_S, Door
-from ingress.status import INGRESS, StatusView, delivers, is_off
+from ingress.status import INGRESS, Counts, StatusView, delivers, is_off
 from ingress.view import Followed
 
 LIVE_S: Final = 10 * TICK_S
@@ -73,17 +74,21 @@ def flow_part(status: StatusView, flow: str, now_ms: int, *, hears: bool) -> Par
 
 
 def _troubled(door: Door) -> dict[str, str]:
-    """Return the endpoints whose target's breaker is not closed, or whose deliveries were switched off, and which it is."""
-    found = {}
+    """Return the endpoints whose target's breaker keeps events waiting, or whose deliveries were switched off, and which it is."""
+    found, now_ms = {}, door.clock.now_ms()
     for endpoint_id, told in door.status.breakers.items():
         stored = door.definitions.known(endpoint_id)
         if stored is None or not delivers(stored):
             continue
         if is_off(stored, told):
             found[endpoint_id] = "off"
-        elif told.get("state", "closed") != "closed":
-            found[endpoint_id] = told["state"]
+        elif (seen := breakers.read(told, now_ms)) and breakers.in_trouble(seen.phase, _waiting(door, endpoint_id)):
+            found[endpoint_id] = seen.phase
     return found
+
+
+def _waiting(door: Door, endpoint_id: str) -> int:
+    return door.status.deliveries.get(endpoint_id, Counts()).totals["waiting"]
 
 
 def _definitions(door: Door) -> Part:
