@@ -18,7 +18,9 @@ UNCOUNTED: Final = (
     "These are what an earlier process left. Some may be on the topic already; that is looked up as soon as Kafka answers, and they are taken off."
 )
 
-State = Literal["ok", "away", "starting", "stopped", "degraded", "paused", "spilling", "draining", "full", "failing", "off"]
+State = Literal["ok", "away", "starting", "stopped", "degraded", "paused", "spilling", "draining", "full", "failing", "off", "ended"]
+FINE: Final[frozenset[State]] = frozenset({"ok", "off", "ended"})
+"""What is no alarm: also what was switched off, or ended, by somebody who wanted that."""
 
 
 class Part(NamedTuple):
@@ -66,7 +68,7 @@ def parts(door: Door) -> dict[str, Part]:
 def flow_part(status: StatusView, flow: str, now_ms: int, *, hears: bool) -> Part:
     """Look at a flow: whether somebody runs it, and whether it stands; `hears`: signs of life would be heard now, so that silence means something."""
     whys = {partition: str(why.get("why")) for (name, partition), why in status.pauses.items() if name == flow}
-    silent: State = "stopped" if hears else "away"
+    silent: State = "ended" if status.ended(flow) else "stopped" if hears else "away"
     state: State = silent if not status.runs(flow) else "paused" if whys else "ok"
     seen = status.seen.get(flow)
     heard = {"last_seen": rfc3339(seen), "seconds_since_seen": _rounded((now_ms - seen) / 1000)} if seen else {}
