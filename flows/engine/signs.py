@@ -41,14 +41,14 @@ class Signs:
 
     @property
     def goodbye(self) -> bool:
-        """Whether one is to be said at the end: who has given no sign is missed by nobody."""
+        """Whether one is to be said at the end: who has given no sign, and told nothing, is missed by nobody."""
         return self._given and not self._standing
 
     def give(self, batch: Batch, *, told: bool, last: bool = False) -> None:
         """Put a sign of life into a batch, where it is time for one; `told`: the batch also tells the tallies, `last`: no other follows."""
-        now, goodbye = self._clock.monotonic(), last and self.goodbye
+        now, goodbye = self._clock.monotonic(), last and not self._standing
         if told:
-            self._tell_at = now + TELL_S
+            self._tell_at, self._given = now + TELL_S, True
         if goodbye or now >= self._beat_at:
             self._beat_at, self._given = now + beats.EVERY_S, True
             batch.publish(Output(topics.STATUS.name, self._key, beats.text(batch.now_ms, last=goodbye)))

@@ -84,6 +84,13 @@ def test_a_worker_that_drains_says_goodbye_at_once(kafka: str, tmp_path: Path) -
     assert goodbyes(made, clock, 5, standing=False) == [False, True, False, True]
 
 
+def test_a_worker_that_drains_in_its_first_second_says_goodbye_with_what_it_has_counted(kafka: str, tmp_path: Path) -> None:
+    made = bench(kafka, tmp_path)
+    made.send((b"k", b"1"))
+    made.run(made.flow(each(lambda record, batch: batch.drop(record, "unwanted")), standing=False))
+    assert [sign.get("last", False) for sign in told(made)] == [True]
+
+
 def test_a_flow_that_is_always_to_be_run_says_none(kafka: str, tmp_path: Path) -> None:
     clock = ManualClock()
     assert goodbyes(bench(kafka, tmp_path, clock=clock), clock, 5, standing=True) == [False]
