@@ -262,4 +262,5 @@ FLOW: Final = Flow(
     resource_kind=WEBHOOK,
     definitions={WEBHOOK: read},
     orders=frozenset((WEBHOOK,)),
+    standing=True,
 )

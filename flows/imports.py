@@ -68,6 +68,7 @@ FLOW: Final = Flow(
     orders=frozenset((JOB,)),
     work_look_s=0.002,
     prefetch_kib=8 * 1024,  # pieces of files have half a megabyte, and some are enough to be busy
+    standing=True,
 )
 
 

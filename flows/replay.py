@@ -87,4 +87,11 @@ def build(runtime: Runtime) -> Dataflow:
     return flow
 
 
-FLOW: Final = Flow(name=NAME, topic=topics.DLQ, build=build, writes=(topics.LETTERS,), definitions={REPLAY: read_replay, DISCARD: read_discard})
+FLOW: Final = Flow(
+    name=NAME,
+    topic=topics.DLQ,
+    build=build,
+    writes=(topics.LETTERS,),
+    definitions={REPLAY: read_replay, DISCARD: read_discard},
+    standing=True,
+)

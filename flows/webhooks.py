@@ -128,4 +128,5 @@ FLOW: Final = Flow(
     resource_kind=WEBHOOK,
     definitions={WEBHOOK: read, RERUN: read_rerun},
     orders=frozenset((RERUN,)),
+    standing=True,
 )

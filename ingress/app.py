@@ -26,6 +26,11 @@ VERSION: Final = "/v1"
 OPEN: Final = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/openapi.json"})
 """Asked by probes and scrapers, which have no key; none of them shows a secret or a payload."""
 NO_KEY: Final = Unauthorized("This needs the admin key, as `X-API-Key: KEY` or `Authorization: Bearer KEY`.")
+NOT_ASKED: Final = Unauthorized(
+    "Nothing here answers this. A sender's question on set-up has to bring the endpoint's own token, such as `hub.verify_token`; "
+    "to look at an endpoint takes the admin key, as `X-API-Key: KEY` or `Authorization: Bearer KEY`."
+)
+"""For every GET that a sender may make: one text, whether there is no such endpoint, it asks for nothing, or the token is wrong."""
 STOPPING: Final = Unavailable("The ingress is stopping; send it again.", retry_after_s=1)
 HOT_METHODS: Final = "DELETE, GET, POST, PUT"
 
@@ -70,7 +75,7 @@ class Ingress:
                 error = MethodNotAllowed("Webhooks are sent with POST.")
                 await self._counted(scope, send, ROUTE, of_error(error, headers={"allow": HOT_METHODS}))
             else:
-                await self._counted(scope, send, "none", of_error(NO_KEY))
+                await self._counted(scope, send, "none", of_error(NOT_ASKED if endpoint_id is not None and scope["method"] == "GET" else NO_KEY))
             return
         await self._controlled(scope, receive, send)
 

@@ -3,9 +3,10 @@
 from typing import Any, Final, Literal, NamedTuple
 
 from flows.core.clock import rfc3339
+from flows.core.outbound import told as breakers
 from flows.wire.spill import Spill
 from ingress.door import BEAT_S, TICK_S, Door
-from ingress.status import INGRESS, StatusView, delivers, is_off
+from ingress.status import INGRESS, Counts, StatusView, delivers, is_off
 from ingress.view import Followed
 
 LIVE_S: Final = 10 * TICK_S
@@ -17,7 +18,9 @@ UNCOUNTED: Final = (
     "These are what an earlier process left. Some may be on the topic already; that is looked up as soon as Kafka answers, and they are taken off."
 )
 
-State = Literal["ok", "away", "starting", "stopped", "degraded", "paused", "spilling", "draining", "full", "failing", "off"]
+State = Literal["ok", "away", "starting", "stopped", "degraded", "paused", "spilling", "draining", "full", "failing", "off", "ended"]
+FINE: Final[frozenset[State]] = frozenset({"ok", "off", "ended"})
+"""What is no alarm: also what was switched off, or ended, by somebody who wanted that."""
 
 
 class Part(NamedTuple):
@@ -65,7 +68,7 @@ def parts(door: Door) -> dict[str, Part]:
 def flow_part(status: StatusView, flow: str, now_ms: int, *, hears: bool) -> Part:
     """Look at a flow: whether somebody runs it, and whether it stands; `hears`: signs of life would be heard now, so that silence means something."""
     whys = {partition: str(why.get("why")) for (name, partition), why in status.pauses.items() if name == flow}
-    silent: State = "stopped" if hears else "away"
+    silent: State = "ended" if status.ended(flow) else "stopped" if hears else "away"
     state: State = silent if not status.runs(flow) else "paused" if whys else "ok"
     seen = status.seen.get(flow)
     heard = {"last_seen": rfc3339(seen), "seconds_since_seen": _rounded((now_ms - seen) / 1000)} if seen else {}
@@ -73,17 +76,21 @@ def flow_part(status: StatusView, flow: str, now_ms: int, *, hears: bool) -> Par
 
 
 def _troubled(door: Door) -> dict[str, str]:
-    """Return the endpoints whose target's breaker is not closed, or whose deliveries were switched off, and which it is."""
-    found = {}
+    """Return the endpoints whose target's breaker keeps events waiting, or whose deliveries were switched off, and which it is."""
+    found, now_ms = {}, door.clock.now_ms()
     for endpoint_id, told in door.status.breakers.items():
         stored = door.definitions.known(endpoint_id)
         if stored is None or not delivers(stored):
             continue
         if is_off(stored, told):
             found[endpoint_id] = "off"
-        elif told.get("state", "closed") != "closed":
-            found[endpoint_id] = told["state"]
+        elif (seen := breakers.read(told, now_ms)) and breakers.in_trouble(seen.phase, _waiting(door, endpoint_id)):
+            found[endpoint_id] = seen.phase
     return found
+
+
+def _waiting(door: Door, endpoint_id: str) -> int:
+    return door.status.deliveries.get(endpoint_id, Counts()).totals["waiting"]
 
 
 def _definitions(door: Door) -> Part:

@@ -8,6 +8,7 @@ import psutil
 
 from flows.core import signals
 from flows.core.outbound import breaker
+from flows.core.outbound import told as later
 from flows.core.resources import StoredWebhook
 from flows.wire.spill import State
 from flows.wire.telemetry import Reading
@@ -55,7 +56,7 @@ def spill_readings(door: Door) -> Iterable[Reading]:
 
 
 def breaker_readings(door: Door) -> Iterable[Reading]:
-    """Give the breakers of the targets, as the flow last told."""
+    """Give the breakers of the targets, by what the flow last told."""
     for endpoint_id, level in breakers(door.status.breakers, door.definitions.known, door.clock.now_ms()).items():
         yield signals.BREAKER_STATE, {"flow": DELIVERIES, "resource": endpoint_id}, level
 
@@ -64,7 +65,8 @@ def breakers(told: Mapping[str, Mapping[str, Any]], known: Callable[[str], Store
     """Choose the breakers to show, of endpoints that are delivered to: those not closed, then those that moved lately; the latest of too many."""
     found = []
     for endpoint_id, one in told.items():
-        level, at_ms = breaker.LEVELS.get(one.get("state", "closed"), 0), int(one.get("at_ms", 0))
+        seen, at_ms = later.read(one, now_ms), int(one.get("at_ms", 0))
+        level = 0 if seen is None else breaker.LEVELS.get(seen.phase, 0)
         stored = known(endpoint_id) if level or now_ms - at_ms < LATELY_MS else None
         if stored is not None and delivers(stored):
             found.append((level > 0, at_ms, endpoint_id, level))

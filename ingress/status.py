@@ -94,6 +94,8 @@ class StatusView:
         """By flow and partition; the ingress counts as a flow, its instance as the partition."""
         self.seen: dict[str, int] = {}
         """When each flow last gave a sign of life, or counted something: wall-clock milliseconds, as its worker has them, none later than now."""
+        self._signs: defaultdict[str, dict[str, beats.Sign]] = defaultdict(dict)
+        """By flow and worker: the latest sign of life."""
         self.meters: dict[tuple[str, str], Meter] = {}
         """How fast things go, by resource and what is counted: `accepted` and `out`."""
         self._moving: set[tuple[str, str]] = set()
@@ -158,14 +160,20 @@ class StatusView:
     def _beat(self, key: str, content: dict[str, Any] | None) -> None:
         parts = key.split("/", beats.PARTS - 1)
         if len(parts) == beats.PARTS and content is not None:
-            self._see(parts[1], int(content["at_ms"]))
+            at_ms = min(int(content["at_ms"]), self._clock.now_ms())
+            self._signs[parts[1]][parts[2]] = beats.Sign(at_ms, content.get("last") is True)
+            self._see(parts[1], at_ms)
 
     def _see(self, flow: str, at_ms: int) -> None:
         self.seen[flow] = max(self.seen.get(flow, 0), min(at_ms, self._clock.now_ms()))
 
     def runs(self, flow: str) -> bool:
-        """Tell whether somebody runs a flow: something was heard of it lately."""
-        return self._clock.now_ms() - self.seen.get(flow, 0) < beats.GONE_MS
+        """Tell whether somebody runs a flow: something was heard of it lately, and no goodbye."""
+        return self._clock.now_ms() - self.seen.get(flow, 0) < beats.GONE_MS and not self.ended(flow)
+
+    def ended(self, flow: str) -> bool:
+        """Tell whether a flow was ended by those who ran it; one that is always to be run says no goodbye."""
+        return beats.ended(self._signs.get(flow, {}).values())
 
     def _tally(self, key: str, content: dict[str, Any] | None) -> None:
         tally = content or {}

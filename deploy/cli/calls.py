@@ -11,9 +11,12 @@ CONNECT_S: Final = 10.0
 ANSWER_S: Final = 60.0
 PASSING: Final = frozenset({408, 423, 429})
 """With 5xx the statuses after which the same call may go well."""
+PROBLEM: Final = "application/problem+json"
 MOST_TRIES: Final = 8
 """So many calls in a row that bring nothing new, about 45 s, and the ingress is taken for away."""
+NOT_THIS_KEY: Final = ": the ingress does not take this admin key. Set INTEGRATION_ADMIN_KEY to its key, or name its stack's data directory with --data-dir."
 _SERVER: Final = 500
+_UNAUTHORIZED: Final = 401
 _KINDS: Final[Mapping[int, type[Refused]]] = {404: NotFound, 409: Conflict, 410: Gone}
 _MOST_TEXT: Final = 500
 
@@ -71,7 +74,9 @@ def judged(answer: httpx2.Response) -> httpx2.Response:
 
 
 def _problem(answer: httpx2.Response) -> tuple[str, tuple[FieldError, ...]]:
-    """Return what a problem document says; of an answer that is none, its beginning."""
+    """Return what a problem document says, of an answer that is none its beginning; where the key is wrong, what to do about it here."""
+    if answer.status_code == _UNAUTHORIZED and (not answer.text or answer.headers.get("content-type") == PROBLEM):  # and not a proxy's
+        return NOT_THIS_KEY, ()
     try:
         found = answer.json()
         return f": {found['detail']}", tuple(FieldError(error["pointer"], error["code"], error["detail"]) for error in found.get("errors", ()))

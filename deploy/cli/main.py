@@ -65,22 +65,19 @@ def down(data_dir: DataDir = "") -> None:
 @app.command(epilog=f"Examples: `xyra status` · `xyra status --json`. {EXIT_CODES} 1 here: it does not run, or not all of it is ready.")
 def status(data_dir: DataDir = "", json: Json = False) -> None:
     """Show every process, its memory, the URLs, and how far each flow is behind."""
-    from deploy.cli.status import report, show
+    from deploy.cli.status import tell
     from deploy.local.place import told
 
-    found = report(told(os.environ, data_dir))
-    if json:
-        output.as_json(found)
-    else:
-        show(found)
-    raise typer.Exit(0 if found["state"] == "ready" else 1)
+    raise typer.Exit(0 if tell(told(os.environ, data_dir), json=json) else 1)
 
 
-@app.command(epilog=f"Examples: `xyra worker webhooks` · `xyra worker webhooks --slot 1 --port 9101`. {EXIT_CODES}")
+@app.command(epilog=f"Examples: `xyra worker webhooks` · beside a running stack: `xyra worker webhooks --slot 1`. {EXIT_CODES}")
 def worker(
     flow: Annotated[str, typer.Argument(help="The flow to run.")],
     slot: Annotated[int, typer.Option(min=0, max=1023, help="Which of the flow's workers this is; no two that run may share one.")] = 0,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of its own /health and /metrics; 0: INTEGRATION_WORKER_PORT + slot.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of its own /health and /metrics; 0: INTEGRATION_WORKER_PORT + slot, or the next free one.")
+    ] = 0,
     data_dir: DataDir = "",
 ) -> None:
     """Run one flow in this process until SIGTERM."""

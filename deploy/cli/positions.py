@@ -31,26 +31,26 @@ class Position(NamedTuple):
         return max(0, self.end - self.committed)
 
 
-def positions(settings: Settings, flow: str) -> list[Position]:
-    """Ask the cluster; empty where the topic is not there yet. Joins no group and commits nothing; blocks for 10 s at most.
+def positions(settings: Settings, flow: str, timeout_s: float = TIMEOUT_S) -> list[Position]:
+    """Ask the cluster; empty where the topic is not there yet. Joins no group and commits nothing; waits `timeout_s` for each answer at most.
 
     Raises:
         Unavailable: the cluster does not answer.
 
     """
     topic = SOURCES[flow].name
-    count = partition_count(settings, topic)
+    count = partition_count(settings, topic, timeout_s)
     if count is None:
         return []
     config = client_config(settings, group_id=group(flow), enable_auto_commit=False, isolation_level="read_committed", enable_partition_eof=True)
     consumer = Consumer(config)
     try:
-        committed = consumer.committed([TopicPartition(topic, n) for n in range(count)], timeout=TIMEOUT_S)
+        committed = consumer.committed([TopicPartition(topic, n) for n in range(count)], timeout=timeout_s)
         found = []
         for place in committed:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), timeout=TIMEOUT_S)
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, place.partition), timeout=timeout_s)
             found.append(Position(flow, place.partition, low, high, place.offset if place.offset >= 0 else low))
-        finished = _finished(consumer, topic, {place.partition: place.committed for place in found if place.lag})
+        finished = _finished(consumer, topic, {place.partition: place.committed for place in found if place.lag}, timeout_s)
     except KafkaException as error:
         raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not tell where the flow {flow} stands: {error.args[0].str()}.") from error
     finally:
@@ -58,10 +58,10 @@ def positions(settings: Settings, flow: str) -> list[Position]:
     return [place._replace(end=place.committed) if place.partition in finished else place for place in found]
 
 
-def _finished(consumer: Consumer, topic: str, committed: Mapping[int, int]) -> set[int]:
+def _finished(consumer: Consumer, topic: str, committed: Mapping[int, int], timeout_s: float) -> set[int]:
     """Return the partitions behind whose offset no record stands: the offsets there are are the ends of transactions, which nobody reads."""
     consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in committed.items()])
-    left, finished, until = set(committed), set[int](), monotonic() + TIMEOUT_S
+    left, finished, until = set(committed), set[int](), monotonic() + timeout_s
     while left and monotonic() < until:
         for message in consumer.consume(BATCH, WAIT_S):
             error, partition = message.error(), message.partition() or 0

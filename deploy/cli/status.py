@@ -6,25 +6,42 @@ from typing import Any
 
 import typer
 
-from deploy.cli.output import mib, table
+from deploy.cli.output import as_json, mib, table
 from deploy.cli.positions import positions
 from deploy.cli.screen import base_url
 from deploy.flows import FLOWS
 from deploy.local import record
-from deploy.local.place import nothing_runs
+from deploy.local.parts import log_path
+from deploy.local.place import nothing_runs, shown
 from deploy.local.processes import Identity, find, memory_bytes
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings
 
 IDLE_LIMIT = 1024**3
 """What the whole stack may take of memory when nothing happens."""
+LOOK_S = 4.0
+"""A Kafka that has not answered by then is not waited for: whoever asks for the status wants to know just that."""
+
+
+def tell(settings: Settings, *, json: bool) -> bool:
+    """Print what runs on this data directory, then how far each flow is behind; returns whether all of it is ready.
+
+    The second blocks for as long as Kafka takes to answer, some five seconds at most; the first is on the screen by then.
+    """
+    found = report(settings)
+    if not json:
+        show(found)
+    if found["state"] != "stopped":
+        found["flows"] = _lags(settings, found["processes"])
+    if json:
+        as_json(found)
+    else:
+        show_flows(found.get("flows", []))
+    return bool(found["state"] == "ready")
 
 
 def report(settings: Settings) -> dict[str, Any]:
-    """Return what runs on this data directory, as facts.
-
-    Blocks for as long as Kafka takes to answer, 10 s at most.
-    """
+    """Return which processes run on this data directory, as facts; asks nobody but the system."""
     found = record.read(settings.data_dir)
     if not found or not found.lives():
         left = [part.name for part in found.parts if part.identity and find(part.identity)] if found else []
@@ -39,7 +56,6 @@ def report(settings: Settings) -> dict[str, Any]:
         "seconds_to_ready": round(found.seconds_to_ready, 2),
         "processes": processes,
         "memory_bytes": sum(process["pss_bytes"] for process in processes),
-        "flows": _lags(settings),
     }
 
 
@@ -59,20 +75,33 @@ def _process(name: str, state: str, identity: Identity | None, restarts: int, ur
     }
 
 
-def _lags(settings: Settings) -> list[dict[str, Any]]:
+def _lags(settings: Settings, processes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return how far each flow is behind; once Kafka has not answered, it is asked no more."""
     found: list[dict[str, Any]] = []
     for flow in FLOWS:
         try:
-            places = positions(settings, flow)
-        except Unavailable as error:
-            found.append({"flow": flow, "lag": None, "error": error.detail})
-        else:
-            found.append({"flow": flow, "lag": sum(place.lag for place in places), "partitions": {place.partition: place.lag for place in places}})
+            places = positions(settings, flow, LOOK_S)
+        except Unavailable:
+            error = _no_answer(settings, next((process for process in processes if process["name"] == "kafka"), None))
+            return found + [{"flow": left, "lag": None, "error": error} for left in [*FLOWS][len(found) :]]
+        found.append({"flow": flow, "lag": sum(place.lag for place in places), "partitions": {place.partition: place.lag for place in places}})
     return found
 
 
+def _no_answer(settings: Settings, kafka: dict[str, Any] | None) -> str:
+    """Say that Kafka does not answer, and what to do; `kafka`: its process, where it is one of this stack."""
+    told = f"Kafka at {settings.kafka_bootstrap_servers} does not answer, so how far the flows are behind is not known."
+    if kafka is None:
+        return f"{told} See that it runs, and that INTEGRATION_KAFKA_BOOTSTRAP_SERVERS names it."
+    log = shown(log_path(settings, "kafka"))
+    if kafka["pid"] is None:
+        return f"{told} It does not run; `xyra up` starts it again by itself, and {log} says why it ended."
+    mend = f"where it hangs, `kill -9 {kafka['pid']}`: `xyra up` then starts it again, and nothing that was acknowledged is lost."
+    return f"{told} {log} says what it is doing; {mend}"
+
+
 def show(found: dict[str, Any]) -> None:
-    """Print it for a person."""
+    """Print for a person which processes run."""
     if found["state"] == "stopped":
         typer.echo(nothing_runs(Path(found["data_dir"])))
         if found["left_behind"]:
@@ -86,8 +115,15 @@ def show(found: dict[str, Any]) -> None:
     ]
     table(head, rows)
     typer.echo(f"Memory of the whole stack: {mib(found['memory_bytes'])} (shared pages counted once; idle it stays under {mib(IDLE_LIMIT)}).")
-    for flow in found["flows"]:
-        typer.echo(f"Flow {flow['flow']}: " + (flow["error"] if flow["lag"] is None else f"{flow['lag']:,} records behind"))
+
+
+def show_flows(flows: list[dict[str, Any]]) -> None:
+    """Print for a person how far each flow is behind, and once why that is not known."""
+    for flow in flows:
+        if flow["lag"] is not None:
+            typer.echo(f"Flow {flow['flow']}: {flow['lag']:,} records behind")
+    for error in {flow["error"]: None for flow in flows if flow["lag"] is None}:
+        typer.echo(error)
 
 
 def _span(seconds: float) -> str:

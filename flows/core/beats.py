@@ -1,6 +1,7 @@
 """Signs of life on `xyra.status`: a process that has nothing to tell says that it is there, so that silence means that it is not."""
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -17,6 +18,24 @@ def key(who: str, which: str) -> str:
     return f"{PREFIX}{who}/{which}"
 
 
-def text(now_ms: int) -> bytes:
-    """Write a sign, given at a time."""
-    return orjson.dumps({"at_ms": now_ms})
+class Sign(NamedTuple):
+    """The latest of one process."""
+
+    at_ms: int
+    last: bool
+    """Whether it was to be its last: the process has drained, and somebody wanted that."""
+
+
+def text(now_ms: int, *, last: bool = False) -> bytes:
+    """Write a sign, given at a time; `last`: a goodbye."""
+    return orjson.dumps({"at_ms": now_ms} | ({"last": True} if last else {}))
+
+
+def ended(signs: Iterable[Sign]) -> bool:
+    """Tell, by the latest sign of each of its workers, whether a flow was ended: those that ran at the end have all said goodbye.
+
+    One that had been silent for so long that it counted as gone has no say any more.
+    """
+    latest = [*signs]
+    end_ms = max((sign.at_ms for sign in latest), default=0)
+    return bool(latest) and all(sign.last for sign in latest if end_ms - sign.at_ms < GONE_MS)

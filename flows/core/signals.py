@@ -83,7 +83,8 @@ DELIVERY_SECONDS: Final = Signal("xyra_delivery_seconds", "histogram", "How long
 BREAKER_STATE: Final = Signal(
     "xyra_breaker_state",
     "gauge",
-    "A target's breaker: 0 closed, 1 half open, 2 open; from its first move on. The ingress shows those that are not closed, or moved within the last hour.",
+    "A target's breaker: 0 closed, 1 half open, 2 open; from its first move on, in a worker as it last moved. "
+    "The ingress shows those that are not closed, or moved within the last hour, and one whose pause is over as half open.",
     ("flow", "resource"),
 )
 PARKED: Final = Signal("xyra_parked_records", "gauge", "Records that stand in a target's line, without an attempt being spent.", ("flow", "resource"))

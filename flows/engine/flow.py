@@ -83,6 +83,9 @@ class Flow:
     prefetch_kib: int = PREFETCH_KIB
     """What may lie ready of its topic, in the client."""
 
+    standing: bool = False
+    """Whether somebody is always to run it, so that it is missed when nobody does. Of any other, the drain of its last worker is the end."""
+
     @property
     def changelog(self) -> Topic:
         """The topic its state is rebuilt from."""

@@ -85,7 +85,7 @@ class Engine:
         self._brake = Brake(flow.name, settings, self._definitions, self._settle)
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, clock, self._outlet, self.inlet.membership, after)
-        self._gauges, self._signs = Gauges(flow.name, telemetry, clock), Signs(flow.name, slot, clock)
+        self._gauges, self._signs = Gauges(flow.name, telemetry, clock), Signs(flow.name, slot, clock, standing=flow.standing)
         self.handle, self.display = self._lanes.handle, self._gauges.display  # of `Runtime`
         self._traces: Traces | None = None
         self.moved_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock
@@ -192,7 +192,7 @@ class Engine:
         self.assignment.turn(stands, self.inlet)
         batch.turned |= stands
         tell = self._drained or self._signs.tell
-        self._signs.give(batch, told=tell)
+        self._signs.give(batch, told=tell, last=self._drained)
         self._checkpoint.begin(batch, self.assignment.shares, self._traces, tell)
         if not (batch.plain and batch.taken.fresh):
             self._settle()
@@ -209,8 +209,8 @@ class Engine:
         self._gauges.committed(*done)
 
     def _last(self) -> Batch:
-        """Return one more batch if there are tallies to tell, then end the source."""
-        if self._drained or not self._untold():
+        """Return one more batch if there are tallies to tell or a goodbye to say, then end the source."""
+        if self._drained or not (self._untold() or (self._signs.goodbye and not self.inlet.broker_away)):
             raise StopIteration
         self._drained = True
         return self._batch(Taken({}), self.clock.now_ms())

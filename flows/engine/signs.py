@@ -11,12 +11,17 @@ TELL_S: Final = 1.0
 
 
 class Signs:
-    """Two timers on the monotonic clock. The first sign of life comes a second after the start, when the worker has opened everything."""
+    """Two timers on the monotonic clock. The first sign of life comes a second after the start, when the worker has opened everything.
 
-    def __init__(self, flow: str, slot: int, clock: Clock) -> None:
+    A worker that drains says goodbye, unless its flow is one that somebody is always to run: then silence is to be noticed.
+    """
+
+    def __init__(self, flow: str, slot: int, clock: Clock, *, standing: bool) -> None:
         """Begin to count."""
         self._key = beats.key(flow, str(slot)).encode()
         self._clock = clock
+        self._standing = standing
+        self._given = False
         self._tell_at = self._beat_at = clock.monotonic() + TELL_S
 
     @property
@@ -34,11 +39,16 @@ class Signs:
         """Whether it is time for a sign of life."""
         return self._clock.monotonic() >= self._beat_at
 
-    def give(self, batch: Batch, *, told: bool) -> None:
-        """Put a sign of life into a batch, where it is time for one; `told`: the batch also tells the tallies."""
-        now = self._clock.monotonic()
+    @property
+    def goodbye(self) -> bool:
+        """Whether one is to be said at the end: who has given no sign, and told nothing, is missed by nobody."""
+        return self._given and not self._standing
+
+    def give(self, batch: Batch, *, told: bool, last: bool = False) -> None:
+        """Put a sign of life into a batch, where it is time for one; `told`: the batch also tells the tallies, `last`: no other follows."""
+        now, goodbye = self._clock.monotonic(), last and not self._standing
         if told:
-            self._tell_at = now + TELL_S
-        if now >= self._beat_at:
-            self._beat_at = now + beats.EVERY_S
-            batch.publish(Output(topics.STATUS.name, self._key, beats.text(batch.now_ms)))
+            self._tell_at, self._given = now + TELL_S, True
+        if goodbye or now >= self._beat_at:
+            self._beat_at, self._given = now + beats.EVERY_S, True
+            batch.publish(Output(topics.STATUS.name, self._key, beats.text(batch.now_ms, last=goodbye)))

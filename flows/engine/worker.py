@@ -81,6 +81,7 @@ def _run(flow: Flow, settings: Settings, slot: int, port: int | None, stack: Exi
     if port:
         probe = Probe(settings.http_host, port, telemetry, {"live": lambda: live(engine, clock), "ready": lambda: ready(engine)})
         stack.callback(probe.close)
+        LOG.info("Its own /health and /metrics are on port %d.", probe.port)
     gc.freeze()
     gc.set_threshold(GARBAGE, 10, 10)
     _keep_heap()
@@ -98,7 +99,7 @@ def drive(flow: Flow, engine: Engine) -> None:
 
 
 def prepare_topics(flow: Flow, settings: Settings) -> None:
-    """Make the topics that are missing, and see that state can be kept by partition; blocks for 40 s at most.
+    """Make the topics that are missing, and see that state can be kept by partition; blocks for 50 s at most.
 
     Raises:
         Unavailable: the broker is away.

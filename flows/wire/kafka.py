@@ -1,10 +1,11 @@
 """Kafka clients and topics: the one place that knows how a client is configured and how a topic is made."""
 
-from collections.abc import Iterable
-from time import monotonic
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from time import monotonic, sleep
+from typing import Any, Final, Protocol
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]  # the package re-exports it without saying so
 
 from flows.core.errors import Unavailable, WrongSetting
@@ -16,6 +17,7 @@ PARTITIONER: Final = "murmur2_random"
 """For every producer: the partitioner of Kafka's own clients, so that equal keys meet whoever wrote them."""
 ADMIN_TIMEOUT_S: Final = 10.0
 CREATE_TIMEOUT_S: Final = 30.0
+AGAIN_S: Final = 0.2
 ALREADY_EXISTS: Final = "TOPIC_ALREADY_EXISTS"
 
 
@@ -54,9 +56,9 @@ def _admin(settings: Settings) -> AdminClient:
     return AdminClient(config)
 
 
-def _counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+def _counts(admin: AdminClient, settings: Settings, timeout_s: float = ADMIN_TIMEOUT_S) -> dict[str, int]:
     try:
-        found = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
+        found = admin.list_topics(timeout=timeout_s).topics
     except KafkaException as error:
         raise Unavailable(_away(settings)) from error
     return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
@@ -68,28 +70,28 @@ def _away(settings: Settings) -> str:
     )
 
 
-def partition_count(settings: Settings, name: str) -> int | None:
+def partition_count(settings: Settings, name: str, timeout_s: float = ADMIN_TIMEOUT_S) -> int | None:
     """Return how many partitions the topic `name` has; None when there is no such topic.
 
-    Blocks for 10 s at most.
+    Blocks for `timeout_s` at most.
 
     Raises:
         Unavailable: the cluster does not answer.
 
     """
-    return partition_counts(settings).get(name)
+    return partition_counts(settings, timeout_s).get(name)
 
 
-def partition_counts(settings: Settings) -> dict[str, int]:
+def partition_counts(settings: Settings, timeout_s: float = ADMIN_TIMEOUT_S) -> dict[str, int]:
     """Return how many partitions each topic of the cluster has, Kafka's own among them.
 
-    Blocks for 10 s at most.
+    Blocks for `timeout_s` at most.
 
     Raises:
         Unavailable: the cluster does not answer.
 
     """
-    return _counts(_admin(settings), settings)
+    return _counts(_admin(settings), settings, timeout_s)
 
 
 def last_offset(settings: Settings, name: str, timeout_s: float) -> int:
@@ -112,7 +114,7 @@ def last_offset(settings: Settings, name: str, timeout_s: float) -> int:
 def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> list[str]:
     """Make the topics that are missing and return their names; two processes that do this at once do no harm.
 
-    Blocks for 40 s at most. Safe to call on every start.
+    Blocks for 50 s at most. Safe to call on every start.
 
     Raises:
         Unavailable: the cluster does not answer.
@@ -128,32 +130,72 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> list[str]:
     missing = [topic for name, topic in wanted.items() if name not in have]
     if not missing:
         return []
-    made = _create(admin, settings, missing)
+    made = make_topics(admin, settings, missing)
     deadline = monotonic() + ADMIN_TIMEOUT_S
     while not wanted.keys() <= _counts(admin, settings).keys() and monotonic() < deadline:
         pass  # made is not yet known everywhere: a client that asks too early is told that there is no such topic
     return made
 
 
-def _create(admin: AdminClient, settings: Settings, missing: list[Topic]) -> list[str]:
+class Maker(Protocol):
+    """Makes topics: the part of a client of Kafka's that is needed for it."""
+
+    def create_topics(self, new_topics: list[NewTopic], /, *, operation_timeout: float) -> Mapping[str, Future[Any]]:
+        """Ask for topics; each name's future raises why it was refused."""
+        ...
+
+
+def make_topics(admin: Maker, settings: Settings, missing: Iterable[Topic]) -> list[str]:
+    """Make topics and return the names of those that nobody else has made meanwhile; asks again for 10 s while no broker has been let in yet.
+
+    Raises:
+        Unavailable: the cluster does not answer.
+        WrongSetting: it refuses to make one.
+
+    """
     replicas = settings.kafka_replication_factor or -1  # -1: the broker's default (KIP-464)
-    new = [NewTopic(topic.name, wanted_partitions(settings, topic), replicas, config=topic.config()) for topic in missing]
+    new = {topic.name: NewTopic(topic.name, wanted_partitions(settings, topic), replicas, config=topic.config()) for topic in missing}
     made: list[str] = []
+    until = monotonic() + ADMIN_TIMEOUT_S
+    while new:
+        refused = _refused(admin, settings, list(new.values()))
+        made += [name for name in new if name not in refused]
+        for name, reason in refused.items():
+            if reason.name() != ALREADY_EXISTS and not (is_fenced(reason) and monotonic() < until):
+                raise refusal(settings, name, reason)
+        new = {name: new[name] for name, reason in refused.items() if is_fenced(reason)}
+        if new:
+            sleep(AGAIN_S)
+    return made
+
+
+def _refused(admin: Maker, settings: Settings, new: list[NewTopic]) -> dict[str, KafkaError]:
+    """Ask for topics, and return why which were not made."""
+    refused: dict[str, KafkaError] = {}
     for name, future in admin.create_topics(new, operation_timeout=CREATE_TIMEOUT_S).items():
         try:
             future.result(CREATE_TIMEOUT_S)
         except TimeoutError as error:
             raise Unavailable(_away(settings)) from error
         except KafkaException as error:
-            reason = error.args[0]
-            if reason.name() == ALREADY_EXISTS:
-                continue  # another process was faster
-            if reason.retriable() or reason.name().startswith("_"):
-                raise Unavailable(_away(settings)) from error
-            msg = f"Kafka refused to make the topic {name}: {reason.str()}. Mend INTEGRATION_KAFKA_REPLICATION_FACTOR, or make the topic yourself."
-            raise WrongSetting(msg) from error
-        made.append(name)
-    return made
+            refused[name] = error.args[0]
+    return refused
+
+
+def is_fenced(reason: KafkaError) -> bool:
+    """Tell whether a topic was refused because no broker is let in: one that has just started, or stood still, is so within seconds.
+
+    Kafka has no code of its own for it, and says that the replication factor is invalid, as it does where there are too few brokers.
+    """
+    return reason.code() == KafkaError.INVALID_REPLICATION_FACTOR and "fenced" in reason.str()
+
+
+def refusal(settings: Settings, name: str, reason: KafkaError) -> Unavailable | WrongSetting:
+    """Return what is raised when Kafka has refused to make the topic `name`: whether it will do so later, or something is to be mended."""
+    if reason.retriable() or reason.name().startswith("_") or is_fenced(reason):
+        return Unavailable(_away(settings))
+    why = reason.str().rstrip(".")
+    return WrongSetting(f"Kafka refused to make the topic {name}: {why}. Mend INTEGRATION_KAFKA_REPLICATION_FACTOR, or make the topic yourself.")
 
 
 def _other_count(name: str, have: int, want: int, topic: Topic) -> str:

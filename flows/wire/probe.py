@@ -34,7 +34,8 @@ class Probe:
             self._server = _Server((host, port), handler)
         except OSError as error:
             raise Busy(
-                f"The port {port} for a worker's metrics is taken ({error.strerror}). Set INTEGRATION_WORKER_PORT to the first of a free range."
+                f"The port {port} for a worker's own /health and /metrics cannot be had ({error.strerror}). "
+                "Give it another one with --port, or set INTEGRATION_WORKER_PORT to the first of a free range."
             ) from error
         Thread(target=self._server.serve_forever, name="probe", daemon=True).start()
 

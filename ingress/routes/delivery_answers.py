@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from flows.core.clock import rfc3339
+from flows.core.outbound import told as breakers
 from flows.core.resources import StoredWebhook, live
 from ingress.door import Door
 from ingress.status import Counts, is_off
@@ -55,9 +56,10 @@ class NewDeliverySecret(DeliverySecret):
 
 
 class BreakerAnswer(Answer):
-    """The circuit breaker of an endpoint's target, as it was when it last moved."""
+    """The circuit breaker of an endpoint's target."""
 
     state: Literal["closed", "open", "half_open"]
+    """`half_open`: its pause is over, and the next events are tried, few at first."""
     since: str | None
     until: str | None
     """Open: when probing begins."""
@@ -98,7 +100,7 @@ class DeliveryStatus(Answer):
             state="none" if stored.definition.url is None else "off" if off else stored.deliveries,
             off_since=time_or_none(off["since_ms"]) if off else None,
             off_reason=off["why"] if off else None,
-            breaker=_breaker(told),
+            breaker=_breaker(told, door.clock.now_ms()),
             accepted=counts.totals["in"],
             delivered=counts.totals["out"],
             waiting=counts.totals["waiting"],
@@ -109,11 +111,12 @@ class DeliveryStatus(Answer):
         )
 
 
-def _breaker(told: Mapping[str, Any]) -> BreakerAnswer | None:
-    if "state" not in told:
+def _breaker(told: Mapping[str, Any], now_ms: int) -> BreakerAnswer | None:
+    seen = breakers.read(told, now_ms)
+    if seen is None:
         return None
-    times = {"since": time_or_none(told["since_ms"]), "until": time_or_none(told["until_ms"])}
-    return BreakerAnswer(state=told["state"], **times, calls=told["calls"], error_ratio=told["error_ratio"], slow_ratio=told["slow_ratio"])
+    times = {"since": time_or_none(seen.since_ms), "until": time_or_none(seen.until_ms)}
+    return BreakerAnswer(state=seen.phase, **times, calls=told["calls"], error_ratio=told["error_ratio"], slow_ratio=told["slow_ratio"])
 
 
 def time_or_none(ms: int | None) -> str | None:

@@ -18,7 +18,8 @@ from ingress.routes.letters import ADMIN
 from ingress.routes.webhooks import TheDoor
 from ingress.status import INGRESS
 
-STATUS: Final[dict[str, Literal["running", "paused", "stopped", "unknown"]]] = {"ok": "running", "paused": "paused", "stopped": "stopped", "away": "unknown"}
+FlowStatus = Literal["running", "paused", "stopped", "ended", "unknown"]
+STATUS: Final[dict[str, FlowStatus]] = {"ok": "running", "paused": "paused", "stopped": "stopped", "ended": "ended", "away": "unknown"}
 router = APIRouter(prefix="/integration/flows", tags=["flows"], route_class=StrictRoute)
 BURY_MINUTES: Final = 10
 
@@ -51,9 +52,9 @@ class FlowAnswer(Answer):
     """A flow as it stands: in = out + dropped + buried + waiting."""
 
     flow: str
-    status: Literal["running", "paused", "stopped", "unknown"]
-    """`paused`: at least one partition stands. `stopped`: nobody runs it, as nothing was heard of a worker for 35 s. `unknown`: nothing was heard, and
-    nothing could be, as the broker is away."""
+    status: FlowStatus
+    """`paused`: at least one partition stands. `stopped`: nobody runs it, as nothing was heard of a worker for 35 s. `ended`: nobody does, since its last
+    worker has drained. `unknown`: nothing was heard, and nothing could be, as the broker is away."""
     paused: tuple[StandingPartition, ...]
     records_in: int
     out: int

@@ -44,7 +44,7 @@ async def whole(door: TheDoor, response: Response) -> Health:
     """Look at every part; from memory, so that it is answered at once whatever is away."""
     parts = health.parts(door)
     is_ready = health.ready(door)
-    fine = all(part.state in {"ok", "off"} for part in parts.values())
+    fine = all(part.state in health.FINE for part in parts.values())
     response.status_code = 200 if is_ready else 503
     shown = {name: PartAnswer(status=part.state, needed=part.needed, **part.detail) for name, part in parts.items()}
     return Health(status="unavailable" if not is_ready else "ok" if fine else "degraded", live=health.live(door), ready=is_ready, parts=shown)

@@ -7,11 +7,13 @@ import pytest
 from confluent_kafka import Producer
 
 from flows.core import topics
+from flows.core.clock import SystemClock, rfc3339
 from flows.core.resources import StoredWebhook
 from tests.kit.door import RunningDoor, until
 from tests.kit.topics import topic_reader
 
 ROUTE = "/integration/webhooks"
+VIEW = {"since_ms": 1, "until_ms": None, "calls": 9, "error_ratio": 0.5, "slow_ratio": 0.0}
 
 
 def registered(door: RunningDoor, url: str | None = "https://example.com/hook") -> tuple[str, str | None]:
@@ -103,7 +105,7 @@ def epochs(door: RunningDoor, name: str) -> tuple[int, int]:
 def test_a_target_in_trouble_shows_and_is_switched_on_again(door: RunningDoor, command: str) -> None:
     name, _ = registered(door)
     producer = Producer({"bootstrap.servers": door.settings.kafka_bootstrap_servers})
-    key, view = f"breaker/deliveries/0/{name}".encode(), {"since_ms": 1, "until_ms": 2, "calls": 9, "error_ratio": 0.5, "slow_ratio": 0.0}
+    key, view = f"breaker/deliveries/0/{name}".encode(), VIEW | {"until_ms": SystemClock().now_ms() + 600_000}
     producer.produce(topics.STATUS.name, orjson.dumps(view | {"state": "open", "off": {"epoch": 0, "since_ms": 3, "why": "it is gone"}}), key)
     tally = b'{"in":5,"out":2,"dropped":{},"buried":{"gone":1},"waiting":2,"last_in_ms":1,"last_out_ms":4}'
     producer.produce(topics.STATUS.name, tally, f"tally/deliveries/0/{name}".encode())
@@ -127,3 +129,21 @@ def test_a_target_in_trouble_shows_and_is_switched_on_again(door: RunningDoor, c
     producer.produce(topics.STATUS.name, orjson.dumps(view | {"state": "closed", "until_ms": None, "off": None}), key)
     assert producer.flush(20) == 0
     until(lambda: name not in door.http.get("/health").json()["parts"].get("deliveries", {}).get("targets", {}), timeout_s=10)
+
+
+def test_a_target_whose_pause_is_over_is_in_trouble_only_while_something_waits(door: RunningDoor) -> None:
+    """Nothing more is told of it: its flow has nothing to do until the next event comes."""
+    (idle, _), (busy, _) = registered(door), registered(door)
+    producer, over_ms = Producer({"bootstrap.servers": door.settings.kafka_bootstrap_servers}), SystemClock().now_ms() - 60_000
+    for name, waiting in ((idle, 0), (busy, 2)):
+        producer.produce(topics.STATUS.name, b'{"in":5,"out":2,"waiting":%d}' % waiting, f"tally/deliveries/0/{name}".encode())
+        told = VIEW | {"state": "open", "until_ms": over_ms, "off": None, "at_ms": 1}
+        producer.produce(topics.STATUS.name, orjson.dumps(told), f"breaker/deliveries/0/{name}".encode())
+    assert producer.flush(20) == 0
+    until(lambda: busy in door.http.get("/health").json()["parts"].get("deliveries", {}).get("targets", {}), timeout_s=10)
+    targets = door.http.get("/health").json()["parts"]["deliveries"]["targets"]
+    assert (targets[busy], targets.get(idle)) == ("half_open", None)
+    for name in (idle, busy):
+        shown = door.http.get(f"{ROUTE}/{name}/status").json()["delivery"]["breaker"]
+        assert (shown["state"], shown["since"], shown["until"]) == ("half_open", rfc3339(over_ms), None)
+        assert f'xyra_breaker_state{{flow="deliveries",resource="{name}"}} 1.0' in door.stranger.get("/metrics").text

@@ -143,7 +143,11 @@ def test_metas_question_is_answered_on_get(door: RunningDoor) -> None:
     asked = {"hub.mode": "subscribe", "hub.challenge": "42", "hub.verify_token": "t-1"}
     answer = door.stranger.get(f"{ROUTE}/{name}?{urlencode(asked)}")
     assert (answer.status_code, answer.text) == (200, "42")
-    assert door.stranger.get(f"{ROUTE}/{name}?{urlencode(asked | {'hub.verify_token': 'x'})}").status_code == 401
+    wrong = door.stranger.get(f"{ROUTE}/{name}?{urlencode(asked | {'hub.verify_token': 'x'})}")
+    assert wrong.status_code == 401
+    assert "`hub.verify_token`" in wrong.json()["detail"]
+    unknown, unasked = door.stranger.get(f"{ROUTE}/nobody?{urlencode(asked)}"), door.stranger.get(f"{ROUTE}/{door.register()}")
+    assert unknown.content == unasked.content == wrong.content, "what there is does not show"
     door.http.delete(f"{ROUTE}/{name}")
     assert door.stranger.get(f"{ROUTE}/{name}?{urlencode(asked)}").status_code == 401
 

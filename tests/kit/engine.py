@@ -118,7 +118,7 @@ class Bench:
         return name
 
     def flow(self, *steps: Step, work: Mapping[str, Handler] | None = None, **more: Any) -> Flow:
-        """Make a flow of these steps, and of handlers for its slow work."""
+        """Make a flow of these steps, and of handlers for its slow work; a standing one, whose drain says nothing, unless told otherwise."""
 
         def build(runtime: Runtime) -> Dataflow:
             dataflow = Dataflow("bench")
@@ -130,7 +130,7 @@ class Bench:
             op.output("checkpoint", batches, runtime.sink())
             return dataflow
 
-        return Flow(name=self.name, topic=self.source, build=build, **more)
+        return Flow(name=self.name, topic=self.source, build=build, **{"standing": True} | more)
 
     def send(self, *records: tuple[bytes | None, bytes | None], headers: list[tuple[str, bytes]] | None = None, partition: int = -1) -> None:
         """Write records, key and value, and wait until they are there."""

@@ -111,6 +111,12 @@ def _totals(stack: dict[str, str]) -> dict[str, str]:
     return {record["key"]: record["value"] for record in records}
 
 
+def _health(stack: dict[str, str]) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{stack['XYRA']}/health", timeout=10) as answer:  # noqa: S310  http, to ourselves
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
 def test_the_flow_it_shows_runs(stack: dict[str, str], tmp_path: Path) -> None:
     """After the blocks above have made an event of 4250 cents for the customer c-9."""
     program = tmp_path / "totals.py"
@@ -126,6 +132,10 @@ def test_the_flow_it_shows_runs(stack: dict[str, str], tmp_path: Path) -> None:
         worker.terminate()
         code = worker.wait(STOP_S)
     assert code == 0
+    deadline = time.monotonic() + 20
+    while (found := _health(stack))["parts"]["flow totals"]["status"] != "ended":
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
 
 
 def test_the_flow_it_shows_has_its_types_right(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from connectors.testing import ManualClock
-from flows.core.outbound import breaker
+from flows.core.outbound import breaker, told
 from flows.core.outbound.breaker import Answer, Parked, Permit, Phase, Policy, State
 
 POLICY = Policy(jitter_percent=0)
@@ -335,3 +335,22 @@ def test_a_probe_that_was_given_up_is_not_counted_twice() -> None:
     target.answer(probe)
     target.answer(probe)
     assert breaker.view(target.state, target.policy, target.clock.now_ms()).calls == 2
+
+
+def test_what_was_told_of_an_opening_reads_later_as_the_machine_would_show_it() -> None:
+    target = Target()
+    left_ms = target.open()
+    content = breaker.view(target.state, target.policy, target.clock.now_ms())._asdict()
+    for step_ms in (0, left_ms - 1, 1, HOUR_MS):
+        target.clock.advance(step_ms)
+        seen = breaker.view(target.state, target.policy, target.clock.now_ms())
+        assert told.read(content, target.clock.now_ms()) == (seen.state, seen.since_ms, seen.until_ms)
+    assert told.read({"off": None}, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "waiting", "trouble"),
+    [("open", 0, True), ("open", 1, True), ("half_open", 0, False), ("half_open", 1, True), ("closed", 0, False), ("closed", 1, False)],
+)
+def test_a_target_for_which_nothing_waits_is_in_no_trouble_once_it_may_be_tried(phase: Phase, waiting: int, trouble: bool) -> None:
+    assert told.in_trouble(phase, waiting) is trouble

@@ -41,6 +41,10 @@ def test_each_command_explains_itself_with_an_example(command: str) -> None:
     assert f"xyra {command}" in shown.stdout
 
 
+def test_the_example_of_a_worker_takes_no_port_of_a_running_stack() -> None:
+    assert "910" not in CliRunner().invoke(app, ["worker", "--help"]).stdout
+
+
 def test_the_exit_codes_are_written_down() -> None:
     assert "Exit codes: 0 done" in CliRunner().invoke(app, ["--help"]).stdout
 

@@ -116,6 +116,19 @@ def test_an_answer_that_is_no_problem_document_is_shown_as_it_is() -> None:
             call(client(lambda _, status=status: httpx2.Response(status, text="<p>no</p>\n")), "GET", "/x")  # type: ignore[misc]  # mypy infers no lambda with a default
 
 
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+def test_a_wrong_key_is_told_with_what_can_be_set_here(method: str) -> None:
+    """An answer to HEAD has no words of its own."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        body = b"" if request.method == "HEAD" else b'{"detail": "This needs the admin key, as `X-API-Key: KEY`."}'
+        return httpx2.Response(401, content=body, headers={"content-type": "application/problem+json"})
+
+    with pytest.raises(Refused, match=rf"{method} /x was answered with 401: .*INTEGRATION_ADMIN_KEY.*--data-dir") as told:
+        call(client(answer), method, "/x")
+    assert "X-API-Key" not in told.value.detail
+
+
 def test_an_ingress_that_has_not_heard_of_the_upload_is_asked_again() -> None:
     wrong = {"detail": "No.", "errors": [{"pointer": "/source_config/upload_id", "code": "unknown_upload", "detail": "there is no upload u"}]}
     answers = iter([httpx2.Response(422, json=wrong), httpx2.Response(201, json={"job_id": "j"})])

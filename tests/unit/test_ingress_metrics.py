@@ -38,6 +38,11 @@ def test_breakers_that_are_not_closed_or_moved_lately_are_shown() -> None:
     assert breakers(told | {"gone": {}}, endpoint, NOW) == {"open": 2, "half": 1, "lately": 0}
 
 
+def test_an_opening_that_is_over_is_shown_as_half_open() -> None:
+    told = {name: {"state": "open", "since_ms": 0, "until_ms": until_ms, "at_ms": 0} for name, until_ms in (("over", NOW), ("not-yet", NOW + 1))}
+    assert breakers(told, endpoint, NOW) == {"over": 1, "not-yet": 2}
+
+
 def test_of_too_many_breakers_those_not_closed_are_shown_and_the_latest() -> None:
     closed = {f"c{n}": {"state": "closed", "at_ms": NOW - n} for n in range(MOST_BREAKERS)}
     shown = breakers(closed | {f"o{n}": {"state": "open", "at_ms": n} for n in range(10)}, endpoint, NOW)

@@ -3,7 +3,7 @@ import pytest
 
 from connectors.testing import ManualClock
 from flows.core import beats
-from ingress.health import flow_part
+from ingress.health import FINE, flow_part
 from ingress.rates import Meter
 from ingress.status import MOST_TRACES, StatusView
 from ingress.tallies import Tallies
@@ -66,6 +66,34 @@ def test_a_flow_is_run_by_somebody_as_long_as_signs_of_life_come() -> None:
     assert flow_part(view, "webhooks", clock.now_ms(), hears=True).state == "stopped"
     view.apply("beat/webhooks/1", beats.text(clock.now_ms()), 3)
     assert flow_part(view, "webhooks", clock.now_ms(), hears=True).state == "paused"
+
+
+def test_a_flow_whose_workers_have_all_said_goodbye_has_ended() -> None:
+    clock = ManualClock()
+    view = StatusView(clock)
+    view.apply("beat/totals/0", beats.text(clock.now_ms()), 0)
+    view.apply("beat/totals/1", beats.text(clock.now_ms(), last=True), 1)
+    assert flow_part(view, "totals", clock.now_ms(), hears=True).state == "ok", "one of the two still runs"
+    view.apply("beat/totals/0", beats.text(clock.now_ms(), last=True), 2)
+    for hears in (True, False):
+        assert flow_part(view, "totals", clock.now_ms(), hears=hears).state == "ended"
+    clock.advance(10 * beats.GONE_MS)
+    assert flow_part(view, "totals", clock.now_ms(), hears=True).state == "ended"
+    assert "ended" in FINE
+    view.apply("beat/totals/0", beats.text(clock.now_ms()), 3)
+    assert flow_part(view, "totals", clock.now_ms(), hears=True).state == "ok"
+
+
+def test_a_flow_of_which_a_worker_has_died_has_not_ended() -> None:
+    clock = ManualClock()
+    view = StatusView(clock)
+    view.apply("beat/totals/0", beats.text(clock.now_ms()), 0)
+    clock.advance(10_000)
+    view.apply("beat/totals/1", beats.text(clock.now_ms(), last=True), 1)
+    clock.advance(beats.GONE_MS)
+    assert flow_part(view, "totals", clock.now_ms(), hears=True).state == "stopped"
+    view.apply("beat/totals/2", beats.text(clock.now_ms(), last=True), 2)
+    assert flow_part(view, "totals", clock.now_ms(), hears=True).state == "ended", "the one that died was gone before this one ran"
 
 
 def test_what_an_old_record_tells_is_no_sign_of_life() -> None:

@@ -192,12 +192,15 @@ def anew(state: State, now_ms: int) -> State:
 def view(state: State, policy: Policy, now_ms: int) -> View:
     """Return what is shown of a breaker; changes nothing."""
     state = _at(state, policy, now_ms)
-    total = _total(state.window)
-    if not total.calls:
-        total = state.judged
+    total = counted if (counted := _total(state.window)).calls else state.judged
     calls = max(total.calls, 1)
     until_ms = state.until_ms if state.phase == "open" else None
     return View(state.phase, state.since_ms, until_ms, total.calls, total.failed / calls, total.slow / calls)
+
+
+def over(until_ms: int, now_ms: int) -> bool:
+    """Tell whether an opening is over: the next call is a probe then."""
+    return now_ms >= until_ms
 
 
 def pack(state: State) -> bytes:
@@ -222,7 +225,7 @@ def _at(state: State, policy: Policy, now_ms: int) -> State:
     if now_ms < state.seen_ms:
         state = _set_back(state, state.seen_ms - now_ms)
     state = state._replace(seen_ms=now_ms)
-    if state.phase == "open" and now_ms >= state.until_ms:
+    if state.phase == "open" and over(state.until_ms, now_ms):
         return _on_rung(state._replace(phase="half_open", since_ms=state.until_ms), 0, state.until_ms)
     if state.phase == "half_open":
         missing = state.granted - state.window[0].calls
@@ -237,12 +240,8 @@ def _at(state: State, policy: Policy, now_ms: int) -> State:
 
 def _set_back(state: State, by_ms: int) -> State:
     """Move every time of a state back by as much as the clock was."""
-    return state._replace(
-        since_ms=state.since_ms - by_ms,
-        until_ms=state.until_ms - by_ms,
-        granted_ms=state.granted_ms - by_ms,
-        window=tuple(tally._replace(start_ms=tally.start_ms - by_ms) for tally in state.window),
-    )
+    window = tuple(tally._replace(start_ms=tally.start_ms - by_ms) for tally in state.window)
+    return state._replace(since_ms=state.since_ms - by_ms, until_ms=state.until_ms - by_ms, granted_ms=state.granted_ms - by_ms, window=window)
 
 
 def _counted(state: State, policy: Policy, failed: bool, slow: bool, now_ms: int) -> State:  # noqa: FBT001  two of a call's facts
