@@ -6,7 +6,7 @@ from pydantic import AliasChoices, Field, StringConstraints
 
 from flows.core.clock import rfc3339
 from flows.core.deadletters.summaries import STATUSES, Status, Summary
-from flows.core.fields import Model
+from flows.core.fields import Lines, Model
 from flows.core.orders import MOST_IDS, MOST_RATE, Filter, LetterId
 from flows.core.resources import Transform
 from flows.core.verdict import Reason
@@ -49,7 +49,7 @@ class ReplayRequest(Wanted):
 class DiscardRequest(Wanted):
     """Dead letters that nobody needs any more."""
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    reason: Annotated[Lines, StringConstraints(min_length=1, max_length=500)]
     """Why; it stays with each letter."""
 
 

@@ -2,9 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import StringConstraints
-
-from flows.core.imports.jobs import JobFields
+from flows.core.imports.jobs import JobFields, JobName
 from flows.core.imports.uploads import Upload
 from flows.wire.preview import Look
 from ingress import previews
@@ -14,7 +12,7 @@ from ingress.routes.delivery_answers import Answer
 class PreviewRequest(JobFields):
     """The body of an import job; its name and type may be left out."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=256)] = "preview"
+    name: JobName = "preview"
     """For people."""
     job_type: Literal["one_time", "scheduled"] = "one_time"
     """As of the job."""
