@@ -42,7 +42,7 @@ class FilesAnswer(Answer):
     failed: int
     """Not read to their ends, or not to be published: too much was wrong with them."""
     troubles: tuple[str, ...]
-    """A sentence on each of the first ten that failed."""
+    """A sentence on each of the first ten that failed, or that the pattern meets and that are links, which are not followed nor counted."""
 
 
 class RunAnswer(Answer):
@@ -172,7 +172,7 @@ def _fields(door: Door, order: StoredJob) -> dict[str, Any]:
         "errors_by_code": dict(report.errors_by_code),
         "read_as": dict(report.read_as),
         "checkpoint": CheckpointAnswer(file=at.file, offset=at.offset, line=at.line or None, ordinal=at.ordinal, path=at.path or None),
-        "files": FilesAnswer(found=files.found, read=files.read, failed=files.failed, troubles=tuple(files.troubles)),
+        "files": FilesAnswer(found=files.found, read=files.read, failed=files.failed, troubles=files.told),
         "due_at": time_or_none(report.due_at_ms),
         "trouble": report.trouble or None,
         "created_at": rfc3339(order.created_at_ms),
