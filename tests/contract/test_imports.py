@@ -135,6 +135,7 @@ def test_a_job_that_is_cancelled_before_it_began_is_told_as_cancelled_and_can_be
     assert report.ended_at_ms is not None
     made.order("stopped", source=source, turn=2)
     (report,) = made.run("stopped", turn=2)
+    assert 'retry the job with {"only": "rejected"} and transformation_rules' in report.trouble
     assert counts(report) == ("completed", 10, 10, 0, 0)
 
 
