@@ -78,7 +78,7 @@ class JobProgress(Answer):
     job_type: Literal["one_time", "scheduled"]
     status: Status
     phase: str
-    """What is being done, in a word or two."""
+    """What is being done, in a word or two; empty: the job is over."""
     turn: int
     """1, and one more with each retry."""
     run: int
