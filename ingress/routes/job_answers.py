@@ -103,7 +103,8 @@ class JobProgress(Answer):
     read_as: dict[str, Any]
     """How the file is read: `encoding`, `delimiter`, `sheet` and the like, as the job says or as was found out; empty before it is read.
 
-    `looks_like`: what format the file is, where the job says another.
+    `looks_like`: what format the file is, where the job says another. `unknown_columns`: the first twenty columns that the job speaks of and no row has had;
+    of JSON, NDJSON and XML they are told at the end of the file.
     """
     checkpoint: CheckpointAnswer
     trouble: str | None
