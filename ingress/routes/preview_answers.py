@@ -1,6 +1,6 @@
 """What a dry run of an import takes and answers."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from flows.core.imports.jobs import JobFields, JobName
 from flows.core.imports.uploads import Upload
@@ -118,7 +118,7 @@ class PreviewAnswer(Answer):
     refused: RefusedAnswer | None
     sampled: Sampled
     read_as: dict[str, Any]
-    """How the file is written: `encoding`, `delimiter` and the like, as the job says or as was found out; `looks_like`: see a job's."""
+    """How the file is written: `encoding`, `delimiter` and the like, as the job says or as was found out; `looks_like`, `unknown_columns`: see a job's."""
     columns: Columns
     errors: tuple[ErrorAnswer, ...]
     rows: tuple[RowAnswer, ...]
@@ -146,7 +146,7 @@ class PreviewAnswer(Answer):
                     "rate_rows_s": whole.rate_rows_s,
                     "seconds": whole.seconds,
                 },
-                "notes": tuple(previews.notes(job, look)),
+                "notes": tuple(previews.notes(job, look, whole)),
             }
         )
 
