@@ -1,6 +1,6 @@
 """The kinds of field that definitions are made of."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, StringConstraints
 
@@ -39,12 +39,15 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    from_texts: ClassVar[bool] = False
+    """Whether its values come as texts, out of a query or a form: words for true and false are all there can be then."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /) -> Any:
         """Return the schema of a model as it is built, its truths made strict; other values are read as leniently as before, an integer for a float too."""
         found = handler(source)
-        _strict_truths(handler.resolve_ref_schema(found))
+        if not cls.from_texts:
+            _strict_truths(handler.resolve_ref_schema(found))
         return found
 
 

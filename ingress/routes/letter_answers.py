@@ -1,6 +1,6 @@
 """What the routes of dead letters are asked and answer, as the OpenAPI document shows it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, StringConstraints
 
@@ -18,6 +18,7 @@ from ingress.routes.delivery_answers import Answer, time_or_none
 class Search(Filter):
     """Which dead letters are asked for."""
 
+    from_texts: ClassVar[bool] = True
     status: Status | None = None
     id: LetterId | None = None
     group: bool = False

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 
 from flows.core.resources import WebhookDefinition
 from ingress.control import routes
+from ingress.routes.letter_answers import Search
+from ingress.routes.upload_answers import Hints
 
 REGISTER = "/integration/webhooks/register"
 NAMED: dict[str, Any] = {"endpoint_id": "shop", "secret": "s"}
@@ -85,6 +87,11 @@ def test_control_characters_and_words_for_truths_are_refused(app: FastAPI, path:
 def test_numbers_are_read_as_leniently_as_before_and_text_for_people_may_have_lines() -> None:
     wanted = WebhookDefinition.model_validate(NAMED | {"delivery": {"rate_per_second": 5}, "description": "One.\n\tTwo.", "transform": {"keep_rest": True}})
     assert (wanted.delivery.rate_per_second, wanted.description, wanted.transform and wanted.transform.keep_rest) == (5.0, "One.\n\tTwo.", True)
+
+
+def test_words_for_truths_are_read_where_all_values_are_texts() -> None:
+    assert Search.model_validate({"group": "true"}).group
+    assert Hints.model_validate({"header": "false", "delimiter": ";"}).header is False
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"null", b"3", b'"x"'])
