@@ -18,6 +18,8 @@ FORMS: Final[Mapping[str, str]] = {
     r"^(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17})$": "the id of a dead letter, such as 3-1742, as a list of them gives it",
     r"^([0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18})?$": "the `next_cursor` of a page, as it was given",
     r"^(after:[A-Za-z0-9][A-Za-z0-9_.-]{0,127})?$": "the `next_cursor` of a page, as it was given",
+    r"^[^\x00-\x1f\x7f-\x9f]*$": "text on one line, without control characters",
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$": "text without control characters other than tabs and line breaks",
     r"^[0-9]*$": "the `next_cursor` of a page, as it was given",
 }
 """Each pattern that a request can be held against; a test goes through the OpenAPI document."""

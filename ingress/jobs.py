@@ -10,8 +10,9 @@ from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Ref
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
 from flows.core.imports.jobs import JobDefinition, JobFields, Pieces, Rules, StoredJob, check_job, source_context
-from flows.core.imports.progress import Report, move
+from flows.core.imports.progress import Report, cannot_rerun, move
 from flows.core.imports.rules import CURSORS, TransformationRules
+from flows.core.imports.run import UNCHANGED
 from flows.core.imports.source import READ_AS
 from flows.core.imports.uploads import Upload
 from flows.core.outbound.egress import Policy, Refusal
@@ -126,11 +127,14 @@ def ordered(job_id: str, wanted: JobDefinition, now_ms: int, seal: Seal, upload:
 def shown(order: StoredJob, report: Report | None) -> Report:
     """Return how a job stands, which is not always what the flow has told last: it may not have come to what was ordered since."""
     if report is None:
-        return Report(job_id=order.job_id, status="cancelled" if order.cancelled else "queued", turn=order.turn, updated_at_ms=order.updated_at_ms)
+        before = Report(job_id=order.job_id, turn=order.turn, updated_at_ms=order.updated_at_ms)
+        return before.now(order.updated_at_ms, status="cancelled", phase="") if order.cancelled else before
     if order.turn > report.turn:
         return report.now(order.updated_at_ms, status="queued", turn=order.turn, phase="waiting", trouble="", ended_at_ms=None) if report.over else report
     if order.cancelled and not report.over:
         return report.now(report.updated_at_ms, phase="cancelling")
+    if report.over and report.phase != UNCHANGED:  # the flow keeps it for the next turn, which goes on in it
+        return report.now(report.updated_at_ms, phase="")
     return report
 
 
@@ -201,7 +205,7 @@ def _no_rest(now: Report) -> str:
 
 def _not_again(job: JobDefinition, now: Report) -> str:
     """Say why a job's rejected rows cannot be run again; nothing where they can."""
-    if job.data_format in {"parquet", "excel"}:
+    if cannot_rerun(job):
         return f"Rows of {job.data_format} do not stand in their file as bytes that could be read alone; order a new job on the file."
     if now.files.found > 1:
         return "The run has read several files, which need not have the same columns; put the rows right in a file of their own, for the next run to find."

@@ -1,4 +1,7 @@
-"""What a dry run of an import says: what was seen of a sample, put for a person, and what that lets one expect of the whole file."""
+"""What a dry run of an import says: what was seen of a sample, put for a person, and what that lets one expect of the whole file.
+
+The thresholds are the job's own (`too_wrong`), asked about the file as the sample lets one expect it.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,8 +15,9 @@ from flows.core.errors import FieldError, InvalidFields
 from flows.core.files.rejects import Reject
 from flows.core.imports.damage import message
 from flows.core.imports.jobs import JobFields
+from flows.core.imports.progress import Report, too_wrong
 from flows.core.imports.rules import TransformationRules
-from flows.core.imports.source import FIXED
+from flows.core.imports.source import FIXED, UNKNOWN_COLUMNS
 from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.wire.preview import Look
@@ -29,6 +33,12 @@ ROW_BYTES: Final = 16 * 1024
 RAW_CHARS: Final = 512
 PUBLISHED_S: Final = 100_000
 """Rows a second that are published at most, however quickly they are read."""
+EARLIER: Final = (
+    "What earlier runs of jobs of this name have taken is not known to a preview: rows that they took, or the whole file, count as new here, and the job skips "
+    "or rejects them."
+)
+NAMES: Final = "See that the names are right: all but the left of column_mapping goes by names after mapping."
+REPEATED: Final = "Rows that repeat one which is not in the sample count as new here."
 NOT_HERE: Final = "a preview reads uploads; send the file, or a piece of it, to /integration/import/upload and give its upload_id"
 
 
@@ -82,18 +92,25 @@ def _total(look: Look, upload: Upload, read: int) -> tuple[int | None, bool]:
 
 def expected(job: JobFields, look: Look, whole: Estimate) -> str:
     """Return how a job would end, as far as the sample tells."""
-    rejected = sum(portion.rejected for portion in look.portions)
-    read = sum(portion.rows_read for portion in look.portions)
-    many = job.max_errors is not None and (whole.rejected if whole.rejected is not None else rejected) > job.max_errors
-    lacking = job.data_format in FIXED and any(_keyless(job, look))
-    if look.refused is not None or many or lacking or (job.max_error_ratio is not None and read and rejected / read > job.max_error_ratio):
+    lacking = job.data_format in FIXED and (any(_keyless(job, look)) or any(_missing(look)))
+    if look.refused is not None or lacking or _too_wrong(job, look, whole) is not None:
         return "failed"
-    return "completed_with_errors" if rejected else "completed"
+    return "completed_with_errors" if any(portion.rejected for portion in look.portions) else "completed"
+
+
+def _too_wrong(job: JobFields, look: Look, whole: Estimate) -> str | None:
+    """Say why the job would fail for the rows that are rejected; None: it would not."""
+    rejected, read = sum(portion.rejected for portion in look.portions), sum(portion.rows_read for portion in look.portions)
+    if whole.rows is not None and whole.rejected is not None:
+        rejected, read = max(rejected, whole.rejected), max(read, whole.rows)
+    return too_wrong(job, Report(job_id="", rows_read=read, rows_accepted=read - rejected, rows_rejected=rejected), over=True)
 
 
 def read_as(look: Look) -> dict[str, Any]:
     """Return how the file was read: what the job says, and what was found out."""
-    return look.portions[0].told if look.portions else {}
+    told = look.portions[0].told if look.portions else {}
+    last = look.portions[-1].told if look.portions else {}  # which columns no row has may be known at the end only
+    return told | {name: last[name] for name in (UNKNOWN_COLUMNS,) if name in last}
 
 
 def columns(job: JobFields, look: Look) -> dict[str, Any]:
@@ -146,8 +163,20 @@ def _text(key: bytes | None) -> str | None:
     return None if key is None else key[:ROW_BYTES].decode("utf-8", "replace")
 
 
-def notes(job: JobFields, look: Look) -> Iterator[str]:
+def notes(job: JobFields, look: Look, whole: Estimate) -> Iterator[str]:
     """Yield what one should know about the sample."""
+    if look.refused is None and (sentence := _too_wrong(job, look, whole)) is not None:
+        yield f"The job fails, as far as the sample tells: {sentence}"
+    yield from _placed(look)
+    yield from _unnamed(job, look)
+    if job.remembers:
+        yield EARLIER
+    if not look.sample.whole and (job.transformation_rules.get("unique") or (job.incremental is not None and job.incremental.key)):
+        yield REPEATED
+
+
+def _placed(look: Look) -> Iterator[str]:
+    """Yield what one should know about where the sample is from."""
     sample = look.sample
     if not sample.whole and sample.path is not None:
         yield "The sample is from the start of the file only: as the job reads it, it is not cut between its rows, so that reading can begin nowhere else."
@@ -157,9 +186,25 @@ def notes(job: JobFields, look: Look) -> Iterator[str]:
         yield "The sample is from the start of the file only: no other rows were found in the time there is."
     if sample.path is None and len(look.portions) < len(sample.places) and look.refused is None:
         yield "There was not time for all places of the file; those that are missing were not looked at."
-    follows = "the job fails" if job.data_format in FIXED else "rows have no key"
+
+
+def _unnamed(job: JobFields, look: Look) -> Iterator[str]:
+    """Yield what follows of columns that the job speaks of and the sample does not have."""
+    fixed, told = job.data_format in FIXED, {*_keyless(job, look)}
+    follows = "the job fails" if fixed else "rows have no key"
     for name in _keyless(job, look):
         yield f"There is no column {name!r} among those that are published, so that {follows}; key_columns go by names after mapping."
+    for rule, name in _missing(look):
+        told.add(name)
+        follows = "the job fails" if fixed else "they are rejected" if rule.endswith("cursor_column") else "they all pass it"
+        yield f"There is no column {name!r} for {rule} to tell rows by, so that {follows}; rules go by names after mapping."
+    if names := [repr(name) for name in look.columns.get("unknown", ()) if name not in told]:
+        yield f"Rules speak of columns that no row of the sample has: {', '.join(names)}. {NAMES}"
+
+
+def _missing(look: Look) -> Iterator[tuple[str, str]]:
+    """Yield rules and columns that no row of the sample has, by which they would tell rows."""
+    return ((rule, name) for rule, name in look.columns.get("missing", ()))
 
 
 def _keyless(job: JobFields, look: Look) -> Iterator[str]:

@@ -81,6 +81,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "expands_too_far": "The values come to more than {limit} times the file's size ({count} bytes, {where}), as a bomb's do. Send them in another format.",
     "forbidden_markup": "{where} declares a document type, which no spreadsheet program writes. Save the workbook anew.",
     "no_key_column": "There is no column {where} to make keys of: rows go out with {what}. key_columns go by names after mapping.",
+    "no_such_column": "There is no column {where} for {rule} to tell rows by: rows have {what}. Rules go by names after mapping.",
     "no_such_sheet": "The workbook has no sheet {where}; it has {what}. Name one of them in source_config.sheet.",
     "no_sheet": "The workbook has no sheet that can be seen. Name a hidden one in source_config.sheet: {what}.",
     "no_header": "The sheet {where} has no row {what} that could name the columns. Say which row does in source_config.header_row, or 0 for none.",

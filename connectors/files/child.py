@@ -17,7 +17,7 @@ What is wrong with a job or its file is answered with `failed`: `code`, `detail`
 """
 
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +26,7 @@ from connectors.files.detect import detect
 from connectors.files.encode import Output, Shape
 from connectors.files.formats import FORMATS, first_of, packed
 from connectors.files.gather import Gatherer, Sieve
+from connectors.files.lacking import Lacking
 from connectors.files.marks import Marks
 from connectors.files.plan import AsRead
 from connectors.files.reader import Unreadable
@@ -35,6 +36,7 @@ from connectors.files.watch import Watched
 from flows.core.errors import BadRequest, InvalidFields
 from flows.core.files.frames import Frame, read, write
 from flows.core.files.pieces import Part, Piece
+from flows.core.imports.named import named
 from flows.core.imports.portion import Portion
 from flows.core.imports.recall import level
 from flows.core.imports.rules import TransformationRules
@@ -92,8 +94,8 @@ class Session:
         if form not in FORMATS:
             raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
-        fixed = form in FIXED and not head.get("watch")  # who looks on is shown rows, and told of what is missing beside them
-        self._gatherer = gatherer = Gatherer(self._sieve(head), output, out["most_bytes"], head["ordinal"], fixed=fixed)
+        watched = bool(head.get("watch"))
+        self._gatherer = gatherer = Gatherer(self._sieve(head), output, out["most_bytes"], head["ordinal"], fixed=form in FIXED, watched=watched)
         if head["path"] is None:
             return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
         path, torn = Path(head["path"]), bool(head.get("torn"))
@@ -104,11 +106,11 @@ class Session:
 
     def _sieve(self, head: dict[str, Any]) -> Sieve:
         """Return what is done with a job's rows; where its columns are looked at, by one plan for all that is opened."""
-        sieve = sieve_of(head["rules"], head.get("memory"))
+        sieve = sieve_of(head["rules"], head.get("memory"), head["output"]["key_columns"])
         if not head.get("watch"):
             return sieve
         if self._watched is None:
-            self._watched = Watched(sieve.plan)
+            self._watched = Watched(sieve.plan, Lacking(sieve.named, fixed=head["format"] in FIXED), sieve.named.needed)
         return sieve._replace(plan=self._watched)
 
 
@@ -117,12 +119,13 @@ def _pieces(frame: Frame) -> list[Piece]:
     return [Piece(start, data, line, first, records, Part(part)) for (start, line, first, records, part), data in places]
 
 
-def sieve_of(rules: dict[str, Any], memory: dict[str, Any] | None = None) -> Sieve:
+def sieve_of(rules: dict[str, Any], memory: dict[str, Any] | None = None, key_columns: Sequence[str] = ()) -> Sieve:
     """Return what is done with rows.
 
     Args:
         rules: a job's.
         memory: `key` or `cursor_column` of its `incremental`, and `since`, the watermark; None: no run was before, and no memory is asked.
+        key_columns: what keys of records are made of.
 
     Raises:
         InvalidFields, BadRequest: the rules cannot be run, or not with this memory.
@@ -130,9 +133,10 @@ def sieve_of(rules: dict[str, Any], memory: dict[str, Any] | None = None) -> Sie
     """
     told = TransformationRules.model_validate(rules)
     asked = memory or {}
-    cursor = cursor_of(asked.get("cursor_column"), level(asked.get("since")), told)
+    column, key = asked.get("cursor_column"), asked.get("key") or ()
+    cursor = cursor_of(column, level(asked.get("since")), told)
     plan = compile_rules(told, cursor) if rules or cursor is not None else AsRead()
-    return Sieve(plan, Marks(told.unique, asked.get("key") or ()), cursor)
+    return Sieve(plan, Marks(told.unique, key), cursor, named(told, column, key, key_columns))
 
 
 def serve(inward: BinaryIO, outward: BinaryIO, session: Session, before: Callable[[], None]) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from connectors.files.bounds import refusal
 from connectors.files.encode import Encoded, Output, Shape, encode, expressible, lines_of
+from connectors.files.lacking import Lacking, require
 from connectors.files.marks import NOTHING, Judged, Marked, Marks, values_of, without
 from connectors.files.plan import Plan, Sifted
 from connectors.files.reader import Read, Unreadable
@@ -14,11 +14,9 @@ from connectors.files.rules.cursor import Cursor
 from connectors.files.table import Table
 from flows.core.files.rejects import VALUE_CHARS, Reject
 from flows.core.imports import codes
+from flows.core.imports.named import NOBODY, Named
 from flows.core.imports.portion import Place, Portion
 from flows.core.imports.recall import higher
-
-MOST_NAMED: Final = 20
-"""Columns that a sentence names."""
 
 
 class Sieve(NamedTuple):
@@ -27,6 +25,8 @@ class Sieve(NamedTuple):
     plan: Plan
     marks: Marks
     cursor: Cursor | None = None
+    named: Named = NOBODY
+    """The columns that the job speaks of."""
 
 
 class Made(NamedTuple):
@@ -42,12 +42,14 @@ class Made(NamedTuple):
 class Gatherer:
     """Puts tables through a plan and writes what is good of them."""
 
-    def __init__(self, sieve: Sieve, output: Output, most_bytes: int, ordinal: int, *, fixed: bool = False) -> None:
+    def __init__(self, sieve: Sieve, output: Output, most_bytes: int, ordinal: int, *, fixed: bool = False, watched: bool = False) -> None:
         """Take what is done with rows, how they go out, how large a record may be, and how many rows of the file came before.
 
-        `fixed`: every row has the same columns, so that one which is missing for keys is a mistake of the job's.
+        `fixed`: every row has the same columns, so that one which is missing for keys, or for rows to be told by, is a mistake of the job's, for which
+        its file fails; unless somebody looks on (`watched`), who is shown rows and told of what is missing beside them.
         """
-        self._fixed = fixed
+        self._strict = fixed and not watched
+        self.lacking = Lacking(sieve.named, fixed=fixed)
         self._sieve = sieve
         self._output = output
         self._most_bytes = most_bytes
@@ -61,7 +63,7 @@ class Gatherer:
         return sum(one.read.rows_read for one in self._made) if self._told is None else 0
 
     def add(self, reads: Iterable[Read]) -> None:
-        """Take tables that follow one another; raises `Unreadable` where they lack a column that keys are made of, as their file then does."""
+        """Take tables that follow one another; raises `Unreadable` where they lack a column that must be there, as their file then does."""
         for read in reads:
             self._begin()
             self._made.append(self._table(read))
@@ -102,8 +104,9 @@ class Gatherer:
 
     def _table(self, read: Read) -> Made:
         sifted = expressible(read.table, self._sieve.plan.apply(read.table))
-        if self._fixed and read.table.frame.height:
-            _keyed(sifted, self._output.key_columns)
+        if self._strict and read.table.frame.height:
+            require(sifted, self._output.key_columns, self._sieve.named.needed)
+        self.lacking.look(read.table)
         encoded = None
         if self._output.shape is Shape.ROW:
             encoded = encode(sifted, read.table.ordinals, self._output)
@@ -138,15 +141,6 @@ class Gatherer:
                 most = self._most_bytes
                 raise Unreadable("block_too_large", f"A block of rows is larger than the {most:,} bytes its topic takes; give fewer rows_per_record.")
         return sifted, encoded
-
-
-def _keyed(sifted: Sifted, key_columns: Sequence[str]) -> None:
-    """Do nothing where rows have the columns that keys are made of; raises `Unreadable`."""
-    columns = sifted.frame.columns
-    missing = [name for name in key_columns if name not in columns]
-    if missing:
-        told = ", ".join(columns[:MOST_NAMED]) + (f" and {len(columns) - MOST_NAMED} more" if len(columns) > MOST_NAMED else "")
-        raise refusal("no_key_column", where=repr(missing[0]), what=told or "no columns")
 
 
 def _only(sifted: Sifted, encoded: Encoded, gone: Iterable[int], rejects: Sequence[Reject]) -> tuple[Sifted, Encoded]:

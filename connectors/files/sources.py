@@ -13,6 +13,7 @@ from connectors.files.codes import Code
 from connectors.files.formats import WHOLE, Source, cutter_of, reader_of, settle, whole_reader_of
 from connectors.files.gather import Gatherer
 from connectors.files.inflate import Compression, blocks
+from connectors.files.lacking import Left
 from connectors.files.places import Fault, Span
 from connectors.files.reader import Read, Unreadable
 from flows.core.files.pieces import Cutter, Piece
@@ -26,19 +27,21 @@ class State(NamedTuple):
     settled: dict[str, Any]
     reader: bytes = b""
     cutter: bytes | None = None
+    lacking: Left | None = None
+    """What no row had up to there of the columns that the job speaks of; None: there was no row."""
 
     def text(self) -> bytes:
         """Write it."""
         cut = b64encode(self.cutter).decode() if self.cutter is not None else None
-        return orjson.dumps([self.settled, b64encode(self.reader).decode(), cut])
+        return orjson.dumps([self.settled, b64encode(self.reader).decode(), cut, self.lacking])
 
     @classmethod
     def of(cls, form: str, source: Source, state: bytes, sample: bytes) -> "State":
         """Read what `text` wrote; of nothing, begin with what the file's first bytes tell."""
         if not state:
             return cls(settle(form, source, sample))
-        settled, reader, cut = orjson.loads(state)
-        return cls(settled, b64decode(reader), b64decode(cut) if cut is not None else None)
+        settled, reader, cut, *more = orjson.loads(state)
+        return cls(settled, b64decode(reader), b64decode(cut) if cut is not None else None, next(iter(more), None))
 
 
 class Pieces:
@@ -49,6 +52,7 @@ class Pieces:
         self._form, self._begun = form, begun
         self._reader = reader_of(form, begun.settled, begun.reader, at)
         self._gatherer = gatherer
+        gatherer.lacking.go_on(begun.lacking)
         self._line = line
 
     def portion(self, pieces: Sequence[Piece], known: Sequence[bytes] = (), *, last: bool) -> Portion:
@@ -61,9 +65,10 @@ class Pieces:
             self._gatherer.add(self._reader.finish())
         if pieces and pieces[-1].line:
             self._line = pieces[-1].line + pieces[-1].data.count(b"\n")
-        state = self._begun._replace(reader=self._reader.state())
+        lacking = self._gatherer.lacking
+        state = self._begun._replace(reader=self._reader.state(), lacking=lacking.left)
         made = self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, known, over=last)
-        return _of_its_format(made._replace(read_as=self._begun.settled), self._form)
+        return _of_its_format(made._replace(read_as={**self._begun.settled, **lacking.told(over=last)}), self._form)
 
     def again(self, rows: Sequence[Piece], known: Sequence[bytes] = ()) -> Portion:
         """Return what these rows are now, each a piece of its own that was turned away before; they need not follow one another."""
@@ -90,6 +95,7 @@ class File:
         self._found: Mapping[str, str] = {}
         self._form, self._begun, self._path, self._limits, self._at = form, begun, path, limits, at
         self._gatherer = gatherer
+        gatherer.lacking.go_on(begun.lacking)
         self._state, self._line = begun, 0
         self._tables = self._whole() if form in WHOLE else self._cut()
 
@@ -108,8 +114,10 @@ class File:
                         raise
                     failed = (error.code, str(error))
                 over = True
-        made = self._gatherer.portion(self._at, self._state.text(), self._line, known, over=over and failed is None)
-        return _of_its_format(made._replace(read_as={**self._begun.settled, **self._found}, unreadable=failed), self._form)
+        lacking, ends = self._gatherer.lacking, over and failed is None
+        made = self._gatherer.portion(self._at, self._state._replace(lacking=lacking.left).text(), self._line, known, over=ends)
+        told = {**self._begun.settled, **self._found, **lacking.told(over=ends and not self._torn)}
+        return _of_its_format(made._replace(read_as=told, unreadable=failed), self._form)
 
     def _whole(self) -> Iterator[bool]:
         compression = Compression(self._begun.settled.get("compression") or "none")

@@ -110,7 +110,8 @@ class Lines:
         """Say what has another status or phase, or is a tenth further."""
         step = report["bytes_read"] * STEPS // report["bytes_total"] if report["bytes_total"] else 0
         trouble = f" ({report['trouble']})" if report["trouble"] else ""
-        self._say(f"{report['status']}, {report['phase'] or '-'}: {told_rows(report)}{trouble}", report["status"], report["phase"], step, trouble)
+        doing = f", {report['phase']}" if report["phase"] else ""  # nothing, where the job is over
+        self._say(f"{report['status']}{doing}: {told_rows(report)}{trouble}", report["status"], report["phase"], step, trouble)
 
     def _say(self, text: str, *key: object) -> None:
         if key != self._said:

@@ -156,6 +156,8 @@ def _show(where: Ingress, job: Report) -> None:
     typer.echo(f"Job {job['job_id']} is {job['status']}: {told_rows(job)}.")
     if job["trouble"]:
         typer.echo(f"  {job['trouble']}")
+    if unknown := job["read_as"].get("unknown_columns"):
+        typer.echo(f"  Rules speak of columns that no row has: {', '.join(map(repr, unknown))}.")
     if job["rows_rejected"]:
         typer.echo(f"  Rejected rows, with every reason: {where.curl(path + '/errors?format=csv')}")
     if job["status"] not in CODES:

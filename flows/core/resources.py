@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
-from flows.core.fields import Expression, HeaderName, Identifier, Model, Pointer, TopicName
+from flows.core.fields import Expression, HeaderName, Identifier, Lines, Model, Pointer, TopicName
 from flows.core.verification import Verification
 
 WEBHOOK: Final = "webhook"
@@ -118,7 +118,7 @@ class WebhookFields(Model):
     """Absent: `xyra.events`."""
     ordering_key: OrderingKey | Pointer | None = None
     """A JSON pointer into the body, or `{"header": NAME}`: records with equal keys stay in order."""
-    description: str = Field(default="", max_length=2000)
+    description: Lines = Field(default="", max_length=2000)
     """For people."""
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ import orjson
 
 from flows.core import topics
 from flows.core.imports.jobs import StoredJob
+from flows.core.imports.opening import memory_of
 from flows.core.imports.progress import Checkpoint, Gain
 from flows.core.imports.run import AGAIN, CHECK, FIND, READ, RUN, STAGE, TURN, UNCHANGED, WAIT, Run
 from flows.core.imports.shelf import Shelf
@@ -212,6 +213,4 @@ def basis(order: StoredJob, run: Run, sha256: str, most_bytes: int) -> dict[str,
 def _memory(order: StoredJob, run: Run) -> dict[str, Any]:
     """Return what tells rows that came before from others."""
     wanted = order.definition.incremental
-    since = run.since[0] if run.since else None
-    told = {"cursor_column": wanted.cursor_column, "key": wanted.key} if wanted is not None else {}
-    return told | {"since": [*since] if since is not None else None}
+    return memory_of(wanted.model_dump() if wanted is not None else None, run.since[0] if run.since else None)

@@ -29,10 +29,11 @@ def files_found(batch: Batch, number: int, order: StoredJob, run: Run, found: Fo
     if found.failed is not None:
         end(batch, number, run, "fail", found.failed)
     elif not found.paths:
-        end(batch, number, run, "complete", f"No file matches {order.definition.pattern}.")
+        report = run.report.now(batch.now_ms, files=Files(passed=tuple(found.passed)))
+        end(batch, number, run.on(report=report), "complete", f"No file matches {order.definition.pattern}.")
     else:
         batch.state(number).put(FILES + order.job_id.encode(), orjson.dumps(found.paths), expires_at_ms=batch.now_ms + KEPT_MS)
-        report = run.report.now(batch.now_ms, files=Files(found=len(found.paths)))
+        report = run.report.now(batch.now_ms, files=Files(found=len(found.paths), passed=tuple(found.passed)))
         advance(batch, number, order, at_file(order, run.on(report=report, failures=0), 0, found.paths[0]))
 
 

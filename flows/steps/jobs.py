@@ -115,7 +115,7 @@ def _turn(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     if report.status == "completed" or (several if rejected else not rest):
         take(batch, number, order, after)
         return
-    files = report.files if several else Files(found=report.files.found)
+    files = report.files if several else Files(found=report.files.found, passed=report.files.passed)
     after = after.on(
         report=report.after("retry", batch.now_ms).now(batch.now_ms, turn=order.turn, files=files), failures=0, until=-1, asked=NEVER, mending=rejected
     )

@@ -12,7 +12,7 @@ from flows.core.imports.again import Again
 from flows.core.imports.fetching import WAITS
 from flows.core.imports.jobs import StoredJob, home
 from flows.core.imports.portion import BEGINNING, Portion
-from flows.core.imports.progress import MOST_TEXT, Checkpoint, too_wrong
+from flows.core.imports.progress import MOST_TEXT, Checkpoint, too_wrong, way_on
 from flows.core.imports.recall import higher
 from flows.core.imports.run import CHECK, READ, RUN, Run
 from flows.core.imports.shelf import End, end_output, piece_output
@@ -161,7 +161,7 @@ def _after(batch: Batch, number: int, order: StoredJob, run: Run, portion: Porti
     if portion.unreadable is not None:
         file_failed(batch, number, order, run, portion.unreadable[1])
     elif (trouble := too_wrong(order.definition, run.counted, over=portion.over)) is not None:
-        file_failed(batch, number, order, run, trouble)
+        file_failed(batch, number, order, run, f"{trouble} {way_on(order.definition, run.report)}")
     elif not portion.over:
         advance(batch, number, order, run)
     elif run.report.phase == CHECK:

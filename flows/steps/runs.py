@@ -4,7 +4,7 @@ from typing import Final
 
 from flows.core import topics
 from flows.core.imports.jobs import JOB, StoredJob
-from flows.core.imports.progress import Event, outcome, too_wrong
+from flows.core.imports.progress import Event, outcome, too_wrong, way_on
 from flows.core.imports.run import KEPT_MS, RUN, Run
 from flows.core.record import Output
 from flows.engine import Batch
@@ -57,7 +57,10 @@ def end(batch: Batch, number: int, run: Run, event: Event, trouble: str = "") ->
 
 def finish(batch: Batch, number: int, order: StoredJob, run: Run) -> None:
     """End a run that has nothing left to do in this turn."""
-    trouble = (too_wrong(order.definition, run.counted, over=True) if run.read else UNREAD) or ""
+    trouble = UNREAD
+    if run.read:
+        wrong = too_wrong(order.definition, run.counted, over=True)
+        trouble = f"{wrong} {way_on(order.definition, run.report)}" if wrong is not None else ""
     files = run.report.files.one_failed(trouble, found_path(order, run)) if trouble else run.report.files.one_read()
     if not trouble:
         remember_file(batch, number, order, run)

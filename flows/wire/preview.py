@@ -1,6 +1,7 @@
 """Has samples of an upload read by a job's rules, in a process of its own: a dry run, of which nothing is kept and nothing published."""
 
 import shutil
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
@@ -8,8 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from flows.core.errors import FieldError, InvalidFields, Unavailable
 from flows.core.files.pieces import Piece
-from flows.core.imports.opening import opening
+from flows.core.imports.opening import memory_of, opening
 from flows.core.imports.portion import Portion
+from flows.core.imports.recall import Recalled
 from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.core.topics import RECORD_BYTES
@@ -86,6 +88,7 @@ class _Asking:
         self._portions: list[Portion] = []
         self._refused: tuple[str, str] | None = None
         self._seconds = 0.0
+        self._recalled = Recalled()
 
     def look(self) -> Look:
         sample = self._sample
@@ -124,6 +127,7 @@ class _Asking:
         asked = {
             "job": {"definition": self._job},
             "sha256": self._upload.sha256 or "0" * 64,
+            "memory": memory_of(self._job.get("incremental")),  # the job's own, as if no run had been before
             "most_bytes": RECORD_BYTES,
             "at": first.start if first else 0,
             "line": first.line if first else 1,
@@ -139,8 +143,17 @@ class _Asking:
         answer, parts = self._ask(wanted, data)
         self._seconds += monotonic() - begun
         if answer["kind"] == "portion":
-            self._portions.append(Portion.unpack(parts[0]))
+            self._portions.append(self._remembered(Portion.unpack(parts[0])))
             self._refused = self._portions[-1].unreadable
+
+    def _remembered(self, portion: Portion) -> Portion:
+        """Return a portion as it is behind those before it: rows may repeat one of theirs."""
+        known = self._recalled.answers(portion.lots)
+        if known != [lot.known for lot in portion.lots]:
+            answer, parts = self._ask({"kind": "decide", "known": [b64encode(answers).decode() for answers in known]}, ())
+            portion = Portion.unpack(parts[0]) if answer["kind"] == "portion" else portion
+        self._recalled.keep(portion.lots)
+        return portion
 
     def _ask(self, head: Mapping[str, Any], parts: tuple[bytes, ...]) -> tuple[Mapping[str, Any], tuple[bytes, ...]]:
         answer = self._child.ask(head, parts, max(0.1, self._until - monotonic()))

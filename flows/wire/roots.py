@@ -20,6 +20,8 @@ from flows.core.errors import NotFound, Refused, TooLarge
 MOST_PARTS: Final = 64
 MOST_SEEN: Final = 100_000
 """Names that are looked at for one pattern."""
+MOST_LINKS: Final = 10
+"""Links that are told of one."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """Not blocking: a pipe that was put in the file's place would be waited for."""
@@ -47,6 +49,14 @@ class Found(NamedTuple):
 
     path: str
     version: Version
+
+
+class Matches(NamedTuple):
+    """What a pattern has found, by name."""
+
+    files: list[Found]
+    links: list[str]
+    """Links that stand where a file, or a folder on the way to one, would; where they lead was not looked at. The first ones only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +88,11 @@ class Roots:
             raise
         return Opened(os.fdopen(handle, "rb", buffering=0), version)
 
-    def find(self, pattern: str, most: int) -> list[Found]:
-        """Return the files that a pattern finds, by name; `*`, `?` and `[...]` stand for parts of one name, none for a first dot.
+    def find(self, pattern: str, most: int) -> Matches:
+        """Return what a pattern finds; `*`, `?` and `[...]` stand for parts of one name, none for a first dot.
 
-        What is no regular file is passed over, and so is a folder that may not be read. One that is too large is found: it is refused when it is opened, alone.
+        What is no regular file is passed over, and so is a folder that may not be read; links, which somebody may have meant to be read, are told.
+        A file that is too large is found: it is refused when it is opened, alone.
 
         Raises:
             TooLarge: there are more than `most`, or more names than are looked at.
@@ -100,7 +111,8 @@ class Roots:
                 found.append(Found(str(root.joinpath(*parts[:plain], *names)), _version(status)))
                 if len(found) > most:
                     raise TooLarge(f"{pattern} finds more than {most:,} files; write it so that it finds fewer, or move away what was imported.")
-        return sorted(found)
+        links = (str(root.joinpath(*parts[:plain], *names)) for names in sorted(walk.links)[:MOST_LINKS])
+        return Matches(sorted(found), list(links))
 
     def check(self, path: str) -> None:
         """Do nothing where a path, or a pattern, lies under one of the folders; looks at no disk.
@@ -185,15 +197,20 @@ class _Walk:
         self._wanted = wanted
         self._hidden = hidden
         self._seen = 0
+        self.links: list[tuple[str, ...]] = []
+        """By the names that lead to them."""
 
-    def files(self, folder: int, depth: int) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
-        """Yield the names below an open folder, and what each file is."""
+    def files(self, folder: int, depth: int, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], os.stat_result]]:
+        """Yield the names below an open folder, and what each file is; `above` are those that lead to it."""
         for name in self._names(folder, depth):
             try:
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISLNK(status.st_mode):
+                    self.links.append((*above, name))
+                    continue
                 if depth + 1 == len(self._wanted):
                     if stat.S_ISREG(status.st_mode):
-                        yield (name,), status
+                        yield (*above, name), status
                     continue
                 if not stat.S_ISDIR(status.st_mode):
                     continue
@@ -201,8 +218,7 @@ class _Walk:
             except OSError:
                 continue  # gone meanwhile, or not ours to read
             try:
-                for names, found in self.files(inner, depth + 1):
-                    yield (name, *names), found
+                yield from self.files(inner, depth + 1, (*above, name))
             finally:
                 os.close(inner)
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from flows.core import ids
 from flows.core.clock import rfc3339
 from flows.core.errors import NotFound
-from flows.core.fields import Model
+from flows.core.fields import Lines, Model
 from flows.core.orders import PAUSE, StoredPause
 from ingress import health
 from ingress.door import Door
@@ -27,7 +27,7 @@ BURY_MINUTES: Final = 10
 class PauseRequest(Model):
     """Why a flow is to stand."""
 
-    reason: Annotated[str, StringConstraints(max_length=500)] = ""
+    reason: Annotated[Lines, StringConstraints(max_length=500)] = ""
 
 
 class ResumeRequest(Model):

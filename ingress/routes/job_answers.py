@@ -42,7 +42,7 @@ class FilesAnswer(Answer):
     failed: int
     """Not read to their ends, or not to be published: too much was wrong with them."""
     troubles: tuple[str, ...]
-    """A sentence on each of the first ten that failed."""
+    """A sentence on each of the first ten that failed, or that the pattern meets and that are links, which are not followed nor counted."""
 
 
 class RunAnswer(Answer):
@@ -78,7 +78,7 @@ class JobProgress(Answer):
     job_type: Literal["one_time", "scheduled"]
     status: Status
     phase: str
-    """What is being done, in a word or two."""
+    """What is being done, in a word or two; empty: the job is over."""
     turn: int
     """1, and one more with each retry."""
     run: int
@@ -103,7 +103,8 @@ class JobProgress(Answer):
     read_as: dict[str, Any]
     """How the file is read: `encoding`, `delimiter`, `sheet` and the like, as the job says or as was found out; empty before it is read.
 
-    `looks_like`: what format the file is, where the job says another.
+    `looks_like`: what format the file is, where the job says another. `unknown_columns`: the first twenty columns that the job speaks of and no row has had;
+    of JSON, NDJSON and XML they are told at the end of the file.
     """
     checkpoint: CheckpointAnswer
     trouble: str | None
@@ -172,7 +173,7 @@ def _fields(door: Door, order: StoredJob) -> dict[str, Any]:
         "errors_by_code": dict(report.errors_by_code),
         "read_as": dict(report.read_as),
         "checkpoint": CheckpointAnswer(file=at.file, offset=at.offset, line=at.line or None, ordinal=at.ordinal, path=at.path or None),
-        "files": FilesAnswer(found=files.found, read=files.read, failed=files.failed, troubles=tuple(files.troubles)),
+        "files": FilesAnswer(found=files.found, read=files.read, failed=files.failed, troubles=files.told),
         "due_at": time_or_none(report.due_at_ms),
         "trouble": report.trouble or None,
         "created_at": rfc3339(order.created_at_ms),

@@ -1,12 +1,12 @@
 """What the routes of dead letters are asked and answer, as the OpenAPI document shows it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, StringConstraints
 
 from flows.core.clock import rfc3339
 from flows.core.deadletters.summaries import STATUSES, Status, Summary
-from flows.core.fields import Model
+from flows.core.fields import Lines, Model
 from flows.core.orders import MOST_IDS, MOST_RATE, Filter, LetterId
 from flows.core.resources import Transform
 from flows.core.verdict import Reason
@@ -18,6 +18,7 @@ from ingress.routes.delivery_answers import Answer, time_or_none
 class Search(Filter):
     """Which dead letters are asked for."""
 
+    from_texts: ClassVar[bool] = True
     status: Status | None = None
     id: LetterId | None = None
     group: bool = False
@@ -49,7 +50,7 @@ class ReplayRequest(Wanted):
 class DiscardRequest(Wanted):
     """Dead letters that nobody needs any more."""
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    reason: Annotated[Lines, StringConstraints(min_length=1, max_length=500)]
     """Why; it stays with each letter."""
 
 

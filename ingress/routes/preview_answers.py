@@ -1,10 +1,8 @@
 """What a dry run of an import takes and answers."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import StringConstraints
-
-from flows.core.imports.jobs import JobFields
+from flows.core.imports.jobs import JobFields, JobName
 from flows.core.imports.uploads import Upload
 from flows.wire.preview import Look
 from ingress import previews
@@ -14,7 +12,7 @@ from ingress.routes.delivery_answers import Answer
 class PreviewRequest(JobFields):
     """The body of an import job; its name and type may be left out."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=256)] = "preview"
+    name: JobName = "preview"
     """For people."""
     job_type: Literal["one_time", "scheduled"] = "one_time"
     """As of the job."""
@@ -120,7 +118,7 @@ class PreviewAnswer(Answer):
     refused: RefusedAnswer | None
     sampled: Sampled
     read_as: dict[str, Any]
-    """How the file is written: `encoding`, `delimiter` and the like, as the job says or as was found out; `looks_like`: see a job's."""
+    """How the file is written: `encoding`, `delimiter` and the like, as the job says or as was found out; `looks_like`, `unknown_columns`: see a job's."""
     columns: Columns
     errors: tuple[ErrorAnswer, ...]
     rows: tuple[RowAnswer, ...]
@@ -148,7 +146,7 @@ class PreviewAnswer(Answer):
                     "rate_rows_s": whole.rate_rows_s,
                     "seconds": whole.seconds,
                 },
-                "notes": tuple(previews.notes(job, look)),
+                "notes": tuple(previews.notes(job, look, whole)),
             }
         )
 

@@ -1,7 +1,7 @@
 """What the routes of uploads take and answer."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -14,6 +14,7 @@ from flows.core.imports.uploads import Phase, Upload
 class Hints(Model):
     """How the file is written, where that is known: it is cut between its records then. What is left out is found out from its first bytes."""
 
+    from_texts: ClassVar[bool] = True
     data_format: DataFormat | None = None
     """What the file is."""
     delimiter: Character | None = None

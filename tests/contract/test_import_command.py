@@ -103,6 +103,14 @@ def test_a_file_is_sent_read_and_followed(door: RunningDoor, tmp_path: Path, dat
 
 
 @pytest.mark.usefixtures("worker")
+def test_columns_that_rules_speak_of_and_no_row_has_are_named(door: RunningDoor, tmp_path: Path) -> None:
+    code, out, err = ran(door, tmp_path, b"id,years\n1,2\n", "--watch")
+    assert code == 0, err
+    assert "Rules speak of columns that no row has: 'age'." in out
+    assert err.splitlines()[-1].startswith("completed: 1 row"), "a job that is over is said to be doing something"
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_job_that_fails_says_why(door: RunningDoor, tmp_path: Path) -> None:
     code, out, err = ran(door, tmp_path, b"not a table", "--watch", "--format", "parquet")
     assert code == 6, err

@@ -172,6 +172,58 @@ def test_too_many_rejects_are_foreseen(door: RunningDoor) -> None:
     assert "no column 'nobody'" in noted["notes"][0]
 
 
+CURSOR: dict[str, Any] = {"transformation_rules": {"data_types": {"ts": "int64"}}, "incremental": {"cursor_column": "ts"}}
+
+
+def test_the_column_of_a_cursor_is_looked_at_as_by_the_job(door: RunningDoor) -> None:
+    found = previewed(door, b"id,ts\n1,5\n2,3\n3,\n", **CURSOR)
+    assert (found["expected"], found["sampled"]["rows_accepted"], found["sampled"]["rows_rejected"]) == ("completed_with_errors", 2, 1)
+    (error,) = found["errors"]
+    assert (error["code"], error["rows"], error["examples"][0]["column"], error["examples"][0]["line"]) == ("no_cursor", 1, "ts", 4)
+    assert any("earlier runs" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        (CURSOR, "incremental.cursor_column"),
+        ({"incremental": {"key": ["ts"]}}, "incremental.key"),
+        ({"transformation_rules": {"unique": ["ts"]}}, "unique"),
+    ],
+)
+def test_a_rule_by_a_column_that_is_not_there_is_foreseen_to_fail(door: RunningDoor, fields: dict[str, Any], rule: str) -> None:
+    found = previewed(door, b"id,stamp\n1,5\n", **fields)
+    assert found["expected"] == "failed"
+    assert f"There is no column 'ts' for {rule} to tell rows by, so that the job fails; rules go by names after mapping." in found["notes"]
+
+
+def test_rows_that_repeat_what_came_before_in_the_file_are_skipped_as_by_the_job(door: RunningDoor) -> None:
+    found = previewed(door, b"id,n\n1,5\n1,5\n1,6\n", incremental={"key": ["id"]})
+    assert (found["sampled"]["rows_accepted"], found["sampled"]["rows_skipped"], found["expected"]) == (2, 1, "completed")
+
+
+def test_rows_that_repeat_one_of_an_earlier_portion_are_seen(door: RunningDoor) -> None:
+    lines = b"".join(b"%d\n" % n for n in [*range(6000), 3, 5999])
+    found = previewed(door, gzip.compress(b"id\n" + lines, mtime=0), transformation_rules={"unique": ["id"]})
+    assert (found["sampled"]["rows_read"], found["sampled"]["rows_rejected"], found["expected"]) == (6002, 2, "completed_with_errors")
+
+
+def test_columns_that_rules_speak_of_and_no_row_has_are_told(door: RunningDoor) -> None:
+    rules = {"column_mapping": {"zz": "y"}, "data_types": {"tpyo": "int64", "y": "string"}, "trim": ["id"]}
+    for data, form in ((b"id,n\n1,5\n", "csv"), (b'{"id": "1"}\n{"n": "5"}\n', "ndjson")):
+        found = previewed(door, data, form, transformation_rules=rules)
+        assert (found["expected"], found["read_as"]["unknown_columns"]) == ("completed", ["zz", "tpyo"])
+        assert any("'zz', 'tpyo'" in note for note in found["notes"])
+    assert "unknown_columns" not in previewed(door, b"id,zz,tpyo\n1,2,3\n", transformation_rules=rules)["read_as"]
+
+
+def test_a_job_that_publishes_all_or_nothing_is_foreseen_to_fail(door: RunningDoor) -> None:
+    found = previewed(door, CSV, transformation_rules=RULES, all_or_nothing=True)
+    assert (found["expected"], found["sampled"]["rows_rejected"]) == ("failed", 3)
+    assert "3 rows were rejected, and all_or_nothing" in found["notes"][0]
+    assert previewed(door, CSV, transformation_rules=RULES, all_or_nothing=True, max_errors=3)["expected"] == "completed_with_errors"
+
+
 @pytest.mark.parametrize(
     ("over", "wrong"),
     [

@@ -3,6 +3,7 @@
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
@@ -91,6 +92,31 @@ def test_a_file_of_another_format_fails_its_job_and_one_without_rows_does_not(ka
     assert counts(none) == ("completed", 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("rules", [{"unique": ["zz"]}, {"unique": [{"columns": ["zz"], "across_runs": True}]}])
+def test_a_rule_that_tells_rows_by_a_column_that_is_not_there_fails_the_job_before_a_row_is_out(kafka: str, tmp_path: Path, rules: dict[str, Any]) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(people(1000), transformation_rules=rules)
+    (report,) = made.run(job_id)
+    assert counts(report) == ("failed", 0, 0, 0, 0)
+    assert report.trouble == "There is no column 'zz' for unique to tell rows by: rows have id, name, age. Rules go by names after mapping."
+    assert made.rows(job_id) == []
+
+
+@pytest.mark.parametrize(("data_format", "unknown"), [("csv", ["zz", "tpyo"]), ("ndjson", ["zz", "tpyo", "never"])])
+def test_columns_that_rules_speak_of_and_no_row_has_are_told_wherever_the_worker_dies(kafka: str, tmp_path: Path, data_format: str, unknown: list[str]) -> None:
+    made = importer(kafka, tmp_path)
+    data = people(ROWS)
+    if data_format == "ndjson":
+        data = b"".join(b'{"id":%d,"first":1}\n' % n if n < 10 else b'{"id":%d,"age":1}\n' % n for n in range(ROWS))
+    rules = {"column_mapping": {"zz": "y"}, "trim": ["tpyo", "id", *(["first", "never"] if data_format == "ndjson" else [])]}
+    job_id = made.job(data, data_format, source={"chunk_size": 50}, transformation_rules=rules)
+    with pytest.raises(Crash):
+        made.run(job_id, after=dies(3, 4))
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", ROWS, ROWS, 0, 0)
+    assert report.read_as["unknown_columns"] == unknown
+
+
 def test_all_or_nothing_publishes_nothing_of_a_file_with_a_bad_row(kafka: str, tmp_path: Path) -> None:
     made = importer(kafka, tmp_path)
     rules = {"data_types": {"age": "int64"}}
@@ -109,6 +135,7 @@ def test_too_many_errors_stop_a_job(kafka: str, tmp_path: Path) -> None:
     (report,) = made.run(job_id)
     assert report.status == "failed"
     assert "max_errors" in report.trouble
+    assert 'retry the job with {"only": "rejected"} and transformation_rules' in report.trouble
     assert report.rows_read < ROWS
     assert len(made.rows(job_id)) == report.rows_accepted
 

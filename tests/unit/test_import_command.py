@@ -181,11 +181,11 @@ def test_plain_lines_are_few(capsys: pytest.CaptureFixture[str]) -> None:
     for read in range(11):
         lines.report(report(read=read))
         lines.report(report(read=read))
-    lines.report(report("failed", 10, trouble="It is no table."))
+    lines.report(report("failed", 10, phase="", trouble="It is no table."))
     said = capsys.readouterr()
     assert said.out == ""
     assert len(said.err.splitlines()) == 11 + 11 + 1
-    assert said.err.endswith("failed, reading: 10 rows read, 10 accepted, 0 rejected, 0 skipped (It is no table.)\n")
+    assert said.err.endswith("failed: 10 rows read, 10 accepted, 0 rejected, 0 skipped (It is no table.)\n")
 
 
 def test_bars_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from flows.core.errors import Conflict
-from flows.core.imports.history import MOST_PATH, MOST_TEXT, Files
+from flows.core.imports.history import MOST_PATH, MOST_TEXT, MOST_TROUBLES, Files
 from flows.core.imports.jobs import JobDefinition, StoredJob, check_job
-from flows.core.imports.progress import ENDED, MOST_CODES, MOVES, OTHER, Checkpoint, Gain, Report, move, outcome, too_wrong
+from flows.core.imports.progress import ENDED, MOST_CODES, MOVES, OTHER, Checkpoint, Gain, Report, move, outcome, too_wrong, way_on
 from ingress.fields import errors_of
 
 SEED: dict[str, Any] = {
@@ -236,6 +236,34 @@ def test_too_much_is_wrong_by_number_and_by_part(limits: dict[str, Any], rejecte
     report = Report(job_id="j", rows_read=read, rows_accepted=read - rejected, rows_rejected=rejected)
     assert (too_wrong(job, report, over=False) is not None, too_wrong(job, report, over=True) is not None) == (early, at_the_end)
     assert outcome(report) == ("complete_with_errors" if rejected else "complete")
+
+
+@pytest.mark.parametrize(
+    ("fields", "found", "sentence"),
+    [
+        ({}, 1, 'A plain retry counts them still: retry the job with {"only": "rejected"} and transformation_rules that these rows pass, or order a new one'),
+        ({"data_format": "parquet"}, 1, "Order a new job on the file, with rules"),
+        ({"all_or_nothing": True}, 1, "Order a new job on the file, with rules"),
+        ({}, 2, "Order a new job on the file, with rules"),
+    ],
+)
+def test_what_to_do_about_too_many_rejects(fields: dict[str, Any], found: int, sentence: str) -> None:
+    assert way_on(JobDefinition.model_validate(SEED | fields), Report(job_id="j", files=Files(found=found))).startswith(sentence)
+
+
+def test_links_are_told_behind_the_files_that_failed_and_change_nothing_else() -> None:
+    found = Files(found=1, passed=("/in/l.csv: A link.",))
+    assert (found.told, found.sentence()) == (("/in/l.csv: A link.",), "")
+    failed = found.one_failed("Broken.", "/in/a.csv")
+    assert (failed.told, failed.sentence()) == (("/in/a.csv: Broken.", "/in/l.csv: A link."), "/in/a.csv: Broken.")
+    assert len(Files(passed=("l",) * 10).one_failed("Broken.").told) == MOST_TROUBLES
+    assert Files.of(orjson.loads(orjson.dumps(failed))) == failed
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\x1b[2J", "a\x7f", "a\x85b"])
+def test_a_name_is_text_on_one_line(name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        JobDefinition.model_validate(SEED | {"name": name})
 
 
 def test_a_file_that_failed_is_named_before_what_was_wrong_with_it() -> None:

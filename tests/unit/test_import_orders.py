@@ -12,6 +12,7 @@ from flows.core.imports.history import Files
 from flows.core.imports.jobs import JobDefinition, Pieces, StoredJob, home
 from flows.core.imports.progress import BEGINNING, Gain, Report
 from flows.core.imports.rejects import Turned
+from flows.core.imports.run import UNCHANGED
 from flows.core.imports.uploads import Upload, create
 from flows.core.settings import load
 from ingress import jobs
@@ -84,6 +85,12 @@ def test_how_a_job_is_shown_before_the_flow_has_come_to_it() -> None:
     assert jobs.shown(order(), None).status == "queued"
     assert jobs.shown(order(cancelled=True), None).status == "cancelled"
     assert jobs.shown(order(cancelled=True), running()).phase == "cancelling"
+    for event in ("complete", "complete_with_errors", "fail", "cancel"):
+        over = running(1).now(NOW, phase="reading").after(event, NOW)
+        assert (jobs.shown(order(), over).phase, over.phase) == ("", "reading"), "what the next turn goes on in is not kept"
+    assert jobs.shown(order(), running().now(NOW, phase="reading")).phase == "reading"
+    assert jobs.shown(order(), running().now(NOW, phase=UNCHANGED).after("complete", NOW)).phase == UNCHANGED
+    assert jobs.shown(order(cancelled=True), None).phase == ""
     again = jobs.shown(order(turn=2), running(1).after("fail", NOW, "too many"))
     assert (again.status, again.trouble, again.rows_rejected, again.over) == ("queued", "", 1, False)
 

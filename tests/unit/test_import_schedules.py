@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.steps.find import LINK
 from tests.kit.office import Office, counts, files
 
 HOUR = 3600
@@ -57,6 +58,22 @@ def test_a_run_that_finds_no_file_is_completed(office: Office) -> None:
     assert office.report.trouble == f"No file matches {office.folder}/*.csv."
 
 
+def test_a_link_is_told_and_costs_the_run_nothing(office: Office) -> None:
+    office.file("a.csv", "1\n")
+    (office.folder / "link.csv").symlink_to("/etc/passwd")
+    (office.folder / "loose.csv").symlink_to("nowhere")
+    office.order()
+    office.tick(HOUR)
+    office.settle()
+    report = office.report
+    assert (counts(report), files(report), report.trouble) == (("completed", 1, 1, 1, 0), (1, 1, 0), "")
+    assert list(report.files.told) == [f"{office.folder}/{name}.csv: {LINK}" for name in ("link", "loose")]
+    (office.folder / "a.csv").unlink()
+    office.tick(HOUR)
+    office.settle()
+    assert (office.report.status, len(office.report.files.told)) == ("completed", 2)
+
+
 def test_a_file_that_cannot_be_read_costs_itself_and_no_other(office: Office) -> None:
     office.file("a.csv", "1\n")
     office.file("b.csv", "2\nbroken\n3\n")
@@ -72,6 +89,7 @@ def test_a_file_that_cannot_be_read_costs_itself_and_no_other(office: Office) ->
     report = office.report
     assert (counts(report), files(report)) == (("completed_with_errors", 1, 2, 2, 0), (3, 1, 2))
     assert list(report.files.troubles) == [f"{office.folder}/b.csv: The file is broken.", f"There is no file {office.folder}/c.csv."]
+    assert list(report.files.passed) == [f"{office.folder}/link.csv: {LINK}"]
     assert report.trouble == f"2 of 3 files were not read to their ends, of which the first: {office.folder}/b.csv: The file is broken."
     assert [value for _, value in office.rows] == [b"1", b"2"]
 

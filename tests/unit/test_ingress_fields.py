@@ -5,7 +5,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from flows.core.resources import WebhookDefinition
 from ingress.control import routes
+from ingress.routes.letter_answers import Search
+from ingress.routes.upload_answers import Hints
 
 REGISTER = "/integration/webhooks/register"
 NAMED: dict[str, Any] = {"endpoint_id": "shop", "secret": "s"}
@@ -61,6 +64,39 @@ def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: st
 )
 def test_a_wrong_field_is_told_in_our_words(app: FastAPI, given: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
     assert wrong(app, json=NAMED | given) == expected
+
+
+JOBS = "/integration/import/jobs"
+JOB: dict[str, Any] = {"name": "n", "job_type": "one_time", "data_format": "csv", "source_config": {"upload_id": "u-1"}}
+ONE_LINE = ("wrong_form", "give text on one line, without control characters")
+TRUTH = ("not_a_boolean", "give true or false")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        (JOBS, JOB | {"name": "a\0b"}, [("/name", *ONE_LINE)]),
+        (JOBS, JOB | {"name": "a\nb"}, [("/name", *ONE_LINE)]),
+        ("/integration/import/preview", {"data_format": "csv", "source_config": {}, "name": "\x1b[31m"}, [("/name", *ONE_LINE)]),
+        (REGISTER, NAMED | {"description": "a\0"}, [("/description", "wrong_form", "give text without control characters other than tabs and line breaks")]),
+        (JOBS, JOB | {"incremental": {"file": "yes"}}, [("/incremental/file", *TRUTH)]),
+        (JOBS, JOB | {"all_or_nothing": 1}, [("/all_or_nothing", *TRUTH)]),
+        (JOBS, JOB | {"source_config": {"upload_id": "u", "header": "no"}}, [("/source_config/header", *TRUTH)]),
+        (REGISTER, NAMED | {"transform": {"keep_rest": "on"}}, [("/transform/keep_rest", *TRUTH)]),
+    ],
+)
+def test_control_characters_and_words_for_truths_are_refused(app: FastAPI, path: str, body: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
+    assert wrong(app, json=body, path=path) == expected
+
+
+def test_numbers_are_read_as_leniently_as_before_and_text_for_people_may_have_lines() -> None:
+    wanted = WebhookDefinition.model_validate(NAMED | {"delivery": {"rate_per_second": 5}, "description": "One.\n\tTwo.", "transform": {"keep_rest": True}})
+    assert (wanted.delivery.rate_per_second, wanted.description, wanted.transform and wanted.transform.keep_rest) == (5.0, "One.\n\tTwo.", True)
+
+
+def test_words_for_truths_are_read_where_all_values_are_texts() -> None:
+    assert Search.model_validate({"group": "true"}).group
+    assert Hints.model_validate({"header": "false", "delimiter": ";"}).header is False
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"null", b"3", b'"x"'])

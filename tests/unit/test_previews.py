@@ -31,6 +31,11 @@ def seen(*portions: Portion, refused: tuple[str, str] | None = None, seconds: fl
     return Look(found, list(portions), {}, refused, seconds)
 
 
+def noted(wanted: PreviewRequest, look: Look) -> list[str]:
+    """Return the notes but for the one on places that were not looked at."""
+    return [note for note in previews.notes(wanted, look, previews.estimate(look, UPLOAD)) if not note.startswith("There was not time")]
+
+
 def test_a_whole_file_is_known_exactly() -> None:
     found = previews.estimate(seen(portion(10, 2), whole=True, rows=10), UPLOAD)
     assert (found.rows, found.exact, found.rejected) == (10, True, 2)
@@ -56,11 +61,58 @@ def test_nothing_is_reckoned_of_what_cannot_be_read() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
-    [({}, "completed_with_errors"), ({"max_errors": 249}, "failed"), ({"max_errors": 250}, "completed_with_errors"), ({"max_error_ratio": 0.01}, "failed")],
+    [
+        ({}, "completed_with_errors"),
+        ({"max_errors": 249}, "failed"),
+        ({"max_errors": 250}, "completed_with_errors"),
+        ({"max_error_ratio": 0.01}, "failed"),
+        ({"max_error_ratio": 0.05}, "completed_with_errors"),
+        ({"all_or_nothing": True}, "failed"),
+        ({"all_or_nothing": True, "max_errors": 249}, "failed"),
+        ({"all_or_nothing": True, "max_errors": 250}, "completed_with_errors"),
+        ({"all_or_nothing": True, "max_error_ratio": 0.05}, "completed_with_errors"),
+    ],
 )
 def test_thresholds_are_foreseen(fields: dict[str, Any], expected: str) -> None:
     look = seen(portion(20, 1), rows=5000)
-    assert previews.expected(job(**fields), look, previews.estimate(look, UPLOAD)) == expected
+    whole = previews.estimate(look, UPLOAD)
+    assert previews.expected(job(**fields), look, whole) == expected
+    told = [note.partition(": ")[0] for note in noted(job(**fields), look)]
+    assert told == ["The job fails, as far as the sample tells"] * (expected == "failed")
+
+
+def test_of_packed_rows_nobody_has_counted_those_of_the_sample_are_judged() -> None:
+    look = seen(portion(20, 1, read_as={"compression": "gzip"}))
+    whole = previews.estimate(look, UPLOAD)
+    assert whole.rows is None
+    assert previews.expected(job(max_errors=0), look, whole) == previews.expected(job(all_or_nothing=True), look, whole) == "failed"
+    assert previews.expected(job(max_error_ratio=0.05), look, whole) == "completed_with_errors"
+
+
+@pytest.mark.parametrize(("form", "expected", "follows"), [("csv", "failed", "the job fails"), ("ndjson", "completed", "they all pass it")])
+def test_a_column_that_rows_are_told_by_and_no_row_has_is_foreseen(form: str, expected: str, follows: str) -> None:
+    look = seen(portion(20), whole=True, rows=20)._replace(columns={"missing": [["unique", "zz"]], "unknown": ["zz", "tpyo"]})
+    wanted = job(data_format=form)
+    assert previews.expected(wanted, look, previews.estimate(look, UPLOAD)) == expected
+    assert noted(wanted, look) == [
+        f"There is no column 'zz' for unique to tell rows by, so that {follows}; rules go by names after mapping.",
+        f"Rules speak of columns that no row of the sample has: 'tpyo'. {previews.NAMES}",
+    ]
+
+
+def test_what_earlier_runs_took_is_said_to_be_unknown() -> None:
+    look = seen(portion(20), whole=True, rows=20)
+    across = {"transformation_rules": {"unique": [{"columns": ["a"], "across_runs": True}]}}
+    for fields in ({"incremental": {"file": True}}, {"incremental": {"key": ["a"]}}, across):
+        assert noted(job(**fields), look) == [previews.EARLIER]
+    part = look._replace(sample=look.sample._replace(whole=False))
+    assert noted(job(transformation_rules={"unique": ["a"]}), part) == [previews.REPEATED]
+    assert noted(job(incremental={"key": ["a"]}), part) == [previews.EARLIER, previews.REPEATED]
+
+
+def test_columns_that_are_known_to_be_missing_at_the_end_only_are_told_as_well() -> None:
+    look = seen(portion(5), portion(5, read_as={"unknown_columns": ["zz"]}))
+    assert previews.read_as(look) == {"encoding": "utf-8", "unknown_columns": ["zz"]}
 
 
 @pytest.mark.parametrize(("form", "expected", "follows"), [("csv", "failed", "the job fails"), ("ndjson", "completed", "rows have no key")])
@@ -68,7 +120,7 @@ def test_a_column_of_the_key_that_no_row_has_is_foreseen(form: str, expected: st
     look = seen(portion(20), whole=True, rows=20)._replace(columns={"published": [{"name": "id", "type": "string"}]})
     wanted = job(data_format=form, key_columns=["nope"])
     assert previews.expected(wanted, look, previews.estimate(look, UPLOAD)) == expected
-    assert [note for note in previews.notes(wanted, look) if f"no column 'nope' among those that are published, so that {follows};" in note]
+    assert [note for note in noted(wanted, look) if f"no column 'nope' among those that are published, so that {follows};" in note]
     assert previews.expected(job(key_columns=["id"]), look, previews.estimate(look, UPLOAD)) == "completed"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.core.imports.recall import Days, Level, higher
+from flows.core.imports.recall import DIGEST, Days, Level, Lot, Recalled, higher
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,15 @@ def test_keys_that_have_expired_are_not_counted() -> None:
     assert days.alive(10) == 6
     assert days.alive(11) == 3
     assert days.alive(13) == Days.of(None).alive(0) == 0
+
+
+def test_a_dry_run_knows_what_its_own_portions_have_let_through() -> None:
+    def key(number: int) -> bytes:
+        return bytes([number]) * DIGEST
+
+    recalled = Recalled()
+    first = [Lot("file", key(1) + key(2), bytes(2), key(1) + key(2)), Lot("rows", key(1) + key(7) + key(2) + key(8), bytes(2), key(1) + key(7))]
+    assert recalled.answers(first) == [bytes(2), bytes(2)]
+    recalled.keep(first)
+    behind = [Lot("file", key(2) + key(3), bytes(2), b""), Lot("rows", key(1) + key(7) + key(1) + key(9), bytes(2), b"")]
+    assert recalled.answers(behind) == [b"\1\0", b"\1\0"]

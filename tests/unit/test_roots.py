@@ -8,7 +8,7 @@ import pytest
 
 from flows.core.errors import NotFound, Refused, TooLarge, WrongSetting
 from flows.core.settings import load
-from flows.wire.roots import Roots, same
+from flows.wire.roots import MOST_LINKS, Roots, same
 
 
 @pytest.fixture
@@ -78,8 +78,16 @@ def test_no_link_is_followed(root: Path) -> None:
         with pytest.raises(Refused) as caught:
             roots(root).open(f"{root}/{path}")
         assert path in caught.value.detail
-    assert roots(root).find(f"{root}/f*", 10) == []
-    assert roots(root).find(f"{root}/f*/*", 10) == []
+    for pattern, links in {"f*": ["file", "folder"], "f*/*": ["file", "folder"], "[il]*": ["inside", "loop"], "2026/*": []}.items():
+        found = roots(root).find(f"{root}/{pattern}", 10)
+        assert found.links == [f"{root}/{name}" for name in links], "where a link leads makes no difference to what is told of it"
+        assert [one.path for one in found.files] == [f"{root}/2026/c.csv"] * (pattern == "2026/*")
+
+
+def test_only_the_first_links_are_told(root: Path) -> None:
+    for number in range(MOST_LINKS + 5):
+        (root / f"l{number:02}").symlink_to("nowhere")
+    assert roots(root).find(f"{root}/l*", 10).links == [f"{root}/l{number:02}" for number in range(MOST_LINKS)]
 
 
 def test_a_folder_that_becomes_a_link_is_not_followed_either(root: Path) -> None:
@@ -102,7 +110,7 @@ def test_only_regular_files_are_read(root: Path) -> None:
             roots(root).open(f"{root}/{name}")
     with pytest.raises(Refused, match="is no regular file"):
         roots(Path("/dev")).open("/dev/null")
-    assert [Path(found.path).name for found in roots(root).find(f"{root}/*.csv", 10)] == ["a.csv", "b.csv"]
+    assert [Path(found.path).name for found in roots(root).find(f"{root}/*.csv", 10).files] == ["a.csv", "b.csv"]
 
 
 def test_what_is_not_there_or_too_large_is_said(root: Path) -> None:
@@ -134,7 +142,7 @@ def test_what_is_not_there_or_too_large_is_said(root: Path) -> None:
     ],
 )
 def test_patterns_find_files_by_name(root: Path, pattern: str, expected: list[str]) -> None:
-    assert [found.path for found in roots(root).find(f"{root}/{pattern}", 10)] == [f"{root}/{name}" for name in expected]
+    assert [found.path for found in roots(root).find(f"{root}/{pattern}", 10).files] == [f"{root}/{name}" for name in expected]
 
 
 def test_patterns_are_bounded_and_stay_below_their_root(root: Path) -> None:

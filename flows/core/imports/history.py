@@ -27,6 +27,8 @@ class Files:
     """Not read to their ends, or not to be published."""
     troubles: Sequence[str] = ()
     """A sentence on each of the first that failed, behind its path where a pattern has found it."""
+    passed: Sequence[str] = ()
+    """A sentence on each of the first that are none of them, although the pattern is theirs: links. They change nothing about how the run ends."""
 
     def one_read(self) -> "Files":
         """Return it after one more file."""
@@ -35,20 +37,30 @@ class Files:
     def one_failed(self, sentence: str, path: str = "") -> "Files":
         """Return it after a file that came to nothing; `path`: which, where its run may have several."""
         if path and path not in sentence:
-            named = path if len(path) <= MOST_PATH else "\u2026" + path[1 - MOST_PATH :]
-            sentence = f"{named}: {sentence}"
+            sentence = at_path(sentence, path)
         return replace(self, failed=self.failed + 1, troubles=(*self.troubles, sentence[:MOST_TEXT])[:MOST_TROUBLES])
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> "Files":
         """Make it of its JSON; raises TypeError where that is none."""
-        return cls(**{**found, "troubles": tuple(found["troubles"])})
+        return cls(**{**found, "troubles": tuple(found["troubles"]), "passed": tuple(found.get("passed", ()))})
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The sentences on its files: what failed, then what was passed over."""
+        return (*self.troubles, *self.passed)[:MOST_TROUBLES]
 
     def sentence(self) -> str:
         """Say what was wrong with them; nothing where nothing was."""
         if not self.failed or self.found <= 1:
             return next(iter(self.troubles), "")
         return f"{self.failed:,} of {self.found:,} files were not read to their ends, of which the first: {self.troubles[0]}"
+
+
+def at_path(sentence: str, path: str) -> str:
+    """Return a sentence on a file, behind its path."""
+    named = path if len(path) <= MOST_PATH else "\u2026" + path[1 - MOST_PATH :]
+    return f"{named}: {sentence}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

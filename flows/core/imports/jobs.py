@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from flows.core import topics
 from flows.core.errors import FieldError
-from flows.core.fields import Identifier, Model, TopicName
+from flows.core.fields import Identifier, Line, Model, TopicName
 from flows.core.imports import schedule, source
 from flows.core.imports.schedule import ScheduleConfig
 from flows.core.imports.source import DataFormat, Name, SourceConfig
@@ -18,6 +18,7 @@ JOB: Final = "job"
 _OURS: Final = re.compile(r"xyra\.|__|\.{1,2}$")
 _WILD: Final = frozenset("*?[")
 Columns = Annotated[tuple[Name, ...], Field(max_length=32)]
+JobName = Annotated[Line, StringConstraints(min_length=1, max_length=256)]
 
 
 def _listed(rules: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
@@ -44,7 +45,7 @@ class Incremental(Model):
 class JobFields(Model):
     """What can be said of a job."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    name: JobName
     """For people."""
     job_type: Literal["one_time", "scheduled"]
     """Run now, or when `schedule_config` says."""

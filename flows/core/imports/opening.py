@@ -4,6 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flows.core.imports.recall import Level
+
+
+def memory_of(incremental: Mapping[str, Any] | None, since: Level | None = None) -> dict[str, Any]:
+    """Return what tells rows that came before from others: of a job's `incremental`, and the watermark of the runs before, None where there is none."""
+    told = {name: incremental[name] for name in ("cursor_column", "key")} if incremental is not None else {}
+    return told | {"since": [*since] if since is not None else None}
+
 
 def opening(asked: Mapping[str, Any], source: Mapping[str, Any], path: Path | None) -> dict[str, Any]:
     """Return the message that opens a file.

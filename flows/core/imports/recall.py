@@ -45,6 +45,22 @@ class Lot(NamedTuple):
         return cut(self.kept, self.size)
 
 
+class Recalled:
+    """What the portions of a sample have let through, one behind the other: what a dry run has in place of a job's memory."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._kept: dict[tuple[int, bytes], bytes] = {}
+
+    def answers(self, lots: Sequence[Lot]) -> list[bytes]:
+        """Answer the questions of a portion, as a job's state would that knows of these portions alone."""
+        return [bytes(self._kept.get((at, asked[:DIGEST])) == asked[DIGEST:] for asked in lot.questions()) for at, lot in enumerate(lots)]
+
+    def keep(self, lots: Sequence[Lot]) -> None:
+        """Take what a portion lets through, whose questions were answered right."""
+        self._kept |= {(at, kept[:DIGEST]): kept[DIGEST:] for at, lot in enumerate(lots) for kept in lot.keeping()}
+
+
 class Level(NamedTuple):
     """A value of a cursor column, such that two of a kind can be compared anywhere."""
 
