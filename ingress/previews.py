@@ -13,7 +13,7 @@ from flows.core.files.rejects import Reject
 from flows.core.imports.damage import message
 from flows.core.imports.jobs import JobFields
 from flows.core.imports.rules import TransformationRules
-from flows.core.imports.source import FIXED
+from flows.core.imports.source import FIXED, NOTES
 from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.wire.preview import Look
@@ -149,6 +149,7 @@ def _text(key: bytes | None) -> str | None:
 def notes(job: JobFields, look: Look) -> Iterator[str]:
     """Yield what one should know about the sample."""
     sample = look.sample
+    yield from read_as(look).get(NOTES, ())
     if not sample.whole and sample.path is not None:
         yield "The sample is from the start of the file only: as the job reads it, it is not cut between its rows, so that reading can begin nowhere else."
     elif sample.whole and look.portions and not look.portions[-1].over:

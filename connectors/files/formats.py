@@ -9,7 +9,7 @@ from typing import Any, Final
 from connectors.files import jsonarray, ndjson, xmlreader
 from connectors.files.bounds import Limits, refusal
 from connectors.files.csv_reader import CsvReader
-from connectors.files.detect import detect
+from connectors.files.detect import detect, guess_of
 from connectors.files.excel import Excel, Wish
 from connectors.files.inflate import Compression, blocks
 from connectors.files.reader import Reader, Unreadable
@@ -23,7 +23,7 @@ from flows.core.files.cutters import Format, Options, cutter
 from flows.core.files.pieces import Cutter
 from flows.core.files.units import WIDE, shadow
 from flows.core.files.xml_tags import first_path
-from flows.core.imports.source import LOOKS_LIKE
+from flows.core.imports.source import LOOKS_LIKE, NOTES
 
 Source = Mapping[str, Any]
 """A job's `source_config`, with everything settled that it left open."""
@@ -55,6 +55,8 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if not sample and form != "ndjson":
         raise refusal("empty_file")
     found = detect(sample, f"file.{form}")
+    if "encoding" not in settled and (note := guess_of(found["encoding"] or "")) in found["notes"]:
+        settled[NOTES] = [note]
     settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}

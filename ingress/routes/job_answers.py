@@ -103,7 +103,7 @@ class JobProgress(Answer):
     read_as: dict[str, Any]
     """How the file is read: `encoding`, `delimiter`, `sheet` and the like, as the job says or as was found out; empty before it is read.
 
-    `looks_like`: what format the file is, where the job says another.
+    `looks_like`: what format the file is, where the job says another. `notes`: what one should know, such as that the encoding is a guess.
     """
     checkpoint: CheckpointAnswer
     trouble: str | None

@@ -180,3 +180,16 @@ def test_a_file_of_another_format_that_has_rows_is_read_and_it_is_told_what_it_l
     assert found.rows_read == 3
     assert found.told["looks_like"] == "json"
     assert "looks_like" not in portion(only_portion(tmp_path, "json", data, by_path=True)).told
+
+
+@pytest.mark.parametrize("by_path", [True, False], ids=["from its path", "piece by piece"])
+def test_that_an_encoding_is_a_guess_is_told_unless_the_job_names_it(tmp_path: Path, by_path: bool) -> None:
+    data = "id,name\n1,Muñoz\n2,Núñez\n".encode("cp1252")
+    found = portion(only_portion(tmp_path, "csv", data, by_path=by_path))
+    assert found.told["encoding"] == "cp1252"
+    assert found.told["notes"] == ["The encoding is a guess (windows-1252): name it in source_config.encoding if letters look wrong."]
+    for named in (
+        only_portion(tmp_path, "csv", data, by_path=by_path, source={"encoding": "windows-1252"}),
+        only_portion(tmp_path, "csv", DATA, by_path=by_path),
+    ):
+        assert "notes" not in portion(named).told
