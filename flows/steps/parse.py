@@ -170,7 +170,8 @@ class Reading:
             last = asked["whole"] and (not found or found[-1].offset + 1 >= asked["last"])
             pieces = [one.piece for one in found]
             places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
-            answer = self._child.ask({"kind": "pieces", "places": places, "last": last, "known": asked["known"]}, [piece.data for piece in pieces])
+            told = {"kind": "pieces", "places": places, "last": last, "torn": asked.get("torn", ""), "known": asked["known"]}
+            answer = self._child.ask(told, [piece.data for piece in pieces])
         return self._answered(asked, found, answer)
 
     def settle(self, asked: dict[str, Any], answer: bytes) -> bool:
