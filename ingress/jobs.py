@@ -120,7 +120,8 @@ def ordered(job_id: str, wanted: JobDefinition, now_ms: int, seal: Seal, upload:
         wanted = wanted.model_copy(update={"source_config": source.model_copy(update=masked)})
     if wanted.remembers and upload is not None:
         partition, first = max(upload.partition, 0), max(upload.first, 0)  # those of an upload without a byte are -1
-        pieces = Pieces(partition=partition, first=first, last=upload.last + 1 if upload.pieces else -1, length=upload.cut, sha256=upload.sha256)
+        last = upload.last + 1 if upload.pieces else -1
+        pieces = Pieces(partition=partition, first=first, last=last, length=upload.cut, sha256=upload.sha256, torn=upload.torn)
     return StoredJob(job_id=job_id, definition=wanted, sealed=sealed, pieces=pieces, by=ADMIN, created_at_ms=now_ms, updated_at_ms=now_ms)
 
 

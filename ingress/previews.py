@@ -17,7 +17,7 @@ from flows.core.imports.damage import message
 from flows.core.imports.jobs import JobFields
 from flows.core.imports.progress import Report, too_wrong
 from flows.core.imports.rules import TransformationRules
-from flows.core.imports.source import FIXED, UNKNOWN_COLUMNS
+from flows.core.imports.source import FIXED, NOTES, UNKNOWN_COLUMNS
 from flows.core.imports.uploads import Upload
 from flows.core.settings import Settings
 from flows.wire.preview import Look
@@ -178,6 +178,7 @@ def notes(job: JobFields, look: Look, whole: Estimate) -> Iterator[str]:
 def _placed(look: Look) -> Iterator[str]:
     """Yield what one should know about where the sample is from."""
     sample = look.sample
+    yield from read_as(look).get(NOTES, ())
     if not sample.whole and sample.path is not None:
         yield "The sample is from the start of the file only: as the job reads it, it is not cut between its rows, so that reading can begin nowhere else."
     elif sample.whole and look.portions and not look.portions[-1].over:

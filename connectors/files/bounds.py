@@ -52,23 +52,23 @@ class Limits:
 REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "empty_file": "The file is empty; whoever sent or wrote it may have broken off. See that it has rows, and have it read anew.",
     "no_records": "There is no element in {where} within the first bytes of the file that could be a record. Name the records in source_config.record_path.",
-    "wrong_format": "There is not one row of {what} in the file, and its first bytes are those of {where}. Name its real format in data_format.",
+    "wrong_format": "There is not one good row of {what} in the file, and its first bytes are those of {where}. Name its real {how}.",
     "not_parquet": "This is no Parquet file: {what}. Name its real format in data_format.",
     "not_excel": "This is no Excel workbook: {what}. Name its real format in data_format, or save it as .xlsx.",
-    "not_gzip": "This is no gzip file: it does not begin with 1f 8b. Name its real compression, or none.",
-    "not_zstd": "This is no zstd file: it does not begin with 28 b5 2f fd. Name its real compression, or none.",
-    "not_zip": "This is no zip archive: {what}. Name its real compression, or none.",
+    "not_gzip": "This is no gzip file: it does not begin with 1f 8b. Name its real compression in source_config.compression, or leave that out.",
+    "not_zstd": "This is no zstd file: it does not begin with 28 b5 2f fd. Name its real compression in source_config.compression, or leave that out.",
+    "not_zip": "This is no zip archive: {what}. Name its real compression in source_config.compression, or leave that out.",
     "truncated": "The file ends early, {where}. Send it again, whole.",
     "damaged": "The file is damaged {where}: {what}. Write it again and send that.",
     "encrypted": "{where} is encrypted, and there is nothing here to open it with. Save it without a password.",
     "nested_archive": "{where} is an archive inside an archive. Unpack the outer one and send what is in it.",
     "bad_member_name": "The archive names a member {where}, which points out of the archive. Pack it again with plain names.",
     "too_many_members": "The archive has {count} members, {limit} at most are allowed. Send the one that holds the data.",
-    "no_such_member": "The archive has no member {where}; it has {what}. Name one of them.",
+    "no_such_member": "The archive has no member {where}; it has {what}. Name one of them in source_config.member.",
     "no_data_member": "The archive holds no data file. Send the data.",
     "which_member": "The archive holds several files: {what}. Name one of them in source_config.member.",
     "unknown_method": "{where} is packed with method {what}; stored and deflated members can be read. Pack it again with an ordinary zip program.",
-    "inflates_too_far": "The file comes to more than {limit} bytes when unpacked ({where}). If that is meant, raise the limit or send it in parts.",
+    "inflates_too_far": "The file comes to more than {limit} bytes when unpacked ({where}). Raise INTEGRATION_IMPORT_MAX_INFLATED_BYTES or send it in parts.",
     "ratio_too_high": "The file unpacks to more than {limit} times its size ({count} bytes so far, {where}), as a bomb does. Send it unpacked.",
     "window_too_large": "The zstd frame asks for a window above {limit} bytes. Pack it without --long.",
     "too_many_rows": "The file has {count} rows, {limit} at most are allowed. Send it in parts.",
@@ -84,9 +84,16 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "no_such_column": "There is no column {where} for {rule} to tell rows by: rows have {what}. Rules go by names after mapping.",
     "no_such_sheet": "The workbook has no sheet {where}; it has {what}. Name one of them in source_config.sheet.",
     "no_sheet": "The workbook has no sheet that can be seen. Name a hidden one in source_config.sheet: {what}.",
-    "no_header": "The sheet {where} has no row {what} that could name the columns. Say which row does in source_config.header_row, or 0 for none.",
+    "no_header": "The sheet {where} has no row {what} that could name the columns. Set source_config.header to false, or name another in source_config.sheet.",
 })  # fmt: skip
 """Each code and what a person is told."""
+
+
+def wrong_format(form: str, other: str) -> Unreadable:
+    """Return the refusal of a file that is read as one format and is of another, or packed."""
+    packed = other in {"gzip", "zstd", "zip"}
+    how = "compression in source_config.compression, or leave that out" if packed else "format in data_format"
+    return refusal("wrong_format", what=form, where=other, how=how)
 
 
 def refusal(code: str, **facts: str | int) -> Unreadable:

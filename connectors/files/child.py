@@ -6,7 +6,7 @@
 | `open`: `format`, `source`, `rules`, `memory`, `output`, `at`, `line`, `ordinal`, `path` or none; state, the file's first bytes | `opened` |
 | `open` with `watch`: besides, columns are looked at; with `torn`: the file at `path` breaks off, which is no damage | `opened` |
 | `columns`: of all that was read since a `watch` began | `columns`: what `Watched.told` says |
-| `pieces`: `places`, `last`; their bytes | `portion`; `Portion.pack` |
+| `pieces`: `places`, `last`, `torn`: why the file, with these its last pieces, ends too early; their bytes | `portion`; `Portion.pack` |
 | `again`: `places`; the bytes of rows that were turned away, each a piece | `portion`; `Portion.pack` |
 | `rows`: `most`, where `open` named a path | `portion`; `Portion.pack` |
 | `decide`: `known` | `portion`: the last one, as it is by these answers of the job's memory |
@@ -76,7 +76,7 @@ class Session:
             case "columns", _ if self._watched is not None:
                 return Frame({"kind": "columns", **self._watched.told()})
             case "pieces", Pieces() as source:
-                portion = source.portion(_pieces(frame), known, last=head["last"])
+                portion = source.portion(_pieces(frame), known, last=head["last"], torn=head.get("torn", ""))
             case "again", Pieces() as source:
                 portion = source.again(_pieces(frame), known)
             case "rows", File() as source:

@@ -6,7 +6,7 @@ empty or was there already gets one of its own. Rows of another number of fields
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, count, pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import polars as pl
@@ -21,6 +21,9 @@ from flows.core.files.pieces import PIECE_BYTES, Part, Piece
 from flows.core.files.rejects import RAW_BYTES, Reject
 from flows.core.files.units import bom, shadow
 from flows.core.imports.source import MOST_COLUMNS
+
+_NO_HEADER: Final = "source_config.header to false and name the columns in source_config.columns"
+_DIALECT: Final = "source_config.delimiter and source_config.quote"
 
 
 class CsvReader:
@@ -81,7 +84,7 @@ class CsvReader:
         self._begun, self._held = [], 0
         if too_long:
             if self._header:
-                raise Unreadable("bad_header", f"The header is longer than {self._dialect.longest_row} bytes: check the delimiter and the quote.")
+                raise Unreadable("bad_header", f"The header is longer than {self._dialect.longest_row} bytes: check {_DIALECT}.")
             reject = Reject(whole.first, whole.line, whole.start, "", "record_too_long", "", "", whole.data[:RAW_BYTES])
             yield Read(self._tabled([], [], []), [reject], 1)
         else:
@@ -100,7 +103,7 @@ class CsvReader:
                 self._names = unique(begin.fields if self._header else [""] * len(begin.fields))
             if begin and self._header:
                 if begin.code:
-                    sentence = f"The header, in line {begin.line}, cannot be read ({begin.code}): mend it, or say `header: false` and name the columns."
+                    sentence = f"The header, in line {begin.line}, cannot be read ({begin.code}): mend it, or set {_NO_HEADER}."
                     raise Unreadable("bad_header", sentence)
                 behind = begin.end - start
                 line += len(LINE_END.findall(shadow(data[:behind], self._dialect.grammar.encoding)))
@@ -199,7 +202,7 @@ def _few(names: Sequence[str]) -> None:
     if len(names) > MOST_COLUMNS:
         raise Unreadable(
             "too_many_columns",
-            f"The first row has {len(names):,} columns, and {MOST_COLUMNS:,} are the most: check the delimiter, or drop those that are not needed.",
+            f"The first row has {len(names):,} columns, and {MOST_COLUMNS:,} are the most: check source_config.delimiter, or drop those that are not needed.",
         )
 
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any, Final
 
-import chardet
 import orjson
 
 from connectors.files.csv_reader import unique
+from connectors.files.legacy import legacy
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect, rows
 from flows.core.files.guess import EXTENSIONS
 from flows.core.files.units import named, width
 
 SAMPLE_BYTES: Final = 256 * 1024
-_CHARDET_BYTES: Final = 64 * 1024
+_LEGACY_BYTES: Final = 64 * 1024
 _ROWS: Final = 200
 _DIALECT_BYTES: Final = 32 * 1024
 """Enough for a dialect; the tokenizer reads it once for each delimiter."""
@@ -85,7 +85,9 @@ def _hint(name: str) -> str | None:
 
 def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool) -> None:
     """Say what text is."""
-    encoding, sure = _encoding(sample, whole=whole)
+    encoding, sure, certain = _encoding(sample, whole=whole)
+    if not certain:
+        found["notes"].append(guess_of(encoding))
     text = sample.decode(encoding, "replace").removeprefix("\ufeff")
     start = text.lstrip()
     found.update(encoding=encoding, confidence=sure)
@@ -100,25 +102,31 @@ def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool
         _csv(found, sample, text, encoding, whole=whole)
 
 
-def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float]:
-    """Return an encoding and how sure it is."""
+def guess_of(encoding: str) -> str:
+    """Return what is said of an encoding that is a guess, by the name that people know it by."""
+    name = f"windows-{encoding[2:]}" if encoding.startswith("cp125") else encoding
+    return f"The encoding is a guess ({name}): name it in source_config.encoding if letters look wrong."
+
+
+def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float, bool]:
+    """Return an encoding, how sure it is, and whether it is more than a guess."""
     for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if sample.startswith(mark):
-            return name, 1.0
+            return name, 1.0, True
     if (declared := _DECLARED.match(sample[:1024])) and (said := _said(declared[1].decode("ascii"))):
-        return said, 1.0
+        return said, 1.0, True
     half = len(sample) // 2
     for name, zeros in (("utf-16-le", sample[1::2].count(0)), ("utf-16-be", sample[::2].count(0))):
         if half and zeros > half // 2:
-            return name, 0.9
+            return name, 0.9, True
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample, whole)
     except UnicodeDecodeError:
         if not _is_legacy(sample):
-            return "utf-8", 0.5
-        guess = chardet.detect(sample[:_CHARDET_BYTES])
-        return _known(guess["encoding"]), float(guess["confidence"] or 0.0)
-    return "utf-8", 1.0
+            return "utf-8", 0.5, True
+        encoding, certain = legacy(b"\n".join(line for line in sample.split(b"\n") if not line.isascii())[:_LEGACY_BYTES])
+        return encoding, 0.9 if certain else 0.5, certain
+    return "utf-8", 1.0, True
 
 
 def _said(name: str) -> str:
@@ -143,14 +151,6 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _known(name: str | None) -> str:
-    """Return an encoding that files can be cut in."""
-    try:
-        return Dialect(encoding=name or "cp1252").grammar.encoding
-    except BadRequest:
-        return "cp1252"
 
 
 def _json(text: str, *, whole: bool) -> str | None:

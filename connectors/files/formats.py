@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.files import jsonarray, ndjson, xmlreader
-from connectors.files.bounds import Limits, refusal
+from connectors.files.bounds import Limits, refusal, wrong_format
 from connectors.files.csv_reader import CsvReader
-from connectors.files.detect import detect
+from connectors.files.detect import detect, guess_of
 from connectors.files.excel import Excel, Wish
 from connectors.files.inflate import Compression, blocks
 from connectors.files.reader import Reader, Unreadable
@@ -23,7 +23,7 @@ from flows.core.files.cutters import Format, Options, cutter
 from flows.core.files.pieces import Cutter
 from flows.core.files.units import WIDE, shadow
 from flows.core.files.xml_tags import first_path
-from flows.core.imports.source import LOOKS_LIKE
+from flows.core.imports.source import LOOKS_LIKE, NOTES
 
 Source = Mapping[str, Any]
 """A job's `source_config`, with everything settled that it left open."""
@@ -45,6 +45,7 @@ _SURE: Final[Mapping[str, re.Pattern[str]]] = {
     "xml": re.compile(r"\s*(?:<\?xml\s|<[^<>]+>\s*<)"),
 }
 """How such a file begins for certain: the names of a CSV file's columns may stand in brackets."""
+_PARQUET: Final = re.compile(rb"PAR1[\x00-\x08\x0e-\x1f]")
 
 
 def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
@@ -55,6 +56,10 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if not sample and form != "ndjson":
         raise refusal("empty_file")
     found = detect(sample, f"file.{form}")
+    if other := _binary(found, sample):
+        raise wrong_format(form, other)
+    if "encoding" not in settled and (note := guess_of(found["encoding"] or "")) in found["notes"]:
+        settled[NOTES] = [note]
     settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
@@ -67,6 +72,14 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if form == "xml":
         settled.setdefault("record_path", _records(shadow(sample, settled["encoding"])))
     return settled
+
+
+def _binary(found: Source, sample: bytes) -> str | None:
+    """Return what bytes that are text of no format are: a workbook, Parquet, or packed; None: they may be text, as the four letters of Parquet are."""
+    if found["format"] == "parquet":
+        return "parquet" if _PARQUET.match(sample) else None
+    told = found["compression"] or (found["format"] if found["format"] in WHOLE else None)
+    return str(told) if told else None
 
 
 def _other(form: str, found: Source, sample: bytes) -> str | None:

@@ -56,6 +56,8 @@ class Gatherer:
         self._ordinal = ordinal
         self._made: list[Made] = []
         self._told: tuple[Place, bool] | None = None
+        self.good = False
+        """Whether a row was good, of all that were added."""
 
     @property
     def rows(self) -> int:
@@ -104,6 +106,7 @@ class Gatherer:
 
     def _table(self, read: Read) -> Made:
         sifted = expressible(read.table, self._sieve.plan.apply(read.table))
+        self.good |= sifted.frame.height + sifted.skipped > 0
         if self._strict and read.table.frame.height:
             require(sifted, self._output.key_columns, self._sieve.named.needed)
         self.lacking.look(read.table)

@@ -2,12 +2,13 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
-from connectors.files.bounds import Limits, refusal
+from connectors.files.bounds import Limits, wrong_format
 from connectors.files.bypiece import nothing
 from connectors.files.codes import Code
 from connectors.files.formats import WHOLE, Source, cutter_of, reader_of, settle, whole_reader_of
@@ -16,9 +17,12 @@ from connectors.files.inflate import Compression, blocks
 from connectors.files.lacking import Left
 from connectors.files.places import Fault, Span
 from connectors.files.reader import Read, Unreadable
-from flows.core.files.pieces import Cutter, Piece
+from flows.core.files.pieces import TRUNCATED, Cutter, Piece
 from flows.core.imports.portion import Portion
 from flows.core.imports.source import LOOKS_LIKE
+
+_NOT_BEGUN: Final = frozenset({"bad_header", "no_key_column", "not_an_array", "path_not_found"})
+"""Codes of refusals before the first row."""
 
 
 class State(NamedTuple):
@@ -29,19 +33,21 @@ class State(NamedTuple):
     cutter: bytes | None = None
     lacking: Left | None = None
     """What no row had up to there of the columns that the job speaks of; None: there was no row."""
+    good: bool = False
+    """Whether there was a good row."""
 
     def text(self) -> bytes:
         """Write it."""
         cut = b64encode(self.cutter).decode() if self.cutter is not None else None
-        return orjson.dumps([self.settled, b64encode(self.reader).decode(), cut, self.lacking])
+        return orjson.dumps([self.settled, b64encode(self.reader).decode(), cut, self.lacking, self.good])
 
     @classmethod
     def of(cls, form: str, source: Source, state: bytes, sample: bytes) -> "State":
         """Read what `text` wrote; of nothing, begin with what the file's first bytes tell."""
         if not state:
             return cls(settle(form, source, sample))
-        settled, reader, cut, *more = orjson.loads(state)
-        return cls(settled, b64decode(reader), b64decode(cut) if cut is not None else None, next(iter(more), None))
+        settled, reader, cut, lacking, good = orjson.loads(state)
+        return cls(settled, b64decode(reader), b64decode(cut) if cut is not None else None, lacking, good)
 
 
 class Pieces:
@@ -55,20 +61,23 @@ class Pieces:
         gatherer.lacking.go_on(begun.lacking)
         self._line = line
 
-    def portion(self, pieces: Sequence[Piece], known: Sequence[bytes] = (), *, last: bool) -> Portion:
-        """Return what these pieces hold, which follow those before; `last`: none follow. `known`: the answers of the job's memory.
+    def portion(self, pieces: Sequence[Piece], known: Sequence[bytes] = (), *, last: bool, torn: str = "") -> Portion:
+        """Return what these pieces hold, which follow those before; `last`: none follow, and `torn` says why the file ends too early, if it does.
 
-        Raises `Unreadable` where they are the last of a file without a row, which is of another format.
+        `known`: the answers of the job's memory. Raises `Unreadable` where they are the last of a file without a good row, which is of another format.
         """
-        self._gatherer.add(self._reader.read(pieces))
-        if last:
-            self._gatherer.add(self._reader.finish())
+        with _of_another(self._begun.settled, self._form):
+            self._gatherer.add(self._reader.read(pieces))
+            if last:
+                self._gatherer.add(self._reader.finish())
         if pieces and pieces[-1].line:
             self._line = pieces[-1].line + pieces[-1].data.count(b"\n")
-        lacking = self._gatherer.lacking
-        state = self._begun._replace(reader=self._reader.state(), lacking=lacking.left)
-        made = self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, known, over=last)
-        return _of_its_format(made._replace(read_as={**self._begun.settled, **lacking.told(over=last)}), self._form)
+        good, lacking = self._begun.good or self._gatherer.good, self._gatherer.lacking
+        state = self._begun._replace(reader=self._reader.state(), lacking=lacking.left, good=good)
+        failed = (TRUNCATED, torn) if last and torn else None
+        made = self._gatherer.portion(self._reader.goes_on(), state.text(), self._line, known, over=last and failed is None)
+        told = {**self._begun.settled, **lacking.told(over=last and failed is None)}
+        return _of_its_format(made._replace(read_as=told, unreadable=failed), self._form, good=good)
 
     def again(self, rows: Sequence[Piece], known: Sequence[bytes] = ()) -> Portion:
         """Return what these rows are now, each a piece of its own that was turned away before; they need not follow one another."""
@@ -107,17 +116,18 @@ class File:
         over, failed = False, None
         while not over and self._gatherer.rows < most:
             try:
-                over = next(self._tables, None) is None
+                with _of_another(self._begun.settled, self._form):
+                    over = next(self._tables, None) is None
             except Unreadable as error:
-                if not self._torn or error.code != "truncated":
+                if not self._torn or error.code != TRUNCATED:
                     if not self._gatherer.rows:
                         raise
                     failed = (error.code, str(error))
                 over = True
-        lacking, ends = self._gatherer.lacking, over and failed is None
-        made = self._gatherer.portion(self._at, self._state._replace(lacking=lacking.left).text(), self._line, known, over=ends)
+        good, lacking, ends = self._begun.good or self._gatherer.good, self._gatherer.lacking, over and failed is None
+        made = self._gatherer.portion(self._at, self._state._replace(lacking=lacking.left, good=good).text(), self._line, known, over=ends)
         told = {**self._begun.settled, **self._found, **lacking.told(over=ends and not self._torn)}
-        return _of_its_format(made._replace(read_as=told, unreadable=failed), self._form)
+        return _of_its_format(made._replace(read_as=told, unreadable=failed), self._form, good=good)
 
     def _whole(self) -> Iterator[bool]:
         compression = Compression(self._begun.settled.get("compression") or "none")
@@ -151,12 +161,23 @@ class File:
             self._gatherer.add([*held, *reader.finish()])
 
 
-def _of_its_format(made: Portion, form: str) -> Portion:
-    """Return a portion, unless it ends a file of which there is not one row, since it is of another format; raises `Unreadable`."""
+def _of_its_format(made: Portion, form: str, *, good: bool) -> Portion:
+    """Return a portion, unless it ends a file of which not one row is good, since it is of another format; raises `Unreadable`."""
     other = made.read_as.get(LOOKS_LIKE)
-    if other is not None and made.over and not made.place.ordinal:
-        raise refusal("wrong_format", what=form, where=other)
+    if other is not None and made.over and not good:
+        raise wrong_format(form, other)
     return made
+
+
+@contextmanager
+def _of_another(settled: Mapping[str, Any], form: str) -> Iterator[None]:
+    """Have it said what format a file is of, where that is known and nothing of it can be read as the format that its job names."""
+    try:
+        yield
+    except Unreadable as error:
+        if error.code in _NOT_BEGUN and LOOKS_LIKE in settled:
+            raise wrong_format(form, settled[LOOKS_LIKE]) from None
+        raise
 
 
 def _pieces(cut: Cutter, stream: Iterator[bytes], *, torn: bool) -> Iterator[list[Piece]]:

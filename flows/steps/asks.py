@@ -130,7 +130,7 @@ def standing(batch: Batch, number: int, order: StoredJob, run: Run) -> Shelf:
     """Return what has come of a run's file: as the order says, or as it came by on this partition."""
     told = order.pieces
     if told is not None:
-        return Shelf(told.first, told.last, told.length, length=told.length, sha256=told.sha256)
+        return Shelf(told.first, told.last, told.length, length=told.length, sha256=told.sha256, torn=told.torn)
     if order.definition.remembers and order.definition.source_config.upload_id is not None:
         return Shelf(broken=memory.UNTOLD)
     return shelf_of(batch, number, run.upload)
@@ -186,6 +186,7 @@ def ask(order: StoredJob, run: Run, shelf: Shelf, partition: int, most_bytes: in
             "last": shelf.last,
             "length": shelf.length,
             "whole": shelf.whole,
+            "torn": shelf.torn,
         }
     )
 

@@ -148,7 +148,7 @@ class Reading:
             last = asked["whole"] and (not found or found[-1].offset + 1 >= asked["last"])
             pieces = [one.piece for one in found]
             places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
-            head = {"kind": "pieces", "places": places, "last": last, "known": asked["known"]}
+            head = {"kind": "pieces", "places": places, "last": last, "torn": asked.get("torn", ""), "known": asked["known"]}
             ahead = partial(self._feed.look_ahead, found[-1].offset + 1, asked, self._most(asked)) if found else None
             answer = self._child.ask(head, [piece.data for piece in pieces], meanwhile=ahead)
         return self._answered(asked, found, answer)

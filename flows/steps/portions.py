@@ -64,7 +64,7 @@ def _brought(batch: Batch, number: int, order: StoredJob, run: Run, brought: Bro
     for piece in brought.pieces:
         batch.publish(piece_output(key, run.upload, piece, staged.cut.encode()))
     if staged.over:
-        batch.publish(end_output(key, run.upload, End(staged.at, staged.sha256)))
+        batch.publish(end_output(key, run.upload, End(staged.at, staged.sha256, torn=staged.torn)))
     if brought.failed is not None:
         file_failed(batch, number, order, after, brought.failed)
     elif brought.same:

@@ -46,13 +46,15 @@ def _portion(opened: Opened, staged: Staged, source: Mapping[str, Any], data_for
     cutter = cut.cutter(staged.state or None)
     opened.file.seek(staged.at)
     pieces, over = _cut(opened.file, cutter)
-    if cutter.refused is not None:
+    torn = cutter.refused.torn if cutter.refused is not None else ""
+    if cutter.refused is not None and not torn:
         return Brought(staged, (), cutter.refused.detail)
     if not same(opened):
         return Brought(staged, (), f"{path} is being written to; {RENAME}")
     at = pieces[-1].start + len(pieces[-1].data) if pieces else staged.at
     state = b"" if over else cutter.state()
-    return Brought(Staged(at, state, cut.text().decode(), tuple(opened.version), over, _digest(opened.file) if over else ""), pieces)
+    digest = _digest(opened.file) if over else ""
+    return Brought(Staged(at, state, cut.text().decode(), tuple(opened.version), over, digest, torn=torn), pieces)
 
 
 def _guessed(file: IO[bytes], path: str, source: Mapping[str, Any], data_format: str) -> Cut:

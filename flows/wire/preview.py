@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from flows.core.errors import FieldError, InvalidFields, Unavailable
-from flows.core.files.pieces import Piece
+from flows.core.files.pieces import TRUNCATED, Piece
 from flows.core.imports.opening import memory_of, opening
 from flows.core.imports.portion import Portion
 from flows.core.imports.recall import Recalled
@@ -102,6 +102,8 @@ class _Asking:
                 self._group(pieces)
             if self._refused is None or self._portions:
                 columns = self._ask({"kind": "columns"}, ())[0]
+            if self._refused is None and sample.path is None and self._upload.torn:
+                self._refused = (TRUNCATED, self._upload.torn)
         except ReaderDied as error:
             if monotonic() < self._until - 0.1:
                 self._refused = ("reader_died", str(error))

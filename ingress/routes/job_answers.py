@@ -104,7 +104,7 @@ class JobProgress(Answer):
     """How the file is read: `encoding`, `delimiter`, `sheet` and the like, as the job says or as was found out; empty before it is read.
 
     `looks_like`: what format the file is, where the job says another. `unknown_columns`: the first twenty columns that the job speaks of and no row has had;
-    of JSON, NDJSON and XML they are told at the end of the file.
+    of JSON, NDJSON and XML they are told at the end of the file. `notes`: what one should know, such as that the encoding is a guess.
     """
     checkpoint: CheckpointAnswer
     trouble: str | None

@@ -186,6 +186,8 @@ class Uploads:
             found = await aside(lambda: list(self._pieces(upload, range(upload.first, upload.first + 1))))
             sample = found[0].data if found else b""
         told = await aside(detect, self.readers, sample or b"", upload.name, upload.how)
+        if upload.torn:
+            told = {**told, "notes": [*told.get("notes", ()), upload.torn]}
         upload = replace(upload, detected=told)
         await self.save(upload)
         return upload

@@ -45,6 +45,7 @@ class Writer:
         self._pieces: list[Piece] = []
         self._sent: list[asyncio.Future[Delivery]] = []
         self._on_way = 0
+        self._torn = ""
 
     @property
     def came(self) -> int:
@@ -97,8 +98,8 @@ class Writer:
         sha256 = digest.hex()
         if upload.announced not in {"", sha256}:
             raise Uncuttable(f"The bytes that came are not those of the sha256 that was announced ({upload.announced}); begin another upload of the file.")
-        await self._send(end_output(upload.upload_id.encode(), upload.upload_id, End(upload.cut, sha256)))
-        self.upload = uploads.hashed(upload, sha256)
+        await self._send(end_output(upload.upload_id.encode(), upload.upload_id, End(upload.cut, sha256, torn=self._torn)))
+        self.upload = replace(uploads.hashed(upload, sha256), torn=self._torn)
         return self.upload
 
     async def _feed(self, end: int, *, last: bool) -> None:
@@ -120,8 +121,9 @@ class Writer:
             self._cutter = cut.cutter(upload.cutter or None)
         pieces = self._cutter.feed(block) if block else []
         pieces += self._cutter.finish() if last else []
-        if self._cutter.refused is not None:
-            raise Uncuttable(self._cutter.refused.detail)
+        if (refused := self._cutter.refused) is not None and not refused.torn:
+            raise Uncuttable(refused.detail)
+        self._torn = refused.torn if refused is not None else ""
         found = []
         for piece in pieces:
             self._digest.take(piece.start, piece.data)

@@ -35,12 +35,37 @@ def test_a_report_says_how_its_file_is_read(kafka: str, tmp_path: Path, data: by
     assert {name: report.read_as.get(name) for name in wanted} == wanted
 
 
+BROKE_OFF = "The file ends at byte 23, behind record 3, and its array is not closed: the rest is missing. Write it again, to its end, and import that."
+
+
+@pytest.mark.parametrize("more", [{}, {"all_or_nothing": True}], ids=["as it comes", "all or nothing"])
+@pytest.mark.parametrize(
+    ("name", "data", "source", "told"),
+    [
+        ("rows.json", b'[{"a":1},{"a":2,},{"a":3}', {}, "and its array is not closed"),
+        ("rows.xml", b"<rows><row><a>1</a></row><row><a>2</b></row><row><a>3</a></row>", {"record_path": "rows/row"}, "and <rows> is not closed"),
+    ],
+)
+def test_what_a_file_of_the_workers_machine_had_before_it_broke_off_is_published(
+    kafka: str, tmp_path: Path, name: str, data: bytes, source: dict[str, str], told: str, more: dict[str, Any]
+) -> None:
+    made = importer(kafka, tmp_path)
+    (tmp_path / "in" / name).write_bytes(data)
+    job_id = f"torn-{tmp_path.name}"
+    made.order(job_id, name.rpartition(".")[2], source={"file_path": f"{tmp_path}/in/{name}"} | source, **more)
+    (report,) = made.run(job_id)
+    wanted = (0, 1, 2) if more else (2, 1, 0)
+    assert (report.status, report.rows_accepted, report.rows_rejected, report.rows_skipped) == ("failed", *wanted)
+    assert f"ends at byte {len(data)}, behind record 3, {told}: the rest is missing. Write it again" in report.trouble
+    assert sorted(int(orjson.loads(row.value or b"")["a"]) for row in made.rows(job_id)) == ([] if more else [1, 3])
+
+
 def test_what_a_file_had_before_it_broke_off_is_published_once(kafka: str, tmp_path: Path) -> None:
     made = importer(kafka, tmp_path)
     job_id = made.job(b'[{"a":1},\n{"a":2},\n{"a"', "json", form=Format.RAW)
     (report,) = made.run(job_id)
     assert (report.status, report.rows_accepted, report.rows_rejected) == ("failed", 2, 1)
-    assert report.trouble == "The file ends before its array does; what came before was cut."
+    assert report.trouble == BROKE_OFF
     source = made.orders[job_id].definition.source_config.model_dump(exclude_none=True)
     made.order(job_id, "json", turn=2, source=source)
     (again,) = made.run(job_id, turn=2)

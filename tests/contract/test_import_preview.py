@@ -164,6 +164,14 @@ def test_a_file_that_a_job_would_fail_on(door: RunningDoor, data: bytes, data_fo
     assert found["refused"]["detail"].endswith(".")
 
 
+def test_a_file_that_breaks_off_is_taken_and_it_is_told_that_its_job_will_fail(door: RunningDoor) -> None:
+    found = previewed(door, b'[{"id":1},{"id":2,},{"id":3}', "json", name="a.json")
+    assert (found["expected"], found["refused"]["code"]) == ("failed", "truncated")
+    assert [row["value"] for row in found["rows"]] == [{"id": 1}, {"id": 3}]
+    answer = door.http.post("/integration/import/upload", content=b'[{"id":1}', headers={"x-file-name": "b.json"})
+    assert [note for note in answer.json()["detected"]["notes"] if "array is not closed" in note]
+
+
 def test_too_many_rejects_are_foreseen(door: RunningDoor) -> None:
     assert previewed(door, CSV, transformation_rules=RULES, max_errors=2)["expected"] == "failed"
     assert previewed(door, CSV, transformation_rules=RULES, max_error_ratio=0.9)["expected"] == "completed_with_errors"

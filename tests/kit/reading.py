@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from flows.core.files.guess import SAMPLE, Cut, guess
-from flows.core.files.pieces import Piece
+from flows.core.files.pieces import Piece, Refusal
 from flows.core.files.rejects import Reject
 from flows.core.imports.opening import opening
 from flows.core.imports.portion import Portion
@@ -39,39 +39,40 @@ def read_through(child: Child, data: bytes, data_format: str, scratch: Path, *, 
     """Read a file as a job does whose `source_config` has `source`; keeps the first values only."""
     cut = guess(data[:SAMPLE], name)
     pieces, refused = _cut(data, cut)
-    if refused is not None:
-        return Outcome(0, 0, 0, [], [], refused, {})
+    if refused is not None and not refused.torn:
+        return Outcome(0, 0, 0, [], [], (refused.code, refused.detail), {})
+    torn = refused.torn if refused is not None else ""
     portions: list[Portion] = []
     if cut.serves(data_format, source):
         head = _opening(data_format, cut.source(source), None)
-        asked = _portions(pieces)
+        asked = _portions(pieces, torn)
     else:
         path = scratch / "file"
         path.write_bytes(data)
         head = _opening(data_format, source, path)
         asked = _rows(portions)
     answer = child.ask(head, (b"", data[:BLOCK]))
-    refused = _refused(answer.head)
-    while refused is None and (message := next(asked, None)) is not None:
+    failed = _refused(answer.head)
+    while failed is None and (message := next(asked, None)) is not None:
         answer = child.ask(*message)
-        refused = _refused(answer.head)
-        if refused is None:
+        failed = _refused(answer.head)
+        if failed is None:
             found = Portion.unpack(answer.parts[0])
             portions.append(found._replace(values=found.values[:kept]))
-            refused = found.unreadable
+            failed = found.unreadable
     values = [value for portion in portions for value in portion.values][:kept]
     rejects = [reject for portion in portions for reject in portion.rejects]
     read_as = dict(portions[0].read_as) if portions else {}
     return Outcome(
-        sum(one.rows_read for one in portions), sum(one.good for one in portions), sum(one.skipped for one in portions), values, rejects, refused, read_as
+        sum(one.rows_read for one in portions), sum(one.good for one in portions), sum(one.skipped for one in portions), values, rejects, failed, read_as
     )
 
 
-def _cut(data: bytes, cut: Cut) -> tuple[list[Piece], tuple[str, str] | None]:
+def _cut(data: bytes, cut: Cut) -> tuple[list[Piece], Refusal | None]:
     cutter = cut.cutter()
     pieces = [piece for at in range(0, len(data), BLOCK) for piece in cutter.feed(data[at : at + BLOCK])]
     pieces += cutter.finish()
-    return pieces, None if cutter.refused is None else (cutter.refused.code, cutter.refused.detail)
+    return pieces, cutter.refused
 
 
 def _opening(data_format: str, source: dict[str, Any], path: Path | None) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _opening(data_format: str, source: dict[str, Any], path: Path | None) -> dic
     return opening(asked, source, path)
 
 
-def _portions(pieces: list[Piece]) -> Iterator[tuple[dict[str, Any], tuple[bytes, ...]]]:
+def _portions(pieces: list[Piece], torn: str) -> Iterator[tuple[dict[str, Any], tuple[bytes, ...]]]:
     at = 0
     while True:
         size, begin = 0, at
@@ -88,7 +89,7 @@ def _portions(pieces: list[Piece]) -> Iterator[tuple[dict[str, Any], tuple[bytes
             size, at = size + len(pieces[at].data), at + 1
         group, last = pieces[begin:at], at == len(pieces)
         places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in group]
-        yield {"kind": "pieces", "places": places, "last": last}, tuple(piece.data for piece in group)
+        yield {"kind": "pieces", "places": places, "last": last, "torn": torn}, tuple(piece.data for piece in group)
         if last:
             return
 

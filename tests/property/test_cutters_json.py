@@ -126,6 +126,10 @@ def test_a_file_without_the_array_is_refused_with_a_sentence(path: str, text: st
     cutter.feed(text.encode())
     cutter.finish()
     assert (cutter.refused.code if cutter.refused else None) == code or (code is None and cutter.refused)
+    if code in {"not_an_array", "path_not_found"}:
+        assert "source_config.json_path" in str(cutter.refused)
+    if text == '{"a":1}':
+        assert "put it in brackets, or on one line with ndjson as data_format" in str(cutter.refused)
 
 
 def test_deep_nesting_is_linear_and_never_crashes() -> None:

@@ -169,3 +169,12 @@ def test_a_file_of_no_bytes_is_over_at_once() -> None:
     feed = Feed("a.csv", {}, "csv", Staged(), hashlib.sha256())
     assert feed.finish() == []
     assert feed.staged(Staged(), over=True).sha256 == hashlib.sha256().hexdigest()
+
+
+def test_a_file_that_breaks_off_is_brought_in_with_why() -> None:
+    feed = Feed("a.json", {}, "json", Staged(), hashlib.sha256())
+    pieces = feed.feed(b'[{"a":1},{"a":2}') + feed.finish()
+    assert (feed.refused, sum(piece.records for piece in pieces)) == (None, 2)
+    staged = feed.staged(Staged(), over=True)
+    assert (staged.over, "array is not closed" in staged.torn) == (True, True)
+    assert Staged.of(staged.told()) == staged

@@ -124,6 +124,11 @@ def test_a_column_of_the_key_that_no_row_has_is_foreseen(form: str, expected: st
     assert previews.expected(job(key_columns=["id"]), look, previews.estimate(look, UPLOAD)) == "completed"
 
 
+def test_what_was_noted_while_reading_is_told() -> None:
+    look = seen(portion(1, read_as={"encoding": "cp1252", "notes": ["A guess."]}), whole=True, rows=1)
+    assert [*previews.notes(job(), look)] == ["A guess."]
+
+
 def test_a_row_counts_once_for_each_code_and_bytes_that_are_no_text_are_shown() -> None:
     look = seen(portion(5, 5, rejects=[Reject(0, 2, 0, column, "not_int64", "int64", "x", b"\xff") for column in "ab"]))
     (error,) = previews.errors(look)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
+from flows.core.files.pieces import truncated
 from flows.core.imports.shelf import End, Shelf, read
 from flows.core.imports.uploads import Digest, Upload, create
 from flows.core.record import Output, Record
@@ -89,3 +90,13 @@ async def test_a_file_is_cut_alike_however_it_comes(make: Callable[[random.Rando
         assert upload.sha256 == shelf.sha256 == hashlib.sha256(data).hexdigest()
         ways.append(parts)
     assert ways[0] == ways[1]
+
+
+async def test_a_file_that_breaks_off_comes_whole_and_is_told_as_torn() -> None:
+    log, upload = await send_all(b'[{"a":1},{"a":2}', random.Random(1), 0.0)  # noqa: S311  no secret
+    shelf = Shelf()
+    for record in log:
+        shelf = shelf.after(read(record), record)
+    assert shelf.whole
+    assert shelf.torn == upload.torn == truncated(16, 2, "its array").detail
+    assert Shelf.of(shelf.text()) == shelf

@@ -1,5 +1,6 @@
 """Every file of the zoo comes to what it has to, and quickly."""
 
+import re
 import time
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from connectors.files.excel import Excel
 from connectors.files.inflate import Compression, blocks
 from connectors.files.parquet import Parquet
 from connectors.files.whole import WholeReader
+from flows.core.imports.source import SourceConfig
 from tests.kit import zoo_packed, zoo_sheets, zoo_texts
 from tests.kit.zoo import LIMITS, Entry, Refused, Rows, run
 
@@ -51,3 +53,12 @@ def test_a_file_of_the_zoo(entry: Entry, tmp_path: Path) -> None:
 def test_the_zoo_is_large_and_each_of_its_files_is_one_of_a_kind() -> None:
     assert len({entry.name for entry in ENTRIES}) == len(ENTRIES) >= 60
     assert {entry.expect.code for entry in PLUGGED if isinstance(entry.expect, Refused)} <= REFUSALS.keys()
+
+
+def test_who_is_told_to_name_something_is_told_in_which_field() -> None:
+    """As a job has it; some facts are put in where the braces are."""
+    for code, sentence in REFUSALS.items():
+        if re.search(r"\b(?:Name|name) ", sentence):
+            assert re.search(r"source_config\.|data_format|\{how\}|plain names", sentence), code
+        for field in re.findall(r"source_config\.(\w+)", sentence):
+            assert field in SourceConfig.model_fields, f"{code}: a job has no {field}"

@@ -20,7 +20,7 @@ from flows.core.errors import BadRequest
 from flows.core.files import json_path, json_values
 from flows.core.files.json_path import Astray, Way
 from flows.core.files.json_values import Outcome, Place
-from flows.core.files.pieces import PIECE_BYTES, Part, Piece, Refusal
+from flows.core.files.pieces import PIECE_BYTES, Part, Piece, truncated
 from flows.core.files.shears import START, Run, Shears, Stride
 from flows.core.files.units import named
 
@@ -56,7 +56,7 @@ class JsonCutter(Shears):
         try:
             self._path = pointer.parse(options.path)
         except ValueError as exc:
-            raise BadRequest(str(exc)) from exc
+            raise BadRequest(f"json_path: {exc}") from exc
         self._pointer, self._listed = options.path, not options.concatenated
         self._phase, self._first = int(options.concatenated), ""
         self._reach = piece_bytes
@@ -189,7 +189,7 @@ class JsonCutter(Shears):
         """Return what is left; the file is over."""
         pieces = super().finish()
         if not self.refused and self._listed and not (self._phase > _AMONG):
-            self.refused = Refusal("truncated", "The file ends before its array does; what came before was cut.")
+            self.refused = truncated(self._at, self._ordinal, "its array")
         return pieces
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from flows.core.errors import BadRequest
-from flows.core.files.pieces import PIECE_BYTES, Piece, Refusal
+from flows.core.files.pieces import PIECE_BYTES, Piece, Refusal, truncated
 from flows.core.files.shears import START, Run, Shears, Stride
 from flows.core.files.units import named, shadow
 from flows.core.files.xml_record import Inside, Specials
@@ -63,7 +63,7 @@ class XmlCutter(Shears):
         encoding = named(options.encoding)
         steps = [step.rpartition(":")[2] for step in options.record.removeprefix("/").split("/")]
         if not all(steps) or re.search(r"[\s<>=\"'&!?]", "".join(steps)):
-            raise BadRequest(f"Records are named by an element, such as `order`, or its path, such as `/orders/order`; {options.record!r} is neither.")
+            raise BadRequest(f"record_path names records by an element, such as `order`, or its path, such as `orders/order`; {options.record!r} is neither.")
         codes = [shadow(step.encode(encoding, "replace"), encoding) for step in steps]
         self._parents = tuple(code.decode("latin-1") for code in codes[:-1]) if options.record.startswith("/") or len(steps) > 1 else None
         self._record, self._options = codes[-1], options
@@ -288,12 +288,11 @@ class XmlCutter(Shears):
         """Return what is left; the file is over."""
         pieces, around = super().finish(), self._around(self._at)
         if not self.refused and not around.begun:
-            self.refused = Refusal(
-                "path_not_found", f"There is no element {self._options.record!r} in the file; name the element that is a record, or its path."
-            )
+            detail = f"There is no element {self._options.record!r} in the file; name the one that is a record, or its path, in source_config.record_path."
+            self.refused = Refusal("path_not_found", detail)
         elif not self.refused and self._open:
             detail = f"<{self._open}> is opened among the records and never closed, so that those behind it do not lie where records do. Close it"
-            self.refused = Refusal("unclosed", f"{detail}, or name the records by their name alone, {self._options.record.rpartition('/')[2]!r}.")
+            self.refused = Refusal("unclosed", f"{detail}, or give source_config.record_path the name alone, {self._options.record.rpartition('/')[2]!r}.")
         elif not self.refused and around.names:
-            self.refused = Refusal("truncated", f"The file ends inside of <{around.names[-1]}>; what came before was cut.")
+            self.refused = truncated(self._at, self._ordinal, f"<{around.names[-1]}>")
         return pieces

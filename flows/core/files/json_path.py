@@ -63,7 +63,7 @@ class Way:
         self.depth += bool(self.kind)
         if self.depth == len(path):
             if sign != b"[":
-                raise Astray("not_an_array")
+                raise Astray("an_object" if sign == b"{" else "not_an_array")
             return True
         if sign not in b"{[":
             raise Astray("path_not_found")
@@ -78,9 +78,15 @@ class Astray(Exception):
     def refusal(self, pointer: str) -> Refusal:
         """Return it for a person."""
         place = f"at {pointer!r}" if pointer else "at the top"
-        if self.args[0] == "not_an_array":
-            return Refusal("not_an_array", f"What stands {place} of the file is no array; name the JSON pointer of the array of records.")
-        return Refusal("path_not_found", f"There is nothing {place} of the file; name the JSON pointer of the array of records.")
+        mend = "name the JSON pointer of the array of records in source_config.json_path"
+        if self.args[0] == "path_not_found":
+            return Refusal("path_not_found", f"There is nothing {place} of the file; {mend}.")
+        if self.args[0] == "an_object":
+            alone = "where the object is itself a record, put it in brackets, or on one line with ndjson as data_format"
+            return Refusal(
+                "not_an_array", f"What stands {place} of the file is an object and no array. Where an array in it holds the records, {mend}; {alone}."
+            )
+        return Refusal("not_an_array", f"What stands {place} of the file is no array; {mend}.")
 
 
 def go(data: bytes, at: int, way: Way, path: tuple[str, ...], *, final: bool, longest: int) -> tuple[int, bool]:

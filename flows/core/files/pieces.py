@@ -5,6 +5,8 @@ from typing import Final, NamedTuple, Protocol
 
 PIECE_BYTES: Final = 512 * 1024
 """Most of one piece: with its headers it fits a broker's default limit of 1 MiB."""
+TRUNCATED: Final = "truncated"
+"""The code of a refusal at the end of a file: all that was cut before is right, and is read; then the file has failed."""
 
 
 class Part(StrEnum):
@@ -42,6 +44,18 @@ class Refusal(NamedTuple):
     """Stable, such as `doctype` or `path_not_found`."""
     detail: str
     """A sentence for a person: what, where, what to do."""
+
+    @property
+    def torn(self) -> str:
+        """The sentence, where the file breaks off and what was cut of it is to be read all the same; else nothing."""
+        return self.detail if self.code == TRUNCATED else ""
+
+
+def truncated(at: int, records: int, open_: str) -> Refusal:
+    """Return the refusal of a file that ends at byte `at`, behind so many records, while `open_` is not closed."""
+    where = f"behind record {records:,}" if records else "before its first record"
+    sentence = f"The file ends at byte {at:,}, {where}, and {open_} is not closed: the rest is missing. Write it again, to its end, and import that."
+    return Refusal(TRUNCATED, sentence)
 
 
 class Cutter(Protocol):

@@ -34,9 +34,15 @@ class Feed:
 
     @property
     def refused(self) -> str | None:
-        """Why nothing more comes of the file, in a sentence."""
+        """Why nothing of the file is read, in a sentence."""
         refused = self._cutter.refused if self._cutter is not None else None
-        return refused.detail if refused is not None else None
+        return refused.detail if refused is not None and not refused.torn else None
+
+    @property
+    def torn(self) -> str:
+        """Why the file ends too early, in a sentence; what was cut of it is read."""
+        refused = self._cutter.refused if self._cutter is not None else None
+        return refused.torn if refused is not None else ""
 
     @property
     def digest(self) -> "hashlib._Hash":
@@ -61,7 +67,7 @@ class Feed:
         """Return how far the file is, behind the last piece."""
         state = self._cutter.state() if self._cutter is not None and not over else b""
         cut = self._cut.text().decode() if self._cut is not None else ""
-        return before._replace(at=self.at, state=state, cut=cut, over=over, sha256=self._digest.hexdigest())
+        return before._replace(at=self.at, state=state, cut=cut, over=over, sha256=self._digest.hexdigest(), torn=self.torn)
 
     def _begun(self) -> Cutter:
         self._cut = guess(self._sample[:SAMPLE], self._name, "", self._hints)

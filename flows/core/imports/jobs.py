@@ -106,6 +106,8 @@ class Pieces(Model):
     """The offset behind its last piece: its end stands there, or later."""
     length: int
     sha256: str
+    torn: str = ""
+    """Why it ends too early; empty: it does not."""
 
 
 class StoredJob(Model):

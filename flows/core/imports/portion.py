@@ -9,7 +9,7 @@ import orjson
 
 from flows.core.files.rejects import Reject
 from flows.core.imports.recall import Level, Lot, level
-from flows.core.imports.source import LOOKS_LIKE, READ_AS, UNKNOWN_COLUMNS
+from flows.core.imports.source import LOOKS_LIKE, NOTES, READ_AS, UNKNOWN_COLUMNS
 
 ID_CHARS: Final = 64
 """An id is a SHA-256 in hex."""
@@ -67,7 +67,7 @@ class Portion(NamedTuple):
     @property
     def told(self) -> dict[str, Any]:
         """Return how the file is read, for its job's report."""
-        return {name: self.read_as[name] for name in (*READ_AS, LOOKS_LIKE, UNKNOWN_COLUMNS) if self.read_as.get(name) is not None}
+        return {name: self.read_as[name] for name in (*READ_AS, LOOKS_LIKE, UNKNOWN_COLUMNS, NOTES) if self.read_as.get(name) is not None}
 
     def pack(self) -> bytes:
         """Write it: a line of JSON, lengths, bytes."""

@@ -21,7 +21,7 @@ CUT: Final = "x-cut"
 FILE: Final = "x-file"
 """The sha256 that the whole file will have, where its sender has announced it: its rows have their ids then before all of it has come."""
 END: Final = "x-end"
-"""JSON `{"length", "sha256", "broken"}` of the file: there are no further pieces."""
+"""JSON `{"length", "sha256", "broken", "torn"}` of the file: there are no further pieces."""
 
 
 class NotAPiece(ValueError):
@@ -36,6 +36,8 @@ class End:
     sha256: str
     broken: str = ""
     """Why nothing more comes of a file that is not whole; empty: it is."""
+    torn: str = ""
+    """Why a file all of which has come is to be read, and its job to fail all the same: it breaks off."""
 
 
 def piece_output(key: bytes, upload_id: str, piece: Piece, cut: bytes = b"", announced: str = "") -> Output:
@@ -64,7 +66,7 @@ def piece_output(key: bytes, upload_id: str, piece: Piece, cut: bytes = b"", ann
 
 def end_output(key: bytes, upload_id: str, end: End) -> Output:
     """Return the record that says that an upload is whole."""
-    told = {"length": end.length, "sha256": end.sha256} | ({"broken": end.broken} if end.broken else {})
+    told = {"length": end.length, "sha256": end.sha256} | {name: told for name, told in (("broken", end.broken), ("torn", end.torn)) if told}
     return Output(topics.UPLOADS.name, key, None, ((UPLOAD, upload_id.encode()), (END, orjson.dumps(told))))
 
 
@@ -87,7 +89,7 @@ def read(record: Record) -> Piece | End:
         end = record.header(END)
         if end is not None:
             found: Mapping[str, Any] = orjson.loads(end)
-            return End(int(found["length"]), str(found["sha256"]), str(found.get("broken", "")))
+            return End(int(found["length"]), str(found["sha256"]), str(found.get("broken", "")), str(found.get("torn", "")))
         told: Mapping[str, Any] = orjson.loads(record.header(PIECE) or b"")
         data, sha256 = record.value or b"", told["sha256"]
         piece = Piece(int(told["start"]), data, int(told["line"]), int(told["first"]), int(told["records"]), Part(told["part"]))
@@ -118,6 +120,8 @@ class Shelf:
     """How the first piece says that the file is cut."""
     broken: str = ""
     """Why nothing more comes, though the file is not whole."""
+    torn: str = ""
+    """Why the file that has come ends too early."""
 
     @property
     def whole(self) -> bool:
@@ -152,7 +156,8 @@ class Shelf:
         if isinstance(found, End):
             if found.length != self.at:
                 raise NotAPiece(f"the upload ends at byte {found.length}, and its pieces at {self.at}")
-            return replace(self, length=found.length, sha256=found.sha256, first=offset if self.first < 0 else self.first, last=offset)
+            first = offset if self.first < 0 else self.first
+            return replace(self, length=found.length, sha256=found.sha256, torn=found.torn, first=first, last=offset)
         if found.start + len(found.data) <= self.at and found.data:
             return self
         if found.start != self.at:

@@ -42,6 +42,8 @@ LOOKS_LIKE: Final = "looks_like"
 """Told beside them where a file's first bytes are those of another format than the job says."""
 UNKNOWN_COLUMNS: Final = "unknown_columns"
 """Told beside them: columns that the job speaks of and that no row of the file has, the first twenty."""
+NOTES: Final = "notes"
+"""Told beside them: what one should know about them, such as that the encoding is a guess."""
 OURS: Final = frozenset("range if-range if-none-match if-modified-since if-match if-unmodified-since accept-encoding".split())
 """Headers of a request for a file that a job cannot set: what is asked for depends on how far it is."""
 _OBJECT: Final = re.compile(r"[a-z0-9]+://[A-Za-z0-9][A-Za-z0-9._-]{0,221}/[^\x00-\x1f\x7f?#]*[^\x00-\x1f\x7f?#/]", re.ASCII)

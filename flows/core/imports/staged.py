@@ -35,6 +35,8 @@ class Staged(NamedTuple):
     """Requests made for it."""
     anew: int = 0
     """How often it was begun anew, because it had changed."""
+    torn: str = ""
+    """Why the file, all of which was brought in, ends too early; empty: it does not."""
 
     def told(self) -> dict[str, Any]:
         """Return it as JSON has it."""

@@ -67,6 +67,8 @@ class Upload:
     """Of the whole file; empty until it is known."""
     announced: str = ""
     """What that will be, as its sender said when it began."""
+    torn: str = ""
+    """Why the file that came is not whole: it ends too early. What is there is read, and its job fails with this."""
     created_at_ms: int
     expires_at_ms: int
     """When it is given up, if the file has not come by then, and when its pieces may be gone, if it has."""

@@ -1,5 +1,9 @@
 """The process that reads a file: what is asked of it, and what it answers."""
 
+import gzip
+import io
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 from connectors.files.bounds import Limits
 from connectors.files.child import Session
 from connectors.files.encode import ids_of
+from flows.core.files.cut_json import JsonCutter, JsonOptions
 from flows.core.files.frames import Frame
 from flows.core.imports.portion import Portion
 
@@ -145,12 +150,25 @@ JSON = b'[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]'
 XML = b'<?xml version="1.0"?><rows><row><id>1</id></row></rows>'
 
 
+PRETTY = b'[\n  {\n    "id": 1,\n    "name": "a, b, c"\n  }]\n'
+OTHERS = [
+    ("csv", JSON, "json"),
+    ("csv", JSON.replace(b" ", b""), "json"),
+    ("csv", PRETTY.replace(b"[\n", b"[", 1), "json"),
+    ("tsv", JSON + b"\n", "json"),
+    ("csv", XML, "xml"),
+    ("csv", b'{"id": 1}', "json"),
+    ("json", XML, "xml"),
+    ("xml", JSON, "json"),
+]
+
+
 @pytest.mark.parametrize("by_path", [True, False], ids=["from its path", "piece by piece"])
-@pytest.mark.parametrize(("form", "data", "other"), [("csv", JSON, "json"), ("tsv", JSON + b"\n", "json"), ("csv", XML, "xml"), ("csv", b'{"id": 1}', "json")])
+@pytest.mark.parametrize(("form", "data", "other"), OTHERS)
 def test_a_file_of_another_format_without_a_row_is_refused_with_its_format(tmp_path: Path, by_path: bool, form: str, data: bytes, other: str) -> None:
     answer = only_portion(tmp_path, form, data, by_path=by_path)
     assert (answer.head["kind"], answer.head.get("code")) == ("failed", "wrong_format")
-    assert f"not one row of {form}" in answer.head["detail"]
+    assert f"not one good row of {form}" in answer.head["detail"]
     assert f"are those of {other}" in answer.head["detail"]
 
 
@@ -180,3 +198,104 @@ def test_a_file_of_another_format_that_has_rows_is_read_and_it_is_told_what_it_l
     assert found.rows_read == 3
     assert found.told["looks_like"] == "json"
     assert "looks_like" not in portion(only_portion(tmp_path, "json", data, by_path=True)).told
+
+
+def xlsx() -> bytes:
+    book = io.BytesIO()
+    pl.DataFrame({"id": [1], "name": ["a"]}).write_excel(book)
+    return book.getvalue()
+
+
+def parquet() -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame({"id": [1], "name": ["a"]}).write_parquet(file)
+    return file.getvalue()
+
+
+XLS = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(range(256)) * 8
+BINARY: dict[str, Callable[[], bytes]] = {
+    "excel": xlsx,
+    "parquet": parquet,
+    "xls": lambda: XLS,
+    "gzip": lambda: gzip.compress(DATA),
+    "zip": lambda: zipped(DATA),
+}
+
+
+def zipped(data: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.csv", data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("by_path", [True, False], ids=["from its path", "piece by piece"])
+@pytest.mark.parametrize("source", [{}, {"header": False}], ids=["with a header", "without"])
+@pytest.mark.parametrize("form", ["csv", "tsv", "ndjson", "json", "xml"])
+@pytest.mark.parametrize("kind", BINARY)
+def test_bytes_that_are_no_text_are_refused_with_what_they_are(tmp_path: Path, kind: str, form: str, source: dict[str, Any], by_path: bool) -> None:
+    """However it is asked for: no row of rubbish is made of a workbook."""
+    packed = kind in {"gzip", "zip"}
+    path, data = tmp_path / "file", BINARY[kind]()
+    path.write_bytes(data)
+    opens = opening(form, path if by_path else None, source=source | ({"compression": "none"} if packed else {}))
+    answer = Session(Limits()).answer(Frame(opens.head, (b"", data)))
+    assert (answer.head["kind"], answer.head.get("code")) == ("failed", "wrong_format"), answer.head
+    assert (
+        f"those of {'excel' if kind == 'xls' else kind}. Name its real {'compression in source_config.compression' if packed else 'format in data_format'}"
+        in (answer.head["detail"])
+    )
+
+
+def test_four_letters_are_a_column_of_a_csv_file(tmp_path: Path) -> None:
+    found = portion(only_portion(tmp_path, "csv", b"PAR1,id\na,1\n", by_path=False))
+    assert found.values == [b'{"PAR1":"a","id":"1"}']
+
+
+@pytest.mark.parametrize("by_path", [True, False], ids=["from its path", "piece by piece"])
+def test_a_file_of_another_format_all_of_whose_rows_are_turned_away_is_refused(tmp_path: Path, by_path: bool) -> None:
+    rows = b"".join(b'{"id": %d, "name": "a"}\n' % n for n in range(3))
+    data = rows + b'{"id": 4, "name": "b", "more": 1}\n'
+    answer = only_portion(
+        tmp_path, "csv", data, by_path=by_path, rules={"required": ["id"], "data_types": {"id": "int64"}}, source={"header": False, "columns": ["id", "x"]}
+    )
+    assert (answer.head["kind"], answer.head.get("code")) == ("failed", "wrong_format"), answer.head
+
+
+def test_that_there_was_a_good_row_is_known_in_the_next_process() -> None:
+    data = b'[\n  {"id": 1}\n'
+    output = {**opening().head["output"], "key_columns": []}
+    first = portion(opened(sample=data, output=output).answer(Frame({"kind": "pieces", "places": [[0, 1, 0, 1, "records"]], "last": False}, (data,))))
+    assert (first.good, first.told["looks_like"]) == (1, "json")
+    session = opened(state=first.place.state, at=len(data), ordinal=1, output=output)
+    more = Frame({"kind": "pieces", "places": [[len(data), 3, 1, 1, "records"]], "last": True}, (b'"a"x\n',))
+    assert portion(session.answer(more)).rejected == 1
+
+
+@pytest.mark.parametrize("known", [(), ("",)], ids=["first", "with answers"])
+def test_a_file_that_breaks_off_gives_its_whole_records_and_then_why(known: tuple[str, ...]) -> None:
+    """In small files too, all of which is one portion."""
+    data = b'[{"id":1},{"id":2,},{"id":3}'
+    cutter = JsonCutter(JsonOptions())
+    pieces = cutter.feed(data) + cutter.finish()
+    assert cutter.refused is not None
+    places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
+    told = {"kind": "pieces", "places": places, "last": True, "torn": cutter.refused.torn, "known": known}
+    output = {**opening().head["output"], "key_columns": []}
+    found = portion(opened("json", sample=data, output=output).answer(Frame(told, tuple(piece.data for piece in pieces))))
+    assert (found.values, found.rejected, found.over) == ([b'{"id":1}', b'{"id":3}'], 1, False)
+    sentence = "The file ends at byte 28, behind record 3, and its array is not closed: the rest is missing. Write it again, to its end, and import that."
+    assert found.unreadable == ("truncated", sentence)
+
+
+@pytest.mark.parametrize("by_path", [True, False], ids=["from its path", "piece by piece"])
+def test_that_an_encoding_is_a_guess_is_told_unless_the_job_names_it(tmp_path: Path, by_path: bool) -> None:
+    data = "id,name\n1,Muñoz\n2,Núñez\n".encode("cp1252")
+    found = portion(only_portion(tmp_path, "csv", data, by_path=by_path))
+    assert found.told["encoding"] == "cp1252"
+    assert found.told["notes"] == ["The encoding is a guess (windows-1252): name it in source_config.encoding if letters look wrong."]
+    for named in (
+        only_portion(tmp_path, "csv", data, by_path=by_path, source={"encoding": "windows-1252"}),
+        only_portion(tmp_path, "csv", DATA, by_path=by_path),
+    ):
+        assert "notes" not in portion(named).told
