@@ -75,7 +75,7 @@ def test_a_member_is_chosen_by_name(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(zipped(("a.csv", b"1"), ("b/c.csv", b"2")))
     assert b"".join(blocks(path, Compression.ZIP, Limits(), member="b/c.csv")) == b"2"
-    with pytest.raises(Unreadable, match=r"The archive has no member 'd\.csv'; it has a\.csv, b/c\.csv\. Name one of them\."):
+    with pytest.raises(Unreadable, match=r"The archive has no member 'd\.csv'; it has a\.csv, b/c\.csv\. Name one of them in source_config\.member\."):
         list(blocks(path, Compression.ZIP, Limits(), member="d.csv"))
 
 

@@ -126,7 +126,7 @@ def test_a_column_of_the_key_that_no_row_has_is_foreseen(form: str, expected: st
 
 def test_what_was_noted_while_reading_is_told() -> None:
     look = seen(portion(1, read_as={"encoding": "cp1252", "notes": ["A guess."]}), whole=True, rows=1)
-    assert [*previews.notes(job(), look)] == ["A guess."]
+    assert noted(job(), look) == ["A guess."]
 
 
 def test_a_row_counts_once_for_each_code_and_bytes_that_are_no_text_are_shown() -> None:
