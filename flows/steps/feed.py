@@ -13,6 +13,8 @@ from flows.core.settings import Settings
 from flows.wire.strand import Strand
 
 PORTION_BYTES: Final = 4 * PIECE_BYTES
+NEARLY: Final = 7 / 8
+"""A portion is full then: pieces end where records do, so that four have a little less than four times the most, and a fifth would be parsed by itself."""
 
 
 class Found(NamedTuple):
@@ -106,7 +108,7 @@ def _enough(most: Most) -> Callable[[Piece], bool]:
         nonlocal rows, size
         rows += piece.records
         size += len(piece.data)
-        return rows >= most.rows or size + PIECE_BYTES > most.size
+        return rows >= most.rows or size >= most.size * NEARLY
 
     return enough
 

@@ -6,7 +6,7 @@ from confluent_kafka import KafkaException, Producer
 
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings
-from flows.wire.kafka import client_config
+from flows.wire.kafka import TRANSACTIONAL, client_config
 
 TRANSACTION_MS: Final = 10_000
 RECORD_BYTES: Final = 4 * 1024 * 1024
@@ -40,6 +40,7 @@ class Turn:
                 settings,
                 transactional_id=f"xyra-write-{topic}",
                 transaction_timeout_ms=TRANSACTION_MS,
+                **TRANSACTIONAL,
                 linger_ms=0,
                 message_max_bytes=RECORD_BYTES,
             )

@@ -15,6 +15,11 @@ from flows.wire.calm import calm_logger
 
 PARTITIONER: Final = "murmur2_random"
 """For every producer: the partitioner of Kafka's own clients, so that equal keys meet whoever wrote them."""
+TRANSACTIONAL: Final[Mapping[str, Any]] = {
+    "enable_sparse_connections": False,  # connect at once: who waits until a connection is wanted waits 50 ms for it, or 500 where two race
+    "metadata_recovery_strategy": "none",  # who begins anew with the bootstrap servers forgets its coordinator, and may wait for it for ever
+}
+"""For every producer that writes in transactions."""
 ADMIN_TIMEOUT_S: Final = 10.0
 CREATE_TIMEOUT_S: Final = 30.0
 AGAIN_S: Final = 0.2

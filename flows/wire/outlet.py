@@ -11,7 +11,7 @@ from flows.core.record import Header
 from flows.core.settings import Settings
 from flows.core.topics import KEPT_BYTES, MIB
 from flows.wire.inlet import FENCED, POLL_LIMIT_MS, SESSION_MS
-from flows.wire.kafka import PARTITIONER, client_config
+from flows.wire.kafka import PARTITIONER, TRANSACTIONAL, client_config
 from flows.wire.watchdog import Watchdog
 
 TRANSACTION_MS: Final = 30_000
@@ -48,8 +48,7 @@ class Outlet:
                 settings,
                 transactional_id=transactional_id,
                 transaction_timeout_ms=TRANSACTION_MS,
-                enable_sparse_connections=False,  # connect at once: who waits until a connection is wanted waits 50 ms for it, or 500 where two race
-                metadata_recovery_strategy="none",  # who begins anew with the bootstrap servers forgets its coordinator, and may wait for it for ever
+                **TRANSACTIONAL,
                 linger_ms=LINGER_MS,
                 retry_backoff_ms=RETRY_MS,
                 retry_backoff_max_ms=RETRY_MOST_MS,

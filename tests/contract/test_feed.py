@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from flows.core.files.cut_xml import XmlOptions
+from flows.core.files.cutters import Format
 from flows.core.files.pieces import PIECE_BYTES, Piece
 from flows.steps.feed import Feed, Found, Gone, Most
 from tests.kit.importer import Importer, importer
@@ -60,6 +62,15 @@ def test_what_was_read_ahead_is_not_read_again_and_what_was_not_wanted_is_let_go
     other.look_ahead(asked["first"] + 1, asked, TWO)
     assert [one.piece for one in other.take(asked["first"], asked, TWO)] == [first.piece, second.piece]
     other.close()
+
+
+def test_a_beginning_without_a_record_comes_with_the_piece_behind_it(made: Importer) -> None:
+    upload_id = made.upload(b"<rows>\n" + b"<row><id>1</id></row>\n" * 100_000 + b"</rows>\n", Format.XML, XmlOptions("row"))
+    place = made.uploads[upload_id]
+    feed = Feed(made.bench.settings, place.partition, upload_id, 0)
+    found = feed.take(place.first, {"first": place.first, "last": place.last, "whole": True}, Most(1 << 30, PIECE_BYTES // 2))
+    assert [one.piece.records > 0 for one in found] == [False, True]
+    feed.close()
 
 
 def test_nothing_is_read_ahead_of_a_file_that_is_still_coming(made: Importer) -> None:

@@ -88,7 +88,7 @@ def test_a_file_of_another_format_fails_its_job_and_one_without_rows_does_not(ka
     empty = made.job(b"id,name\n")
     other, none = made.run(wrong, empty)
     assert counts(other) == ("failed", 0, 0, 0, 0)
-    assert other.trouble.startswith("There is not one row of csv in the file, and its first bytes are those of json.")
+    assert other.trouble.startswith("There is not one good row of csv in the file, and its first bytes are those of json.")
     assert counts(none) == ("completed", 0, 0, 0, 0)
 
 

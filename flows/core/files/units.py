@@ -30,17 +30,19 @@ def named(encoding: str, signs: str = "") -> str:
     try:
         name = codecs.lookup(encoding).name.replace("utf-8-sig", "utf-8")
     except LookupError as exc:
-        raise BadRequest(f"There is no encoding {encoding!r}.") from exc
+        raise BadRequest(f"There is no encoding {encoding!r}; give one in encoding such as utf-8, utf-16 or windows-1252.") from exc
     if name in WIDE:
         if any(ord(sign) >= _FOREIGN for sign in signs):
             raise BadRequest(f"In {name} a delimiter, quote, escape or comment has to be below U+00FF; {signs!r} is not.")
         return name
     if name in _DOUBLE:
         if any(ord(sign) >= _TRAIL for sign in signs):
-            raise BadRequest(f"In {name} the signs {signs!r} may be half of another character; take ones below '0', such as ',' and '\"'.")
+            raise BadRequest(
+                f"In {name} the signs {signs!r} may be half of another character; take ones below '0', such as ',' and '\"', or write the file in utf-8."
+            )
         return name
     if name != "utf-8" and not _single(name):
-        raise BadRequest(f"Files in {encoding!r} cannot be cut; take utf-8, utf-16-le, utf-16-be or an encoding of one byte a character.")
+        raise BadRequest(f"Files in {encoding!r} cannot be cut; write it in utf-8, utf-16 or an encoding of one byte a character, and name that in encoding.")
     return name
 
 

@@ -37,7 +37,7 @@ def memory(place: Place) -> Iterator[Result]:
             place.say(f"memory of imports: {form}")
             topic = target()
             done = here.run(upload_id, form, watched=True, transformation_rules=data.RULES, target_topic=topic)
-            topics.delete(place.bootstrap, topic, "xyra.uploads")
+            topics.delete(place.bootstrap, topic)
         yield _result(form, size, bar, done)
 
 
