@@ -43,7 +43,8 @@ def build(runtime: Runtime, resolve: Resolve = system_addresses, readers: Reader
     """
     settings = runtime.settings
     readers = readers or Readers(settings)
-    runtime.handle(PARSE, Parser(settings, readers))
+    parser = Parser(settings, readers)
+    runtime.handle(PARSE, parser, parser.close)
     runtime.handle(FIND_WORK, Finder(settings))
     runtime.handle(STAGE_WORK, Stager(settings))
     egress = Egress(Policy.of(settings), runtime.clock, runtime.telemetry, resolve=resolve)

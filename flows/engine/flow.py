@@ -44,7 +44,7 @@ class Runtime(Protocol):
     def handle(self, kind: str, handler: Handler, close: Callable[[], None] | None = None) -> None:
         """Let `handler` do the slow work of a kind: on a thread, or where it is `async` on the one loop of the worker.
 
-        `close` is called on that loop before the worker ends, for what the handler has opened there.
+        `close` is called before the worker ends, for what the handler has opened: that of an `async` one on the loop, if that ever ran.
         """
         ...
 

@@ -31,6 +31,7 @@ class Lanes:
         self._calling = self._labouring = self._threads = 0
         self._jobs: SimpleQueue[tuple[Item, Task]] = SimpleQueue()
         self._ended: SimpleQueue[Ended] = SimpleQueue()
+        self._closing: list[Callable[[], None]] = []
         self._loop: Final = Loop(self._ended.put)
 
     @property
@@ -39,10 +40,12 @@ class Lanes:
         return self._calling + self._labouring
 
     def handle(self, kind: str, handler: Handler, close: Callable[[], None] | None = None) -> None:
-        """Let `handler` do the items of a kind; `close` is called on the loop when it ends, for what an `async` one has opened there."""
+        """Let `handler` do the items of a kind; `close` is called at the end, for what it has opened: of an `async` one on the loop, if that ever ran."""
         self._handlers[kind] = handler
-        if close is not None:
+        if close is not None and self._is_async(kind):
             self._loop.at_end(close)
+        elif close is not None:
+            self._closing.append(close)
 
     def add(self, item: Item) -> None:
         """Queue an item behind the others of its lane."""
@@ -81,6 +84,8 @@ class Lanes:
     def close(self) -> None:
         """Cancel the coroutines that run and end their loop; what is on a thread ends with the process. Blocks for a second at most."""
         self._lanes.clear()
+        for close in self._closing:
+            close()
         self._loop.close()
 
     def _free(self, item: Item) -> bool:

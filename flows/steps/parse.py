@@ -70,6 +70,13 @@ class Parser:
             self._keep(reading, Ahead(reading, following(asked, found)))
         return found
 
+    def close(self) -> None:
+        """End the processes that were kept for what was to be asked next."""
+        with self._lock:
+            kept, self._kept = self._kept, OrderedDict()
+        for reading, ahead in kept.values():
+            (ahead or reading).close()
+
     def _take(self, asked: dict[str, Any]) -> "tuple[Reading, Ahead]":
         """Return the process that reads what is asked, and what it reads: most often it was begun when the portion before was answered."""
         with self._lock:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from flows.core.files.cutters import Format
+from tests.kit.door import until
 from tests.kit.engine import Crash, balanced, dies
 from tests.kit.importer import Importer, counts, importer, people
 
@@ -49,6 +50,15 @@ def test_a_worker_that_dies_publishes_no_row_twice_and_loses_none(kafka: str, tm
     ids = Counter(row.header("ce_id") for row in made.rows(job_id))
     assert len(ids) == ROWS
     assert set(ids.values()) == {1}
+
+
+def test_a_worker_that_is_stopped_in_the_middle_of_a_file_leaves_no_reading_process(kafka: str, tmp_path: Path) -> None:
+    made = importer(kafka, tmp_path)
+    job_id = made.job(people(10 * ROWS), source={"chunk_size": 50})
+    made.run(until=lambda engine: (run := made.state(engine, job_id)) is not None and run.report.rows_read > 0)
+    until(lambda: not [*made.bench.settings.batch_import_upload_dir.glob("reader-*")], timeout_s=30)
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed", 10 * ROWS, 10 * ROWS, 0, 0)
 
 
 @pytest.mark.parametrize("data_format", ["ndjson", "json", "parquet", "excel"])

@@ -21,17 +21,21 @@ from flows.core.imports.progress import Report
 from flows.core.imports.run import Run
 from flows.core.imports.shelf import End, Shelf
 from flows.core.record import CE_SOURCE, Output, Record
+from flows.core.settings import load
 from flows.engine import Flow
 from flows.engine.checkpoint import nothing
 from flows.engine.runtime import Engine
 from flows.steps.jobs import read_job
 from flows.steps.shelve import PREFIX
 from flows.wire.kafka import PARTITIONER, ensure_topics, partition_count
+from flows.wire.readers import Readers
 from tests.kit.engine import Bench
 from tests.kit.settings import settings_for
 from tests.kit.topics import Read
 
 BLOCK = 64 * 1024
+READERS = Readers(load({}))
+"""All workers of a test process have their files read by processes of one and the same, which has loaded once."""
 
 
 @dataclass
@@ -53,7 +57,7 @@ class Importer:
     @property
     def flow(self) -> Flow:
         """The flow, under a name of its own, which knows of no jobs but those that were ordered here."""
-        return replace(imports.FLOW, name=self.bench.name, definitions={JOB: self._ours})
+        return replace(imports.prepared(READERS), name=self.bench.name, definitions={JOB: self._ours})
 
     def _ours(self, stored: bytes) -> StoredJob:
         order = read_job(stored)
