@@ -51,7 +51,9 @@ class Forked:
         """Wait until it has ended, and return its exit code; None: nobody is left who knows."""
         handle = self._await()
         if handle >= 0:
-            select.select([handle], [], [])
+            ended = select.poll()  # `select` takes no handle above 1023
+            ended.register(handle, select.POLLIN)
+            ended.poll()
         self._channel.settimeout(TOLD_S)
         try:
             told = self._channel.recv(CODE.size)

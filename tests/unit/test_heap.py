@@ -15,12 +15,14 @@ for _ in range(8):
     threading.Thread(target=take).start()
 go.wait()
 with open("/proc/self/maps") as maps:
-    print(sum(1 for line in maps if int(line.split("-")[0], 16) % (64 << 20) == 0))
+    areas = [line.split() for line in maps]
+arenas = [area for area in areas if int(area[0].split("-")[0], 16) % (64 << 20) == 0]
+print(sum(1 for area in arenas if area[1] == "rw-p" and area[4] == "0"))
 """
 
 
 def heaps(bound: str) -> int:
-    """Return how many arenas there are beside the first: each is reserved where its address is a multiple of 64 MiB."""
+    """Return how many arenas there are beside the first: each begins where its address is a multiple of 64 MiB, as a library may by chance."""
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(bound=bound)], check=True, capture_output=True, text=True, timeout=30)
     return int(done.stdout)
 

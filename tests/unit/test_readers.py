@@ -159,6 +159,20 @@ time.sleep(60)
     assert alive == []
 
 
+def test_a_process_with_many_open_files_may_have_one(readers: Readers, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    opened = [os.dup(0) for _ in range(1100)]
+    try:
+        child = readers.begin(tmp_path)
+        assert finds_csv(child)
+        child.close()
+    finally:
+        for one in opened:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_where_no_process_can_be_started_it_is_said(tmp_path: Path) -> None:
     readers = Readers(settings())
     with few_files():
