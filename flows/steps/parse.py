@@ -21,7 +21,7 @@ from flows.core.imports.portion import Place, Portion
 from flows.core.settings import Settings
 from flows.engine import Task
 from flows.steps.ahead import OFFSET_BYTES, Ahead, following
-from flows.steps.feed import PORTION_BYTES, Feed, Found, Gone, Most
+from flows.steps.supply import PORTION_BYTES, Found, Gone, Most, Supply
 from flows.wire.readers import Readers
 from flows.wire.scratch import clear, scratch
 
@@ -129,13 +129,13 @@ class Reading:
         self._offset = 0
         self._last: dict[str, Any] | None = None
         self._behind: dict[str, Any] | None = None
+        self._supply = Supply(settings, asked["partition"], asked["upload"], asked["at"])
         self._scratch = scratch(settings.batch_import_upload_dir)
         try:
             self._child = readers.begin(self._scratch)
         except Unavailable:
             self._scratch.rmdir()
             raise
-        self._feed = Feed(settings, asked["partition"], asked["upload"], asked["at"])
 
     def portion(self, asked: dict[str, Any]) -> bytes:
         """Read the next one, or return the last one by other answers."""
@@ -143,10 +143,10 @@ class Reading:
             return self._answered(asked, None, self._child.ask({"kind": "decide", "known": asked["known"]}))
         begin, most = self._next if self._opened else asked["from"], self._most(asked)
         found: list[Found] = []
-        first = self._feed.first(asked) if asked["state"] and not self._opened else None
+        first = self._supply.first(asked) if asked["state"] and not self._opened else None
         self._file = self._file or (first is not None and _is_file(asked, first))
         if not self._file:
-            found = self._feed.take(begin, asked, most)
+            found = self._supply.take(begin, asked, most)
         if not self._opened:
             self._open(asked, found, first or next(iter(found), None))
         if self._file:
@@ -156,7 +156,7 @@ class Reading:
             pieces = [one.piece for one in found]
             places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
             head = {"kind": "pieces", "places": places, "last": last, "torn": asked.get("torn", ""), "known": asked["known"]}
-            ahead = partial(self._feed.look_ahead, found[-1].offset + 1, asked, self._most(asked)) if found else None
+            ahead = partial(self._supply.look_ahead, found[-1].offset + 1, asked, self._most(asked)) if found else None
             answer = self._child.ask(head, [piece.data for piece in pieces], meanwhile=ahead)
         return self._answered(asked, found, answer)
 
@@ -177,7 +177,7 @@ class Reading:
     def close(self) -> None:
         """End the process and clear away its files."""
         self._child.close()
-        self._feed.close()
+        self._supply.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _answered(self, asked: dict[str, Any], found: list[Found] | None, answer: Frame) -> bytes:
@@ -192,7 +192,7 @@ class Reading:
         offset: int = asked["from"] if found is not None else self._offset
         if found:
             self._next = found[-1].offset + 1
-            offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._feed.fed else offset)
+            offset = next((one.offset for one in found if one.piece.start == self._at), self._next if self._at >= self._supply.fed else offset)
         self._offset = offset
         return offset.to_bytes(OFFSET_BYTES, "big") + packed
 
@@ -211,7 +211,7 @@ class Reading:
         """Put the file together in the scratch directory."""
         path, size = self._scratch / "file", 0
         with path.open("wb") as file:
-            for one in self._feed.all(asked):
+            for one in self._supply.all(asked):
                 size += file.write(one.piece.data)
         if size != asked["length"]:
             raise Gone(f"Of the file's {asked['length']:,} bytes {size:,} are left on {topics.UPLOADS.name}. Upload it again.")

@@ -42,7 +42,7 @@ class Gone(Exception):
         self.code = code
 
 
-class Feed:
+class Supply:
     """One thread at a time; close it. What is asked says `first`, `last` and `whole` of an upload, as `flows.steps.asks.ask` has them."""
 
     def __init__(self, settings: Settings, partition: int, upload_id: str, at: int) -> None:

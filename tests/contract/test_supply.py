@@ -7,7 +7,7 @@ import pytest
 from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format
 from flows.core.files.pieces import PIECE_BYTES, Piece
-from flows.steps.feed import Feed, Found, Gone, Most
+from flows.steps.supply import Found, Gone, Most, Supply
 from tests.kit.importer import Importer, importer
 
 LINE = b"%07d,some text that makes the line longer than it would be\n"
@@ -17,48 +17,48 @@ TWO, SIX = (Most(1 << 30, pieces * PIECE_BYTES) for pieces in (2, 6))
 
 @pytest.fixture(scope="module")
 def made(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Importer:
-    return importer(kafka, tmp_path_factory.mktemp("feed"))
+    return importer(kafka, tmp_path_factory.mktemp("supply"))
 
 
-def fed(made: Importer, **asked: Any) -> tuple[Feed, dict[str, Any]]:
-    """Return a feed of an upload that has come whole, and what is asked of it."""
+def supplied(made: Importer, **asked: Any) -> tuple[Supply, dict[str, Any]]:
+    """Return a supply of an upload that has come whole, and what is asked of it."""
     upload_id = made.upload(DATA)
     place = made.uploads[upload_id]
-    return Feed(made.bench.settings, place.partition, upload_id, 0), {"first": place.first, "last": place.last, "whole": True} | asked
+    return Supply(made.bench.settings, place.partition, upload_id, 0), {"first": place.first, "last": place.last, "whole": True} | asked
 
 
-def taken(feed: Feed, asked: dict[str, Any], *, ahead: bool) -> list[list[Piece]]:
+def taken(supply: Supply, asked: dict[str, Any], *, ahead: bool) -> list[list[Piece]]:
     """Take portions until there are none; ahead, each is read before it is taken."""
     portions: list[list[Found]] = []
     start = asked["first"]
     while portions == [] or portions[-1]:
         if ahead:
-            feed.look_ahead(start, asked, TWO)
-        portions.append(feed.take(start, asked, TWO))
+            supply.look_ahead(start, asked, TWO)
+        portions.append(supply.take(start, asked, TWO))
         start = portions[-1][-1].offset + 1 if portions[-1] else start
     return [[one.piece for one in portion] for portion in portions[:-1]]
 
 
 def test_what_was_read_ahead_is_taken_as_if_it_had_not_been(made: Importer) -> None:
-    feed, asked = fed(made)
-    plain = taken(feed, asked, ahead=False)
+    supply, asked = supplied(made)
+    plain = taken(supply, asked, ahead=False)
     assert b"".join(piece.data for portion in plain for piece in portion) == DATA
     assert {len(portion) for portion in plain[:-1]} == {2}
-    feed.close()
-    again, asked = fed(made)
+    supply.close()
+    again, asked = supplied(made)
     assert taken(again, asked, ahead=True) == plain
     again.close()
 
 
 def test_what_was_read_ahead_is_not_read_again_and_what_was_not_wanted_is_let_go(made: Importer) -> None:
-    feed, asked = fed(made)
-    first, second = feed.take(asked["first"], asked, TWO)
-    feed.look_ahead(second.offset + 1, asked, SIX)
-    feed.close()  # the broker is asked no more
-    six = feed.take(second.offset + 1, asked, TWO)
+    supply, asked = supplied(made)
+    first, second = supply.take(asked["first"], asked, TWO)
+    supply.look_ahead(second.offset + 1, asked, SIX)
+    supply.close()  # the broker is asked no more
+    six = supply.take(second.offset + 1, asked, TWO)
     assert b"".join(one.piece.data for one in (first, second, *six)) == DATA[: sum(len(one.piece.data) for one in (first, second, *six))]
     assert len(six) == 6
-    other, asked = fed(made)
+    other, asked = supplied(made)
     other.look_ahead(asked["first"] + 1, asked, TWO)
     assert [one.piece for one in other.take(asked["first"], asked, TWO)] == [first.piece, second.piece]
     other.close()
@@ -67,26 +67,26 @@ def test_what_was_read_ahead_is_not_read_again_and_what_was_not_wanted_is_let_go
 def test_a_beginning_without_a_record_comes_with_the_piece_behind_it(made: Importer) -> None:
     upload_id = made.upload(b"<rows>\n" + b"<row><id>1</id></row>\n" * 100_000 + b"</rows>\n", Format.XML, XmlOptions("row"))
     place = made.uploads[upload_id]
-    feed = Feed(made.bench.settings, place.partition, upload_id, 0)
-    found = feed.take(place.first, {"first": place.first, "last": place.last, "whole": True}, Most(1 << 30, PIECE_BYTES // 2))
+    supply = Supply(made.bench.settings, place.partition, upload_id, 0)
+    found = supply.take(place.first, {"first": place.first, "last": place.last, "whole": True}, Most(1 << 30, PIECE_BYTES // 2))
     assert [one.piece.records > 0 for one in found] == [False, True]
-    feed.close()
+    supply.close()
 
 
 def test_nothing_is_read_ahead_of_a_file_that_is_still_coming(made: Importer) -> None:
-    feed, asked = fed(made, whole=False)
-    (_, second) = feed.take(asked["first"], asked, TWO)
-    feed.look_ahead(second.offset + 1, asked, SIX)
-    feed.close()
+    supply, asked = supplied(made, whole=False)
+    (_, second) = supply.take(asked["first"], asked, TWO)
+    supply.look_ahead(second.offset + 1, asked, SIX)
+    supply.close()
     with pytest.raises(RuntimeError):
-        feed.take(second.offset + 1, asked, SIX)
+        supply.take(second.offset + 1, asked, SIX)
 
 
 def test_pieces_that_are_gone_are_told_when_they_are_taken(made: Importer) -> None:
-    feed, asked = fed(made)
-    first, *_ = feed.take(asked["first"], asked, TWO)
-    feed.fed = len(first.piece.data)  # as if the one behind it had never come
-    feed.look_ahead(asked["first"] + 3, asked, TWO)
+    supply, asked = supplied(made)
+    first, *_ = supply.take(asked["first"], asked, TWO)
+    supply.fed = len(first.piece.data)  # as if the one behind it had never come
+    supply.look_ahead(asked["first"] + 3, asked, TWO)
     with pytest.raises(Gone, match=r"bytes [\d,]+ to [\d,]+ are not on xyra\.uploads any more\. Upload it again\."):
-        feed.take(asked["first"] + 3, asked, TWO)
-    feed.close()
+        supply.take(asked["first"] + 3, asked, TWO)
+    supply.close()
