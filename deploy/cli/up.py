@@ -1,8 +1,7 @@
 """`xyra up` and `xyra down`."""
 
 import asyncio
-import subprocess
-import sys
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,6 +95,8 @@ def heal(data_dir: Path, progress: Progress) -> None:
 def detached(environ: Mapping[str, str], data_dir: str) -> None:
     """Start the stack in the background, print the screen when it is ready, and return.
 
+    The supervisor is this process's fork, so that it has loaded already what it runs.
+
     Raises:
         XyraError: it could not start; the text carries the end of its log.
 
@@ -107,14 +108,25 @@ def detached(environ: Mapping[str, str], data_dir: str) -> None:
     prepared(settings.data_dir)
     key = keys(settings)
     log = log_path(settings, DETACHED_LOG)
-    command = [sys.executable, "-P", "-m", "deploy.cli.main", "up", "--quiet", "--data-dir", str(settings.data_dir)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=dict(environ))
-    stack = _await_ready(process, place, log, progress)
+    log.write_bytes(b"")
+    pid = os.fork()
+    if pid == 0:
+        _leave_terminal(log)
+        foreground(environ, str(settings.data_dir), quiet=True)
+        return
+    stack = _await_ready(pid, place, log, progress)
     screen.show(settings, stack, key.text if key.made else None, progress.seconds, detached=True)
 
 
-def _await_ready(process: "subprocess.Popen[bytes]", place: Place, log: Path, progress: Progress) -> StackRecord:
+def _leave_terminal(log: Path) -> None:
+    """Be a process of no terminal, which writes to `log` and reads nothing."""
+    os.setsid()
+    with Path(os.devnull).open("rb") as nothing, log.open("ab") as out:
+        for stream, number in ((nothing, 0), (out, 1), (out, 2)):
+            os.dup2(stream.fileno(), number)
+
+
+def _await_ready(pid: int, place: Place, log: Path, progress: Progress) -> StackRecord:
     seen = 0
     while True:
         lines = log.read_text(errors="replace").splitlines()
@@ -122,10 +134,11 @@ def _await_ready(process: "subprocess.Popen[bytes]", place: Place, log: Path, pr
             progress.say(said(line))
         seen = len(lines)
         stack = record.read(place.settings.data_dir)
-        if stack and stack.supervisor.pid == process.pid and stack.state == "ready":
+        if stack and stack.supervisor.pid == pid and stack.state == "ready":
             return stack
-        code = process.poll()
-        if code is not None:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
             kind = next((kind for kind in XyraError.__subclasses__() if kind.exit_code == code), Fatal)
             raise kind(f"It could not start. Its log ({log}) ends: {logs.tail(log, 1).removeprefix('xyra: ')}")
         time.sleep(0.05)

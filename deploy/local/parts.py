@@ -40,6 +40,8 @@ class Part:
     """How long it may take to leave in order."""
     hangs: Callable[[], bool] = lambda: False
     """Tells whether the process itself says that it stands still; may block for a second."""
+    forked: bool = False
+    """Its command line is the arguments of `xyra`, which a process that is forked from one that has loaded everything (`forkserver`) runs."""
 
 
 def worker_ports(settings: Settings, flows: list[str]) -> dict[tuple[str, int], int]:
@@ -123,7 +125,7 @@ def ingress_part(settings: Settings) -> Part:
 
 def worker_part(settings: Settings, flow: str, slot: int, port: int) -> Part:
     """Return one worker."""
-    command = [sys.executable, "-P", "-m", "deploy.cli.main", "worker", flow, "--slot", str(slot), "--port", str(port)]
+    command = ["worker", flow, "--slot", str(slot), "--port", str(port)]
     host = reachable(settings.http_host)
     wants = (Wanted(settings.http_host, port, f"worker {slot} of flow {flow}", "INTEGRATION_WORKER_PORT"),)
     return Part(
@@ -135,6 +137,7 @@ def worker_part(settings: Settings, flow: str, slot: int, port: int) -> Part:
         f"http://{host}:{port}",
         10.0,
         lambda: says_it_hangs(host, port),
+        forked=True,
     )
 
 

@@ -12,11 +12,12 @@ import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, get_args
+from typing import IO, Any, Final, get_args
 
 from deploy.local import logs, record
 from deploy.local.backoff import Backoff
 from deploy.local.exits import LASTING, error_for, meaning
+from deploy.local.forkserver import Forked, ForkServer
 from deploy.local.parts import Part, Say, Stage, log_path
 from deploy.local.place import Place
 from deploy.local.processes import Identity, dying_with_parent, identify
@@ -25,9 +26,10 @@ from flows.core.clock import Clock
 from flows.core.errors import Unavailable, XyraError
 
 START_TIMEOUT_S: Final = 90.0
-PROBE_EVERY_S: Final = 0.03
+PROBE_EVERY_S: Final = 0.05
 RECHECK_EVERY_S: Final = 3.0
 TRIM_EVERY_S: Final = 5.0
+FORKSERVER: Final = "forkserver"
 
 
 class Child:
@@ -37,7 +39,7 @@ class Child:
         """Start with nothing running."""
         self.part = part
         self.backoff = Backoff(clock)
-        self.process: Process | None = None
+        self.process: Process | Forked | None = None
         self.record = PartRecord(part.name, "starting", url=part.url)
         self.ready = asyncio.Event()
 
@@ -62,6 +64,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._record = StackRecord(identify(os.getpid()) or Identity(os.getpid(), 0.0, ()), "starting", place.told())
         self._before_program = dying_with_parent()
+        self._forks = ForkServer(self._environment, log_path(place.settings, FORKSERVER))
 
     async def run(self, parts: list[Part], between: Callable[[], object], on_ready: Callable[[StackRecord], Awaitable[None]]) -> None:
         """Start `parts`, keep them, and stop them in order when told to.
@@ -148,9 +151,7 @@ class Supervisor:
         log = log_path(self._place.settings, child.part.name)
         logs.trim(log)
         with log.open("ab") as out:
-            child.process = process = await asyncio.create_subprocess_exec(
-                *command, stdin=DEVNULL, stdout=out, stderr=out, env=self._environment, start_new_session=True, preexec_fn=self._before_program
-            )
+            child.process = process = await self._begun(child.part, command, out)
         began = self._clock.monotonic()
         self._set(child, state="starting", identity=identify(process.pid))
         watch = asyncio.create_task(self._watch(child, began))
@@ -158,6 +159,13 @@ class Supervisor:
         watch.cancel()
         why = meaning(code)
         return why, error_for(code, f"{child.part.name} could not start. {self._log_says(child)}") if code in LASTING else None
+
+    async def _begun(self, part: Part, command: list[str], out: IO[bytes]) -> Process | Forked:
+        if part.forked:
+            return await self._forks.fork(command, out)
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=out, stderr=out, env=self._environment, start_new_session=True, preexec_fn=self._before_program
+        )
 
     async def _watch(self, child: Child, began: float) -> None:
         while not await asyncio.to_thread(child.part.ready):  # noqa: ASYNC110  another process becomes ready; nothing here could set an event
@@ -194,6 +202,7 @@ class Supervisor:
                 self._say(f"Stopping {', '.join(child.part.name for child in children)}")
             await asyncio.gather(*(self._stop(child) for child in children))
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)  # the first error was told; those of others have the same cause
+        await self._forks.close()
         self._write(state="stopped")
 
     async def _stop(self, child: Child) -> None:
@@ -214,6 +223,8 @@ class Supervisor:
         self._write()
 
     def _write(self, **changes: Any) -> None:
-        parts = tuple(child.record for child in self._children)
-        self._record = replace(self._record, parts=parts, **changes)
+        parts = [child.record for child in self._children]
+        if self._forks.identity:
+            parts.append(PartRecord(FORKSERVER, "ready", self._forks.identity))
+        self._record = replace(self._record, parts=tuple(parts), **changes)
         record.write(self._place.settings.data_dir, self._record)

@@ -69,7 +69,7 @@ def test_the_first_start_shows_a_key_once_and_commands_that_work(stack: Stack) -
 def test_status_tells_every_process_and_an_idle_stack_is_small(stack: Stack) -> None:
     found = stack.status()
     assert found["state"] == "ready"
-    assert {process["name"] for process in found["processes"]} == {"supervisor", "kafka", "valkey", "ingress", *WORKERS}
+    assert {process["name"] for process in found["processes"]} == {"supervisor", "kafka", "valkey", "ingress", "forkserver", *WORKERS}
     assert 0 < found["memory_bytes"] < IDLE_LIMIT
     stack.until(lambda: [flow["lag"] for flow in stack.status()["flows"]] == [0] * len(WORKERS))
     assert "payment" not in stack.xyra("status").stdout
@@ -96,6 +96,14 @@ def test_what_is_killed_comes_back(stack: Stack, name: str) -> None:
     stack.until(lambda: stack.processes()[name]["restarts"] == 1 and stack.status()["state"] == "ready")
     assert stack.processes()[name]["last_exit"] == "killed by SIGKILL"
     assert f"{name} died (killed by SIGKILL); starting it again now" in stack.printed()
+
+
+def test_workers_leave_in_order_with_what_forked_them_and_come_back(stack: Stack) -> None:
+    before = {name: stack.processes()[name] for name in (*WORKERS, "forkserver")}
+    os.kill(before["forkserver"]["pid"], signal.SIGKILL)
+    stack.until(lambda: all(stack.processes()[name]["restarts"] == before[name]["restarts"] + 1 for name in WORKERS) and stack.status()["state"] == "ready")
+    assert stack.processes()["forkserver"]["pid"] != before["forkserver"]["pid"]
+    assert "Drained." in (stack.data / "logs" / "worker-imports-0.log").read_text()
 
 
 def test_after_all_that_a_webhook_still_becomes_one_event(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""What a worker and the process that forks its reading processes say to each other, beside the files they hand over."""
+"""What a process that forks others and who asks it say to each other, beside the files they hand over."""
 
 import struct
 from typing import Final
