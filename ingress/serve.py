@@ -81,6 +81,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
     gc.collect()
     gc.freeze()  # what is loaded now stays: no collection has to walk through it again
     gc.set_threshold(GC_AFTER)
+    gc.enable()
     await server.serve(sockets=[listener])
     if server.failure is not None:
         raise server.failure
