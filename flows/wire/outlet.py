@@ -27,8 +27,9 @@ OFFSETS_S: Final = 8.0
 ANSWER_S: Final = 20.0
 """How long the broker may take to answer a commit."""
 INIT_S: Final = 30.0
-INIT_SLICE_S: Final = 1.0
-"""A signal is heeded between two of these."""
+INIT_SLICE_S: Final = 0.1
+"""A signal is heeded between two of these. Sent away by a broker that has just started, the client comes back after half a second, or when it is called
+again; a request on its way is not repeated (`rd_kafka_idemp_start`)."""
 
 
 class Outlet:
