@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from deploy.local.broker import RunningBroker, running
 from flows.core import topics
+from flows.core.clock import SystemClock
 from flows.wire.entry import Entry, Headers
 from flows.wire.spool import Spool
 from tests.chaos.plan import Outcome
@@ -77,8 +78,9 @@ def prefill(door: RunningDoor, name: str) -> None:
     door.stop()
     kept = Spool(door.settings.data_dir / "spill" / instance, 1 << 30)
     source: Headers = [("ce_source", f"/webhooks/{name}")]
+    now_ms = SystemClock().now_ms()  # a segment of records older than a week is deleted within a minute, and with it what is to be proved
     for first in range(0, WAITING, 5000):
-        kept.append([Entry(1_700_000_000_000 + n, WEBHOOKS, b"k%d" % (n % KEYS), b"%d" % n, source) for n in range(first, first + 5000)])
+        kept.append([Entry(now_ms, WEBHOOKS, b"k%d" % (n % KEYS), b"%d" % n, source) for n in range(first, first + 5000)])
     kept.close()
 
 

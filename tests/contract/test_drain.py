@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import Producer
 
 from flows.core import topics
+from flows.core.clock import SystemClock
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings
 from flows.wire.drain import Drain
@@ -25,7 +26,8 @@ def logs(settings: Settings, tmp_path: Path) -> Iterator[tuple[Spool, Spool]]:
     """A log with ten entries, and its copy: what a process that dies before it deletes anything leaves."""
     ensure_topics(settings, (topics.WEBHOOKS, topics.STATUS))
     spool = Spool(tmp_path / "one", MIB)
-    spool.append([Entry(1_700_000_000_000, WEBHOOKS, b"k", b"%d" % n, [("ce_source", f"/webhooks/{tmp_path.name}")]) for n in range(10)])
+    now_ms = SystemClock().now_ms()
+    spool.append([Entry(now_ms, WEBHOOKS, b"k", b"%d" % n, [("ce_source", f"/webhooks/{tmp_path.name}")]) for n in range(10)])
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     again = Spool(tmp_path / "other", MIB)
     yield spool, again
