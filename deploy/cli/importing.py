@@ -12,7 +12,7 @@ import typer
 
 from deploy.cli import output, screen, sending
 from deploy.cli.calls import MOST_TRIES, Ingress, call, wait_s
-from deploy.cli.following import JOBS, Report, follow, shown, told_rows
+from deploy.cli.following import JOBS, Report, follow, remarking, shown, told_rows
 from deploy.local.place import running, told
 from flows.core.errors import Refused, WrongSetting
 from flows.wire.vault import admin_key
@@ -145,7 +145,7 @@ def _watched(http: httpx2.Client, where: Ingress, job: Report) -> Report:
     job_id = job["job_id"]
     try:
         with shown() as display:
-            return follow(http, job_id, display.report, time.sleep)
+            return follow(http, job_id, remarking(display), time.sleep)
     except KeyboardInterrupt:
         look, cancel = where.curl(f"{JOBS}/{job_id}"), where.curl(f"{JOBS}/{job_id}", "-X", "DELETE")
         raise Interrupted(f"\nThe job {job_id} goes on.\n  Look at it: {look}\n  Cancel it:  {cancel}") from None
@@ -156,8 +156,6 @@ def _show(where: Ingress, job: Report) -> None:
     typer.echo(f"Job {job['job_id']} is {job['status']}: {told_rows(job)}.")
     if job["trouble"]:
         typer.echo(f"  {job['trouble']}")
-    if unknown := job["read_as"].get("unknown_columns"):
-        typer.echo(f"  Rules speak of columns that no row has: {', '.join(map(repr, unknown))}.")
     if job["rows_rejected"]:
         typer.echo(f"  Rejected rows, with every reason: {where.curl(path + '/errors?format=csv')}")
     if job["status"] not in CODES:

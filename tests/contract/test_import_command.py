@@ -103,11 +103,15 @@ def test_a_file_is_sent_read_and_followed(door: RunningDoor, tmp_path: Path, dat
 
 
 @pytest.mark.usefixtures("worker")
-def test_columns_that_rules_speak_of_and_no_row_has_are_named(door: RunningDoor, tmp_path: Path) -> None:
-    code, out, err = ran(door, tmp_path, b"id,years\n1,2\n", "--watch")
+def test_what_was_found_out_of_the_file_is_told_once_beside_what_is_told_as_json(door: RunningDoor, tmp_path: Path) -> None:
+    data = "id,name,years\n1,Müller,2\n2,Jürgen Groß,3\n3,Weiß,4\n4,Schröder,5\n".encode("cp1252")
+    code, out, err = ran(door, tmp_path, data, "--watch", "--json")
     assert code == 0, err
-    assert "Rules speak of columns that no row has: 'age'." in out
-    assert err.splitlines()[-1].startswith("completed: 1 row"), "a job that is over is said to be doing something"
+    found = json.loads(out)["read_as"]
+    assert found["unknown_columns"] == ["age"]
+    assert err.count("Rules speak of columns that no row has: 'age'.") == 1
+    assert [err.count(note) for note in found["notes"]] == [1]
+    assert err.splitlines()[-1].startswith("completed: 4 rows"), "a job that is over is said to be doing something"
 
 
 @pytest.mark.usefixtures("worker")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from deploy.cli import following, sending
 from deploy.cli.calls import MOST_TRIES, Ingress, call
-from deploy.cli.following import Bars, Lines, follow, reports
+from deploy.cli.following import Bars, Lines, follow, remarking, reports
 from deploy.cli.importing import Order, ingress, make_job
 from deploy.cli.main import app
 from flows.core.errors import Conflict, NotFound, Refused, Unavailable, WrongSetting
@@ -25,7 +25,7 @@ def client(handler: Handler) -> httpx2.Client:
 
 def report(status: str = "running", read: int = 5, **over: object) -> dict[str, object]:
     rows = {"rows_read": read, "rows_accepted": read, "rows_rejected": 0, "rows_skipped": 0, "rate_rows_s": 5.0, "eta_s": 3}
-    return {"job_id": "j", "status": status, "phase": "reading", "bytes_read": read, "bytes_total": 10, "trouble": None, **rows, **over}
+    return {"job_id": "j", "status": status, "phase": "reading", "bytes_read": read, "bytes_total": 10, "trouble": None, "read_as": {}, **rows, **over}
 
 
 def event(name: str, told: dict[str, object]) -> str:
@@ -199,6 +199,20 @@ def test_bars_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert file.endswith(" 50% 0 MiB of 0 MiB")
     assert job.startswith("[red]reading ")
     assert job.endswith(" 50% 5 rows, 0 rejected, 5/s, 3 s to go")
+
+
+@pytest.mark.parametrize("kind", [Lines, Bars])
+def test_what_one_should_know_of_the_file_is_said_once(kind: type[Lines] | type[Bars], capsys: pytest.CaptureFixture[str]) -> None:
+    note = "The encoding cp1252 is a guess, of words such as [b]Müller[/b]; give source_config.encoding where it is known to be another one."
+    found = {"encoding": "cp1252", "notes": [note], "looks_like": "json"}
+    show = remarking(kind())
+    show(report(read_as=found))
+    show(report(read=6, read_as=found))
+    show(report("completed", 10, read_as=found | {"unknown_columns": ["a ge", "b"]}))
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = ["The file begins like json, which is not the format that was ordered.", "Rules speak of columns that no row has: 'a ge', 'b'."]
+    assert [said.err.splitlines().count(line) for line in (note, *lines)] == [1, 1, 1]
 
 
 def test_a_report_that_is_broken_off_is_none() -> None:
