@@ -14,6 +14,7 @@ from deploy.cli.calls import MOST_TRIES, Ingress, call
 from deploy.cli.following import Bars, Lines, follow, remarking, reports
 from deploy.cli.importing import Order, ingress, make_job
 from deploy.cli.main import app
+from deploy.cli.origin import Origin, read_origin
 from flows.core.errors import Conflict, NotFound, Refused, Unavailable, WrongSetting
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -141,7 +142,7 @@ def test_an_ingress_that_has_not_heard_of_the_upload_is_asked_again() -> None:
 
 
 def test_the_order_says_what_was_asked_for_and_no_more(tmp_path: Path) -> None:
-    order = Order(tmp_path / "a.csv", None, "", "a.csv", "", (), None)
+    order = Order(Origin(tmp_path / "a.csv"), None, "", "a.csv", "", (), None, {})
     assert order.body("u", {"format": "csv"}) == {
         "name": "a.csv", "job_type": "one_time", "data_format": "csv", "source_config": {"upload_id": "u"}, "transformation_rules": {},
     }  # fmt: skip
@@ -151,11 +152,45 @@ def test_the_order_says_what_was_asked_for_and_no_more(tmp_path: Path) -> None:
     assert (full["data_format"], full["target_topic"], full["key_columns"], full["source_config"]["chunk_size"]) == ("tsv", "orders", ("id",), 5)
 
 
+def test_a_url_is_ordered_as_one(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"data_types": {"at": "datetime"}}')
+    origin = read_origin("https://example.com/a/orders%20of.May.csv.gz?signature=b/c.json")
+    assert (origin.file, origin.name, origin.data_format) == (None, "orders of.May.csv.gz", "csv")
+    order = Order(origin, rules, "", origin.name, "", (), None, {"cursor_column": "at"})
+    assert order.body("", None) == {
+        "name": "orders of.May.csv.gz", "job_type": "one_time", "data_format": "csv", "source_config": {"url": origin.url},
+        "transformation_rules": {"data_types": {"at": "datetime"}}, "incremental": {"cursor_column": "at"},
+    }  # fmt: skip
+    assert read_origin("s3://bucket").name == "bucket"
+    with pytest.raises(WrongSetting, match=r"What latest is was not found out: name it with --format\.$"):
+        order._replace(origin=read_origin("https://example.com/latest?b.csv")).body("", None)
+    with pytest.raises(WrongSetting, match="--incremental seen needs the column's type in --rules"):
+        order._replace(incremental={"cursor_column": "seen"}).read_rules()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["https://example.com/a.csv", "--resume", "u"], "Invalid value for --resume: it goes on with an upload, and a URL is fetched by a worker"),
+        (["pyproject.toml", "--incremental", "at", "--incremental-file"], "give one of --incremental, --incremental-key and --incremental-file"),
+        (["pyproject.toml", "--incremental-key", "id", "--incremental-file"], "give one of --incremental, --incremental-key and --incremental-file"),
+        (["no-such-file.csv"], "File 'no-such-file.csv' does not exist."),
+        (["."], "File '.' is a directory."),
+        (["http://[::1/a.csv"], "URL 'http://[::1/a.csv' cannot be read"),
+    ],
+)
+def test_what_does_not_go_together_is_told_before_anything_is_sent(options: list[str], told: str) -> None:
+    done = CliRunner().invoke(app, ["import", *options, "--url", "http://127.0.0.1:9"], env={"COLUMNS": "400", "TERM": "dumb"})
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.split())
+
+
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_rules_that_are_none_are_told_before_a_file_is_sent(tmp_path: Path, text: str) -> None:
     (tmp_path / "rules.json").write_text(text)
     with pytest.raises(WrongSetting, match=r"rules\.json"):
-        Order(tmp_path, tmp_path / "rules.json", "", "", "", (), None).read_rules()
+        Order(Origin(tmp_path), tmp_path / "rules.json", "", "", "", (), None, {}).read_rules()
 
 
 def test_where_the_ingress_is_and_its_key(tmp_path: Path) -> None:
