@@ -137,6 +137,15 @@ def test_a_file_at_a_url_is_fetched_and_what_an_earlier_run_took_is_skipped(door
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_store_that_no_worker_reads_is_refused_when_the_job_is_ordered(door: RunningDoor, tmp_path: Path) -> None:
+    wanted = {"name": "o", "job_type": "one_time", "data_format": "csv", "source_config": {"url": "gs://inbox/orders.csv"}}
+    until(lambda: door.http.post("/integration/import/jobs", json=wanted).status_code == 422)  # before its first sign of life its run decides
+    code, out, err = ended(begun(door, tmp_path, "gs://inbox/orders.csv", "--watch"))
+    assert (code, out) == (7, "")
+    assert "gs:// is read by gcsfs, which is not installed where the worker runs: pip install 'xyra-integration[gs]'." in err
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_job_that_fails_says_why(door: RunningDoor, tmp_path: Path) -> None:
     code, out, err = ran(door, tmp_path, b"not a table", "--watch", "--format", "parquet")
     assert code == 6, err
