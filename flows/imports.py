@@ -27,6 +27,7 @@ from flows.steps.store import Collector
 from flows.wire.egress import Egress
 from flows.wire.names import Resolve, system_addresses
 from flows.wire.readers import Readers
+from flows.wire.stores import installed
 from flows.wire.vault import Vault
 
 NAME: Final = "imports"
@@ -70,6 +71,7 @@ FLOW: Final = Flow(
     work_look_s=0.002,
     prefetch_kib=8 * 1024,  # pieces of files have half a megabyte, and some are enough to be busy
     standing=True,
+    can=installed(),
 )
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from flows.core.errors import BadRequest, InvalidFields, MethodNotAllowed, NotFound, OurError, XyraError
+from flows.core.errors import PROBLEM, BadRequest, InvalidFields, MethodNotAllowed, NotFound, OurError, XyraError
 from ingress import fields, methods, problems
 from ingress.door import Door
 from ingress.openapi import describe
@@ -60,7 +60,7 @@ def routes() -> FastAPI:
 
 def _response(problem: problems.Problem) -> Response:
     headers = {name: value for name, value in problem.headers if name not in {"content-type", "content-length"}}
-    return Response(problem.body, problem.status, headers, problems.MEDIA_TYPE)
+    return Response(problem.body, problem.status, headers, PROBLEM)
 
 
 async def _ours(_: Request, error: Exception) -> Response:

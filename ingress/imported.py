@@ -11,8 +11,6 @@ from ingress.life import NEAR_MS, SKEW_MS
 
 ROW: Final = re.compile(r"[0-9a-f]{64}")
 """What ids of rows look like; a producer's own may look so, too."""
-SOURCE: Final = "/imports/"
-"""What `ce_source` of a row begins with; its job's id follows."""
 AROUND_MS: Final = 3_600_000
 """How far from the time that was named a job may have run."""
 MOST_RUNS: Final = 32

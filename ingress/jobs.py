@@ -1,6 +1,6 @@
 """What becomes of an import job that is ordered, retried, cancelled: pure decisions, taken on the definition as it stands on the log."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import orjson
@@ -18,6 +18,7 @@ from flows.core.imports.uploads import Upload
 from flows.core.outbound.egress import Policy, Refusal
 from flows.core.settings import Settings
 from flows.wire.roots import Roots
+from flows.wire.stores import PACKAGES, not_installed
 from ingress import fields, masks
 from ingress.delivering import Seal
 
@@ -35,14 +36,21 @@ class RetryRequest(Model):
     """In place of the job's own, from here on. Absent: those stay."""
 
 
-def checked(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> None:
-    """Do nothing when a job can be carried out; `upload` is the one it names, None where there is none of this id.
+def checked(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int, stores: Collection[str] | None = None) -> None:
+    """Do nothing when a job can be carried out.
+
+    Args:
+        wanted: the job.
+        upload: the one it names; None where there is none of this id.
+        settings: of this process.
+        now_ms: the time.
+        stores: schemes of stores that a worker reads; None: no worker says.
 
     Raises:
         InvalidFields: it cannot; every reason at once.
 
     """
-    if wrong := faults(wanted, upload, settings, now_ms):
+    if wrong := (*faults(wanted, upload, settings, now_ms), *_store_faults(wanted, stores)):
         raise InvalidFields("The job has fields that are not valid.", errors=wrong)
 
 
@@ -95,6 +103,13 @@ def _source_faults(wanted: JobFields, upload: Upload | None, settings: Settings,
         refused = Policy.of(settings).judge(source.url or "")
         if isinstance(refused, Refusal) and refused.code != "url_invalid":  # that is said of the field by itself
             yield FieldError("/source_config/url", refused.code, refused.detail)
+
+
+def _store_faults(wanted: JobFields, stores: Collection[str] | None) -> Iterator[FieldError]:
+    """Yield what is wrong with a URL of a store: it is for the workers to read, and what they have installed they say themselves."""
+    scheme = wanted.source_config.scheme
+    if stores is not None and scheme in PACKAGES and scheme not in stores:
+        yield FieldError("/source_config/url", "not_installed", not_installed(scheme))
 
 
 def _upload_faults(upload: Upload | None, upload_id: str, now_ms: int) -> Iterator[FieldError]:

@@ -7,9 +7,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from flows.core.errors import FieldError, XyraError
+from flows.core.errors import PROBLEM, FieldError, XyraError
 
-MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:xyra:problem:"
 """Problem types are names, not pages: a client compares them and nothing has to be reachable."""
 MOST_ERRORS: Final = 100
@@ -29,7 +28,7 @@ def problem(status: int, code: str, title: str, detail: str, *, errors: Sequence
     if errors:
         document["errors"] = [asdict(error) for error in errors[:MOST_ERRORS]]
     body = orjson.dumps(document)
-    return Problem(status, body, [("content-type", MEDIA_TYPE), ("content-length", str(len(body))), *(headers or {}).items()])
+    return Problem(status, body, [("content-type", PROBLEM), ("content-length", str(len(body))), *(headers or {}).items()])
 
 
 def of_error(error: XyraError, headers: Mapping[str, str] | None = None) -> Problem:

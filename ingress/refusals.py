@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ingress.problems import MEDIA_TYPE
+from flows.core.errors import PROBLEM
 
 REF: Final = "#/components/schemas/"
-PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": REF + "ProblemAnswer"}}}
+AS_PROBLEM: Final = {PROBLEM: {"schema": {"$ref": REF + "ProblemAnswer"}}}
 MEANING: Final = {
     "400": "The request could not be read.",
     "401": "No valid key.",
@@ -35,4 +35,4 @@ def refusals(statuses: Iterable[str], **otherwise: str) -> dict[str, Any]:
         otherwise: what a status means here, where that is something else: `s401="..."`.
 
     """
-    return {status: {"description": otherwise.get(f"s{status}", MEANING[status]), "content": PROBLEM} for status in sorted(set(statuses))}
+    return {status: {"description": otherwise.get(f"s{status}", MEANING[status]), "content": AS_PROBLEM} for status in sorted(set(statuses))}

@@ -7,11 +7,11 @@ from typing import Final
 from flows.core import ids, topics
 from flows.core.deadletters.letters import OURS_PREFIX, REPLAYED_LETTER
 from flows.core.history import entry_of, fate_of
+from flows.core.imports.jobs import row_source
 from flows.core.outbound.outcome import DELIVERED
 from flows.core.record import CE_ID, CE_SOURCE, Record
 from flows.wire.messages import Message, record_of
 from flows.wire.window import Bounds, Span, Window
-from ingress import imported
 from ingress.life import FLOW, NEAR_MS, SKEW_MS, Entry, Life, Searched
 
 RECEIVED_MS: Final = 3_600_000
@@ -185,7 +185,7 @@ class Search:
             self._published(record)
 
     def _published(self, record: Record) -> None:
-        if (record.text(CE_SOURCE) or "").startswith(imported.SOURCE):
+        if (record.text(CE_SOURCE) or "").startswith(row_source()):
             self.life.row = record
             self.life.outputs.append(record)
 

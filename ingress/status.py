@@ -26,6 +26,8 @@ FLOW_PARTS: Final = 3
 BREAKER: Final = "breaker/"
 DELIVERIES: Final = "deliveries"
 """The flow that delivers: what it counts of an endpoint is about deliveries, and not about webhooks."""
+IMPORTS: Final = "imports"
+"""The flow that reads files: its workers say what they can read."""
 LETTERS: Final = "replay"
 """The flow that reads dead letters: they belong to other flows' endpoints, and are counted there."""
 BREAKER_PARTS: Final = 4
@@ -160,9 +162,8 @@ class StatusView:
     def _beat(self, key: str, content: dict[str, Any] | None) -> None:
         parts = key.split("/", beats.PARTS - 1)
         if len(parts) == beats.PARTS and content is not None:
-            at_ms = min(int(content["at_ms"]), self._clock.now_ms())
-            self._signs[parts[1]][parts[2]] = beats.Sign(at_ms, content.get("last") is True)
-            self._see(parts[1], at_ms)
+            sign = self._signs[parts[1]][parts[2]] = beats.read(content, self._clock.now_ms())
+            self._see(parts[1], sign.at_ms)
 
     def _see(self, flow: str, at_ms: int) -> None:
         self.seen[flow] = max(self.seen.get(flow, 0), min(at_ms, self._clock.now_ms()))
@@ -174,6 +175,10 @@ class StatusView:
     def ended(self, flow: str) -> bool:
         """Tell whether a flow was ended by those who ran it; one that is always to be run says no goodbye."""
         return beats.ended(self._signs.get(flow, {}).values())
+
+    def can(self, flow: str) -> frozenset[str] | None:
+        """Return what some worker of a flow that runs can and not every one could; None: nobody says."""
+        return beats.abilities(self._signs.get(flow, {}).values(), self._clock.now_ms())
 
     def _tally(self, key: str, content: dict[str, Any] | None) -> None:
         tally = content or {}

@@ -5,13 +5,12 @@ from typing import Any, Final, NamedTuple
 
 import httpx2
 
-from flows.core.errors import Conflict, FieldError, Gone, NotFound, Refused, Unavailable
+from flows.core.errors import PROBLEM, Conflict, FieldError, Gone, NotFound, Refused, Unavailable
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 60.0
 PASSING: Final = frozenset({408, 423, 429})
 """With 5xx the statuses after which the same call may go well."""
-PROBLEM: Final = "application/problem+json"
 MOST_TRIES: Final = 8
 """So many calls in a row that bring nothing new, about 45 s, and the ingress is taken for away."""
 NOT_THIS_KEY: Final = ": the ingress does not take this admin key. Set INTEGRATION_ADMIN_KEY to its key, or name its stack's data directory with --data-dir."

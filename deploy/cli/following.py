@@ -15,6 +15,7 @@ from deploy.cli.calls import CONNECT_S, MOST_TRIES, broken, judged, wait_s
 from deploy.cli.output import mib
 from flows.core.errors import Unavailable
 from flows.core.imports.progress import ENDED
+from flows.core.imports.source import LOOKS_LIKE, NOTES, UNKNOWN_COLUMNS
 
 JOBS: Final = "/integration/import/jobs"
 SILENT_S: Final = 45.0
@@ -83,6 +84,16 @@ def told_rows(report: Report) -> str:
     return rows + (f", {report['rate_rows_s']:,.0f} rows/s" if report["status"] == "running" else "")
 
 
+def remarks(report: Report) -> Iterator[str]:
+    """Yield what one should know of how the file of a job is read, a line each: what was guessed, and what the order and the file do not agree on."""
+    found = report["read_as"]
+    yield from found.get(NOTES, ())
+    if other := found.get(LOOKS_LIKE):
+        yield f"The file begins like {other}, which is not the format that was ordered."
+    if unknown := found.get(UNKNOWN_COLUMNS):
+        yield f"Rules speak of columns that no row has: {', '.join(map(repr, unknown))}."
+
+
 class Shown(Protocol):
     """What is shown on standard error while a command is at work."""
 
@@ -90,9 +101,27 @@ class Shown(Protocol):
         """So much of the file has gone."""
         ...
 
+    def remark(self, line: str) -> None:
+        """This is to be known of the file."""
+        ...
+
     def report(self, report: Report) -> None:
         """The job has come so far."""
         ...
+
+
+def remarking(display: Shown) -> Callable[[Report], None]:
+    """Return what shows each report of a job, and before it what one should know of its file, once each."""
+    told: set[str] = set()
+
+    def show(report: Report) -> None:
+        for line in remarks(report):
+            if line not in told:
+                told.add(line)
+                display.remark(line)
+        display.report(report)
+
+    return show
 
 
 class Lines:
@@ -105,6 +134,10 @@ class Lines:
     def sent(self, at: int, size: int) -> None:
         """Say each tenth of the way."""
         self._say(f"Sent {mib(at)} of {mib(size)}", "sent", at * STEPS // size if size else STEPS)
+
+    def remark(self, line: str) -> None:
+        """Say it."""
+        typer.echo(line, err=True)
 
     def report(self, report: Report) -> None:
         """Say what has another status or phase, or is a tenth further."""
@@ -140,6 +173,10 @@ class Bars(AbstractContextManager["Bars"]):
     def sent(self, at: int, size: int) -> None:
         """Move the file's bar."""
         self._move("file", "sending", at, size, f"{mib(at)} of {mib(size)}")
+
+    def remark(self, line: str) -> None:
+        """Say it above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def report(self, report: Report) -> None:
         """Move the job's bar."""

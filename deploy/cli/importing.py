@@ -1,4 +1,4 @@
-"""What `xyra import` does: send the file, order the job, follow it, say what came of it."""
+"""What `xyra import` does: send the file if it is one of this machine, order the job, follow it, say what came of it."""
 
 import shlex
 import time
@@ -12,7 +12,8 @@ import typer
 
 from deploy.cli import output, screen, sending
 from deploy.cli.calls import MOST_TRIES, Ingress, call, wait_s
-from deploy.cli.following import JOBS, Report, follow, shown, told_rows
+from deploy.cli.following import JOBS, Report, follow, remarking, shown, told_rows
+from deploy.cli.origin import Origin
 from deploy.local.place import running, told
 from flows.core.errors import Refused, WrongSetting
 from flows.wire.vault import admin_key
@@ -28,33 +29,43 @@ _UNKNOWN: Final = "unknown_upload"
 class Order(NamedTuple):
     """What the user wants."""
 
-    file: Path
+    origin: Origin
     rules: Path | None
     data_format: str
     name: str
     target_topic: str
     keys: tuple[str, ...]
     chunk_size: int | None
+    incremental: Mapping[str, Any]
 
     def body(self, upload_id: str, detected: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return the job as it is ordered; raises WrongSetting where nobody knows what the file is, or the rules cannot be read."""
-        data_format = self.data_format or (detected or {}).get("format")
+        """Return the job as it is ordered, on an upload or, where its id is empty, on the URL.
+
+        Raises:
+            WrongSetting: nobody knows what the file is, or the rules cannot be read.
+
+        """
+        data_format = self.data_format or ((detected or {}).get("format") if upload_id else self.origin.data_format)
         if not data_format:
-            raise WrongSetting(f"What {self.file} is was not found out: name it with --format, and go on with --resume {upload_id}.")
-        source: dict[str, Any] = {"upload_id": upload_id} | ({"chunk_size": self.chunk_size} if self.chunk_size else {})
+            further = f", and go on with --resume {upload_id}" if upload_id else ""
+            raise WrongSetting(f"What {self.origin.file or self.origin.name} is was not found out: name it with --format{further}.")
+        place = {"upload_id": upload_id} if upload_id else {"url": self.origin.url}
+        source: dict[str, Any] = place | ({"chunk_size": self.chunk_size} if self.chunk_size else {})
         body = {"name": self.name, "job_type": "one_time", "data_format": data_format, "source_config": source, "transformation_rules": self.read_rules()}
-        return body | ({"target_topic": self.target_topic} if self.target_topic else {}) | ({"key_columns": self.keys} if self.keys else {})
+        told = {"target_topic": self.target_topic, "key_columns": self.keys, "incremental": self.incremental}
+        return body | {name: value for name, value in told.items() if value}
 
     def read_rules(self) -> dict[str, Any]:
-        """Return the rules; raises WrongSetting when the file holds no JSON object."""
-        if self.rules is None:
-            return {}
+        """Return the rules; raises WrongSetting when the file holds no JSON object, or no type of the column that rows of earlier runs are told by."""
         try:
-            found = orjson.loads(self.rules.read_bytes())
+            found = {} if self.rules is None else orjson.loads(self.rules.read_bytes())
         except ValueError as error:
             raise WrongSetting(f"{self.rules} is no JSON: {error}.") from error
         if not isinstance(found, dict):
             raise WrongSetting(f'{self.rules} holds no JSON object; write the rules as {{"data_types": {{...}}, ...}}.')
+        column = self.incremental.get("cursor_column")
+        if column is not None and column not in (found.get("data_types") or ()):
+            raise WrongSetting(f'--incremental {column} needs the column\'s type in --rules, such as {{"data_types": {{"{column}": "datetime"}}}}.')
         return found
 
 
@@ -85,7 +96,7 @@ def carry_out(where: Ingress, order: Order, resume: str, *, watch: bool, json: b
     try:
         order.read_rules()  # before a file is sent for nothing
         with where.client() as http:
-            upload_id, job = _ordered(http, order, resume)
+            upload_id, job = _ordered(http, order, order.origin.file, resume) if order.origin.file else ("", _order(http, order.body("", None)))
             if watch:
                 job = _watched(http, where, job)
     except Refused as error:
@@ -95,7 +106,7 @@ def carry_out(where: Ingress, order: Order, resume: str, *, watch: bool, json: b
         typer.echo(stop.text, err=True)
         return INTERRUPTED
     if json:
-        output.as_json({"upload_id": upload_id, **job})
+        output.as_json({**({"upload_id": upload_id} if upload_id else {}), **job})
     else:
         _show(where, job)
     return CODES[job["status"]] if watch else 0
@@ -110,20 +121,24 @@ class Interrupted(Exception):
         self.text = text
 
 
-def _ordered(http: httpx2.Client, order: Order, resume: str) -> tuple[str, Report]:
-    """Return the ids of upload and job."""
-    upload_id = resume or sending.begin(http, order.file, order.data_format)
-    again = f"xyra import {shlex.quote(str(order.file))} --resume {upload_id}, and the other options as they were"
+def _ordered(http: httpx2.Client, order: Order, file: Path, resume: str) -> tuple[str, Report]:
+    """Send a file and return the upload's id, and the job that was ordered on it."""
+    upload_id = resume or sending.begin(http, file, order.data_format)
+    again = f"xyra import {shlex.quote(str(file))} --resume {upload_id}, and the other options as they were"
     typer.echo(f"Upload {upload_id}" if resume else f"Upload {upload_id}; if this is broken off, go on with: {again}", err=True)
     try:
         with shown() as display:
-            sending.send(http, order.file, upload_id, display.sent, time.sleep)
-        found = sending.received(http, order.file, upload_id, time.sleep)
+            sending.send(http, file, upload_id, display.sent, time.sleep)
+        found = sending.received(http, file, upload_id, time.sleep)
     except KeyboardInterrupt:
         raise Interrupted(f"\nNo job was ordered. Go on with: {again}") from None
-    job = make_job(http, order.body(upload_id, found["detected"]), time.sleep)
+    return upload_id, _order(http, order.body(upload_id, found["detected"]))
+
+
+def _order(http: httpx2.Client, body: Mapping[str, Any]) -> Report:
+    job = make_job(http, body, time.sleep)
     typer.echo(f"Job {job['job_id']}", err=True)
-    return upload_id, job
+    return job
 
 
 def make_job(http: httpx2.Client, body: Mapping[str, Any], pause: Callable[[float], None]) -> Report:
@@ -145,7 +160,7 @@ def _watched(http: httpx2.Client, where: Ingress, job: Report) -> Report:
     job_id = job["job_id"]
     try:
         with shown() as display:
-            return follow(http, job_id, display.report, time.sleep)
+            return follow(http, job_id, remarking(display), time.sleep)
     except KeyboardInterrupt:
         look, cancel = where.curl(f"{JOBS}/{job_id}"), where.curl(f"{JOBS}/{job_id}", "-X", "DELETE")
         raise Interrupted(f"\nThe job {job_id} goes on.\n  Look at it: {look}\n  Cancel it:  {cancel}") from None
@@ -156,8 +171,6 @@ def _show(where: Ingress, job: Report) -> None:
     typer.echo(f"Job {job['job_id']} is {job['status']}: {told_rows(job)}.")
     if job["trouble"]:
         typer.echo(f"  {job['trouble']}")
-    if unknown := job["read_as"].get("unknown_columns"):
-        typer.echo(f"  Rules speak of columns that no row has: {', '.join(map(repr, unknown))}.")
     if job["rows_rejected"]:
         typer.echo(f"  Rejected rows, with every reason: {where.curl(path + '/errors?format=csv')}")
     if job["status"] not in CODES:

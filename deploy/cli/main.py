@@ -24,9 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(topics_app, name="topics")
 app.add_typer(presets_app, name="presets")
-app.command("import", epilog=f"Examples: `xyra import orders.csv --watch` · `xyra import orders.csv --rules rules.json --key id --watch`. {imports.CODES}")(
-    imports.import_file
-)
+app.command("import", epilog=f"Examples: {imports.EXAMPLES}. {imports.CODES}")(imports.import_file)
 
 DataDir = Annotated[str, typer.Option("--data-dir", metavar="DIR", help="The stack's data directory, over INTEGRATION_DATA_DIR.", show_default=".xyra")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

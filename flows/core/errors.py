@@ -28,7 +28,10 @@ XyraError
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+PROBLEM: Final = "application/problem+json"
+"""What a refusal is answered as over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)

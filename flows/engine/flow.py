@@ -86,6 +86,9 @@ class Flow:
     standing: bool = False
     """Whether somebody is always to run it, so that it is missed when nobody does. Of any other, the drain of its last worker is the end."""
 
+    can: tuple[str, ...] | None = None
+    """What this installation can that not every one can, told with each sign of life; None: there is nothing of the kind."""
+
     @property
     def changelog(self) -> Topic:
         """The topic its state is rebuilt from."""

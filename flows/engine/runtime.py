@@ -85,7 +85,7 @@ class Engine:
         self._brake = Brake(flow.name, settings, self._definitions, self._settle)
         self._destinations = Destinations(settings)
         self._checkpoint = Checkpoint(flow, version, clock, self._outlet, self.inlet.membership, after)
-        self._gauges, self._signs = Gauges(flow.name, telemetry, clock), Signs(flow.name, slot, clock, standing=flow.standing)
+        self._gauges, self._signs = Gauges(flow.name, telemetry, clock), Signs(flow.name, slot, clock, standing=flow.standing, can=flow.can)
         self.handle, self.display = self._lanes.handle, self._gauges.display  # of `Runtime`
         self._traces: Traces | None = None
         self.moved_at = self._swept_at = self._polled_at = clock.monotonic()  # `moved_at`: when the loop last moved, on the monotonic clock

@@ -1,5 +1,6 @@
 """When a worker tells what it has counted, and that it is there: both ride on a batch that is committed anyway, or make an empty one."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from flows.core import beats, topics
@@ -16,11 +17,11 @@ class Signs:
     A worker that drains says goodbye, unless its flow is one that somebody is always to run: then silence is to be noticed.
     """
 
-    def __init__(self, flow: str, slot: int, clock: Clock, *, standing: bool) -> None:
-        """Begin to count."""
+    def __init__(self, flow: str, slot: int, clock: Clock, *, standing: bool, can: Sequence[str] | None = None) -> None:
+        """Begin to count; `can`: what each sign says that this installation can."""
         self._key = beats.key(flow, str(slot)).encode()
         self._clock = clock
-        self._standing = standing
+        self._standing, self._can = standing, can
         self._given = False
         self._tell_at = self._beat_at = clock.monotonic() + TELL_S
 
@@ -51,4 +52,4 @@ class Signs:
             self._tell_at, self._given = now + TELL_S, True
         if goodbye or now >= self._beat_at:
             self._beat_at, self._given = now + beats.EVERY_S, True
-            batch.publish(Output(topics.STATUS.name, self._key, beats.text(batch.now_ms, last=goodbye)))
+            batch.publish(Output(topics.STATUS.name, self._key, beats.text(batch.now_ms, last=goodbye, can=self._can)))

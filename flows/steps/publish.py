@@ -7,7 +7,7 @@ from typing import overload
 from flows.core import topics
 from flows.core.imports import rejects
 from flows.core.imports.again import codes_of
-from flows.core.imports.jobs import StoredJob
+from flows.core.imports.jobs import StoredJob, row_source
 from flows.core.imports.portion import Portion
 from flows.core.imports.progress import Gain
 from flows.core.imports.run import Run
@@ -71,7 +71,7 @@ def headers_of(order: StoredJob, now_ms: int) -> list[Header]:
     definition = order.definition
     block = definition.rows_per_record > 1
     return [
-        (CE_SOURCE, f"/imports/{order.job_id}".encode()),
+        (CE_SOURCE, row_source(order.job_id).encode()),
         (CE_TYPE, BLOCK_TYPE if block else TYPE),
         (CE_TIME, datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()),
         (CE_SPECVERSION, b"1.0"),

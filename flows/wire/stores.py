@@ -5,6 +5,7 @@ The libraries connect by themselves, past `egress`: where to is the operator's s
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
 
 from flows.core.errors import NotFound, Refused, Unavailable
@@ -13,6 +14,16 @@ PACKAGES: Final[Mapping[str, str]] = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"
 """What reads a scheme; the extra of ours that brings it is named like the scheme."""
 _NAMES: Final = ("ETag", "etag", "VersionId", "generation", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "updated")
 """What the libraries call that which tells one state of an object from another."""
+
+
+def installed() -> tuple[str, ...]:
+    """Return the schemes whose package is there; loads none of them."""
+    return tuple(scheme for scheme, package in PACKAGES.items() if find_spec(package) is not None)
+
+
+def not_installed(scheme: str) -> str:
+    """Say that a scheme cannot be read, and what to do about it."""
+    return f"{scheme}:// is read by {PACKAGES[scheme]}, which is not installed where the worker runs: pip install 'xyra-integration[{scheme}]'."
 
 
 class Found(NamedTuple):
@@ -39,10 +50,7 @@ class Store:
 
             self._files: Any = fsspec.filesystem(scheme)
         except ImportError as error:
-            package = PACKAGES[scheme]
-            raise Refused(
-                f"{scheme}:// is read by {package}, which is not installed where the worker runs: pip install 'xyra-integration[{scheme}]'."
-            ) from error
+            raise Refused(not_installed(scheme)) from error
         except (TypeError, ValueError) as error:
             sentence = f"What is set for {scheme}:// where the worker runs is not taken ({type(error).__name__}); look at its FSSPEC_ variables."
             raise Refused(sentence) from error

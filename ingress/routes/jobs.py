@@ -16,6 +16,7 @@ from ingress.jsonbody import StrictRoute
 from ingress.paging import Cursor, after, name_in
 from ingress.routes.job_answers import JobAnswer, JobProgress, Jobs, upload_of
 from ingress.routes.webhooks import TheDoor
+from ingress.status import IMPORTS
 
 router = APIRouter(prefix="/integration/import/jobs", tags=["imports"], route_class=StrictRoute)
 MOST_KEPT: Final = 2000
@@ -34,7 +35,7 @@ async def begin(wanted: JobDefinition, door: TheDoor) -> JobAnswer:
     door.require_status()
     now_ms = door.clock.now_ms()
     upload = await upload_of(door, wanted)
-    jobs.checked(wanted, upload, door.settings, now_ms)
+    jobs.checked(wanted, upload, door.settings, now_ms, door.status.can(IMPORTS))
     order = jobs.ordered(ids.event_id(now_ms), wanted, now_ms, door.vault.seal, upload)
     await _make_room(door)
     await door.registrar.order(f"{JOB}/{order.job_id}", lambda _: jobs.text(order))

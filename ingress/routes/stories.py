@@ -9,9 +9,10 @@ from flows.core import verification
 from flows.core.clock import rfc3339
 from flows.core.deadletters.summaries import reasons_in
 from flows.core.history import WEBHOOK_STEPS, Fate
+from flows.core.imports.jobs import row_source
 from flows.core.record import CE_SOURCE, CE_TIME, CE_TYPE, CONTENT_TYPE, HTTP, KEY_ID, SENDER_ID, TEST, Record
 from flows.core.reruns import StoredRerun
-from ingress import imported, masks
+from ingress import masks
 from ingress.life import FLOW, SOURCE, Entry, Life, Return
 from ingress.routes.answers import Spot
 from ingress.routes.story_answers import (
@@ -76,7 +77,7 @@ def _imported(record: Record, sight: Sight) -> Imported:
     source = record.text(CE_SOURCE) or ""
     text, encoding = _text(sight.body) if sight.body is not None else (None, None)
     return Imported(
-        job_id=source.removeprefix(imported.SOURCE),
+        job_id=source.removeprefix(row_source()),
         source=source,
         type=record.text(CE_TYPE),
         key=_key(record),

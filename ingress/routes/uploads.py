@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
-from flows.core.errors import BadRequest, InvalidFields, TooLarge, UnsupportedMedia, XyraError
+from flows.core.errors import PROBLEM, BadRequest, InvalidFields, TooLarge, UnsupportedMedia, XyraError
 from flows.core.files.guess import SAMPLE, check_hints
 from flows.core.imports import uploads
 from flows.core.imports.uploads import Upload
@@ -129,7 +129,7 @@ async def send_file(request: Request, door: TheDoor, hints: Annotated[Hints, Que
         await body.linger()
         found = problems.of_error(error, {"connection": "close"})
         kept = {name: value for name, value in found.headers if name not in {"content-type", "content-length"}}
-        return Response(found.body, found.status, kept, problems.MEDIA_TYPE)
+        return Response(found.body, found.status, kept, PROBLEM)
 
 
 async def _received(request: Request, body: Body, incoming: Incoming) -> Upload:

@@ -12,6 +12,7 @@ from tests.bench import contestants, topics
 from tests.bench.place import Place
 from tests.bench.processes import check, running
 from tests.bench.results import Figure, Result, Series, percentile
+from tests.kit.topics import Progress
 
 RATE: Final = 1000
 SECONDS: Final = 20
@@ -104,7 +105,7 @@ def engine(place: Place) -> Iterator[Result]:
     topics.make(place.bootstrap, topic, f"{topic}.out")
     work = contestants.ours(place, mode, topic, "latency")
     log = place.data / "latency.log"
-    runs, progress = [], topics.Progress(place.bootstrap, work.group, topic)
+    runs, progress = [], Progress(place.bootstrap, work.group, topic, topics.PARTITIONS)
     with running(work.command, log, work.env) as process:
         place.say("latency: warming up")
         topics.fill(place.bootstrap, topic, WARM_RECORDS, lambda n: _with_due(n, 0.0))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.processes import check, running, usage
-from tests.bench.topics import Progress
+from tests.bench.topics import PARTITIONS
+from tests.kit.topics import Progress
 
 SAMPLE_S: Final = 0.05
 FROM, TO = 0.10, 0.95
@@ -43,7 +44,7 @@ def measure(work: Work, bootstrap: str, topic: str, records: int, log: Path, *, 
         TimeoutError: it did not come through within `limit_s` seconds.
 
     """
-    progress = Progress(bootstrap, work.group, topic)
+    progress = Progress(bootstrap, work.group, topic, PARTITIONS)
     try:
         with running(work.command, log, work.env) as process:
             deadline = time.monotonic() + limit_s

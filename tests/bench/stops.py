@@ -10,6 +10,7 @@ from tests.bench import contestants, topics
 from tests.bench.place import Place
 from tests.bench.processes import check, end, start
 from tests.bench.results import Figure, Result, Series
+from tests.kit.topics import Progress
 
 RECORDS: Final = 2_000_000
 BUSY: Final = 60_000
@@ -30,7 +31,7 @@ def stops(place: Place) -> Iterator[Result]:
     topics.make(place.bootstrap, topic, f"{topic}.out")
     topics.fill(place.bootstrap, topic, place.amount(RECORDS))
     work = contestants.ours(place, MODE, topic, "stops")
-    log, progress = place.data / "stops.log", topics.Progress(place.bootstrap, work.group, topic)
+    log, progress = place.data / "stops.log", Progress(place.bootstrap, work.group, topic, topics.PARTITIONS)
     drains, takeovers = [], []
 
     def advanced(process: subprocess.Popen[bytes], beyond: int) -> bool:

@@ -1,4 +1,4 @@
-"""Topics of a run: made, filled and deleted; and how far a group has come on them."""
+"""Topics of a run: made, filled and deleted."""
 
 import time
 from collections.abc import Callable
@@ -67,29 +67,6 @@ def fill(
     if producer.flush(TIMEOUT_S):
         msg = f"not all of {records} records reached {topic}"
         raise KafkaException(msg)
-
-
-class Progress:
-    """How many records of a topic a group has committed; reading it disturbs nobody."""
-
-    def __init__(self, bootstrap: str, group: str, topic: str, partitions: int = PARTITIONS) -> None:
-        """Take the group and the topic it reads."""
-        # read_uncommitted: the last committed offsets are answered at once, also while a transaction is about to move them.
-        config = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted", "log_level": QUIET}
-        self._consumer = Consumer(config)
-        self._partitions = [TopicPartition(topic, i) for i in range(partitions)]
-
-    def committed(self) -> int:
-        """Return the sum of the committed offsets; 0 while the group is not there yet."""
-        try:
-            answer = self._consumer.committed(self._partitions, timeout=10)
-        except KafkaException:
-            return 0  # the group's coordinator moves in its first moments
-        return sum(max(p.offset, 0) for p in answer)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._consumer.close()
 
 
 def read_end(bootstrap: str, topic: str) -> Consumer:

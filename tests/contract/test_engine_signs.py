@@ -1,5 +1,6 @@
 """Signs of life: a worker that has nothing to do says every ten seconds that it is there; on a real Kafka."""
 
+from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -40,8 +41,9 @@ def test_an_idle_worker_gives_signs_of_life(kafka: str, tmp_path: Path) -> None:
             clock.advance(500)
         return clock.now_ms() >= begun + 60_000
 
-    made.run(made.flow(each(lambda _record, _batch: None)), until=minute)
+    made.run(replace(made.flow(each(lambda _record, _batch: None)), can=("s3",)), until=minute)
     given = signs(made)
+    assert [sign["can"] for sign in told(made)] == [["s3"]] * len(given)
     assert 5 <= len(given) <= 6
     assert all(later - sooner >= 10_000 for sooner, later in pairwise(given))
 

@@ -20,12 +20,14 @@ from flows.core import topics
 from flows.core.settings import PREFIX
 from flows.wire.kafka import ensure_topics
 from tests.kit.door import KEY, RunningDoor, running_door, until
+from tests.kit.files import Served, serving
 from tests.kit.settings import settings_for
 from tests.kit.workers import running_workers
 
 PEOPLE = b"id,age\n" + b"".join(b"%d,%d\n" % (n, n % 90) for n in range(5_000))
 BAD = b"id,age\n1,2\n2,old\n3,4\n"
 RULES = {"data_types": {"id": "int64", "age": "int64"}}
+NEAR = {"egress_allow": "127.0.0.0/8"}
 TUS = {"tus-resumable": "1.0.0"}
 
 
@@ -34,20 +36,27 @@ def door(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runni
     home = tmp_path_factory.mktemp("imports")
     settings = settings_for(kafka, home)
     ensure_topics(settings, topics.TOPICS)
-    with running_door(settings, home / "log", batch_import_upload_dir=str(home / "scratch")) as running:
+    with running_door(settings, home / "log", batch_import_upload_dir=str(home / "scratch"), **NEAR) as running:
         yield running
 
 
 def started(door: RunningDoor, folder: Path, data: bytes, *options: str, url: str = "", rules: Any = RULES) -> "subprocess.Popen[str]":
     (folder / "people.csv").write_bytes(data)
+    return begun(door, folder, str(folder / "people.csv"), *options, url=url, rules=rules)
+
+
+def begun(door: RunningDoor, folder: Path, what: str, *options: str, url: str = "", rules: Any = RULES) -> "subprocess.Popen[str]":
     (folder / "rules.json").write_text(json.dumps(rules))
     env = {**os.environ, PREFIX + "ADMIN_KEY": KEY}
-    command = ["import", str(folder / "people.csv"), "--rules", str(folder / "rules.json"), "--url", url or door.url, *options]
+    command = ["import", what, "--rules", str(folder / "rules.json"), "--url", url or door.url, *options]
     return subprocess.Popen([sys.executable, "-m", "deploy.cli.main", *command], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def ran(door: RunningDoor, folder: Path, data: bytes, *options: str, url: str = "", rules: Any = RULES) -> tuple[int, str, str]:
-    process = started(door, folder, data, *options, url=url, rules=rules)
+    return ended(started(door, folder, data, *options, url=url, rules=rules))
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     out, err = process.communicate(timeout=90)
     return process.returncode, out, err
 
@@ -72,7 +81,7 @@ def worker(door: RunningDoor, left: tuple[int, str, str], tmp_path_factory: pyte
     """Run a worker of the flow, when the job that was left is on the log."""
     assert "goes on" in left[2]
     home = tmp_path_factory.mktemp("worker")
-    with running_workers(door.settings, home, "imports", batch_import_upload_dir=str(home / "scratch")):
+    with running_workers(door.settings, home, "imports", batch_import_upload_dir=str(home / "scratch"), **NEAR):
         yield
 
 
@@ -103,11 +112,37 @@ def test_a_file_is_sent_read_and_followed(door: RunningDoor, tmp_path: Path, dat
 
 
 @pytest.mark.usefixtures("worker")
-def test_columns_that_rules_speak_of_and_no_row_has_are_named(door: RunningDoor, tmp_path: Path) -> None:
-    code, out, err = ran(door, tmp_path, b"id,years\n1,2\n", "--watch")
+def test_what_was_found_out_of_the_file_is_told_once_beside_what_is_told_as_json(door: RunningDoor, tmp_path: Path) -> None:
+    data = "id,name,years\n1,Müller,2\n2,Jürgen Groß,3\n3,Weiß,4\n4,Schröder,5\n".encode("cp1252")
+    code, out, err = ran(door, tmp_path, data, "--watch", "--json")
     assert code == 0, err
-    assert "Rules speak of columns that no row has: 'age'." in out
-    assert err.splitlines()[-1].startswith("completed: 1 row"), "a job that is over is said to be doing something"
+    found = json.loads(out)["read_as"]
+    assert found["unknown_columns"] == ["age"]
+    assert err.count("Rules speak of columns that no row has: 'age'.") == 1
+    assert [err.count(note) for note in found["notes"]] == [1]
+    assert err.splitlines()[-1].startswith("completed: 4 rows"), "a job that is over is said to be doing something"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_file_at_a_url_is_fetched_and_what_an_earlier_run_took_is_skipped(door: RunningDoor, tmp_path: Path) -> None:
+    found: list[dict[str, Any]] = []
+    with serving(Served(PEOPLE).talk) as seen:
+        for _ in range(2):
+            code, out, err = ended(begun(door, tmp_path, f"{seen.url}/members.csv", "--watch", "--json", "--incremental", "id"))
+            assert code == 0, err
+            found.append(json.loads(out))
+    assert [(one["rows_read"], one["rows_skipped"], "upload_id" in one) for one in found] == [(5000, 0, False), (5000, 5000, False)]
+    definition = door.http.get(f"/integration/import/jobs/{found[0]['job_id']}").json()["definition"]
+    assert (definition["name"], definition["source_config"]) == ("members.csv", {"url": f"{seen.url}/members.csv"})
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_store_that_no_worker_reads_is_refused_when_the_job_is_ordered(door: RunningDoor, tmp_path: Path) -> None:
+    wanted = {"name": "o", "job_type": "one_time", "data_format": "csv", "source_config": {"url": "gs://inbox/orders.csv"}}
+    until(lambda: door.http.post("/integration/import/jobs", json=wanted).status_code == 422)  # before its first sign of life its run decides
+    code, out, err = ended(begun(door, tmp_path, "gs://inbox/orders.csv", "--watch"))
+    assert (code, out) == (7, "")
+    assert "gs:// is read by gcsfs, which is not installed where the worker runs: pip install 'xyra-integration[gs]'." in err
 
 
 @pytest.mark.usefixtures("worker")

@@ -8,7 +8,9 @@ from confluent_kafka import Producer
 
 from deploy.local.broker import RunningBroker
 from flows.core.topics import EVENTS, Topic
+from flows.steps.guard import each
 from flows.wire.kafka import ensure_topics
+from tests.kit.engine import bench
 from tests.kit.settings import settings_for
 from tests.kit.topics import topic_reader
 
@@ -27,6 +29,14 @@ def test_only_committed_records_are_read_and_the_aborted_end_is_passed(kafka: st
     assert len(records) == 10
     assert {r.value for r in records} == {b"kept"}
     assert records[0].header("a") == "1"
+
+
+def test_how_far_a_group_has_come_is_what_it_has_committed(kafka: str, tmp_path: Path) -> None:
+    made = bench(kafka, tmp_path)
+    assert made.committed() == 0
+    made.send((b"k", b"1"), (b"l", b"2"), (b"m", b"3"))
+    made.run(made.flow(each(lambda _record, _batch: None)))
+    assert made.committed() == 3
 
 
 def test_a_broker_killed_comes_back_with_what_it_acknowledged(own_broker: RunningBroker, tmp_path: Path) -> None:

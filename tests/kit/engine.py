@@ -12,7 +12,7 @@ from uuid import uuid4
 import bytewax.operators as op
 import orjson
 from bytewax.dataflow import Dataflow
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # the package re-exports them without saying so
 
 from connectors.testing import ManualClock
@@ -26,7 +26,7 @@ from flows.engine.worker import drive, prepare_topics
 from flows.wire.kafka import PARTITIONER, ensure_topics
 from flows.wire.telemetry import Telemetry
 from tests.kit.settings import settings_for
-from tests.kit.topics import Read, topic_reader
+from tests.kit.topics import Progress, Read, topic_reader
 
 LOOK_S = 0.02
 
@@ -167,14 +167,11 @@ class Bench:
 
     def committed(self) -> int:
         """Return how many of the records that were sent are committed as worked on; reads no topic, so it may be asked again and again."""
-        group = Consumer({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "group.id": f"xyra-{self.name}", "enable.auto.commit": False})
+        progress = Progress(self.settings.kafka_bootstrap_servers, f"xyra-{self.name}", self.name, self.settings.kafka_partitions)
         try:
-            found = group.committed([TopicPartition(self.name, number) for number in range(self.settings.kafka_partitions)], timeout=20)
-        except KafkaException:
-            return 0  # the group's coordinator moves in its first moments
+            return progress.committed()
         finally:
-            group.close()
-        return sum(max(0, place.offset) for place in found)
+            progress.close()
 
     def read(self, topic: str | None = None) -> list[Read]:
         """Return what is committed on the target, or on another topic."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 
 class Read(NamedTuple):
@@ -114,4 +114,27 @@ class Tail:
 
     def close(self) -> None:
         """Let go."""
+        self._consumer.close()
+
+
+class Progress:
+    """How many records of a topic a group has committed; reading it disturbs nobody."""
+
+    def __init__(self, bootstrap: str, group: str, topic: str, partitions: int) -> None:
+        """Take the group and the topic it reads."""
+        # read_uncommitted: the last committed offsets are answered at once, also while a transaction is about to move them. Only what is critical is logged.
+        config = {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted", "log_level": 2}
+        self._consumer = Consumer(config)
+        self._partitions = [TopicPartition(topic, i) for i in range(partitions)]
+
+    def committed(self) -> int:
+        """Return the sum of the committed offsets; 0 while the group is not there yet."""
+        try:
+            answer = self._consumer.committed(self._partitions, timeout=10)
+        except KafkaException:
+            return 0  # the group's coordinator moves in its first moments
+        return sum(max(p.offset, 0) for p in answer)
+
+    def close(self) -> None:
+        """Let go of the connection."""
         self._consumer.close()

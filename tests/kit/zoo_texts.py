@@ -81,7 +81,7 @@ ENTRIES: Final = [
         ("CDATA without its end", lambda: _xml("<a>1</a>", "<![CDATA[<a>2</a>", "<a>3</a>"), Rows(2, 1)),
         ("the root's end tag between", lambda: _xml("<a>1</a></row></rows><row><a>2</a>", "<a>3</a>"), Rows(3)),
         ("rows of the same name elsewhere", lambda: _xml("<a>1</a></row><x><row><a>2</a></row></x><row><a>3</a>"), Rows(2)),
-        ("an element among records without its end", lambda: _xml("<a>1</a></row><x><row><a>2</a>"), Refused("unclosed")),
+        ("an element among records without its end", lambda: _xml("<a>1</a></row><x><row><a>2</a>"), Refused("truncated")),
         ("half a file", lambda: _xml("<a>1</a>", "<a>2</a>")[:-9], Refused("truncated")),
         ("a record in a comment", lambda: _xml("<a>1</a><!-- <row> -->", "<a>2</a>"), Rows(2)),
         ("empty file", lambda: b"", Refused("empty_file")),

@@ -171,10 +171,19 @@ def test_a_file_of_no_bytes_is_over_at_once() -> None:
     assert feed.staged(Staged(), over=True).sha256 == hashlib.sha256().hexdigest()
 
 
-def test_a_file_that_breaks_off_is_brought_in_with_why() -> None:
-    feed = Feed("a.json", {}, "json", Staged(), hashlib.sha256())
-    pieces = feed.feed(b'[{"a":1},{"a":2}') + feed.finish()
+@pytest.mark.parametrize(
+    ("form", "source", "data", "why"),
+    [
+        ("json", {}, b'[{"a":1},{"a":2}', "array is not closed"),
+        ("xml", {"record_path": "r/o"}, b"<r><o>1</o><o>2</o><x>", "<x> is not closed"),
+        ("xml", {"record_path": "r/o"}, b"<r><o>1</o><o>2</o><x><o>3</o></r>", "<x> is opened among the records and never closed"),
+    ],
+    ids=["json", "xml", "xml, closed around what is open"],
+)
+def test_a_file_that_breaks_off_is_brought_in_with_why(form: str, source: dict[str, str], data: bytes, why: str) -> None:
+    feed = Feed(f"a.{form}", source, form, Staged(), hashlib.sha256())
+    pieces = feed.feed(data) + feed.finish()
     assert (feed.refused, sum(piece.records for piece in pieces)) == (None, 2)
     staged = feed.staged(Staged(), over=True)
-    assert (staged.over, "array is not closed" in staged.torn) == (True, True)
+    assert (staged.over, why in staged.torn) == (True, True)
     assert Staged.of(staged.told()) == staged

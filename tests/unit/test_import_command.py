@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from deploy.cli import following, sending
 from deploy.cli.calls import MOST_TRIES, Ingress, call
-from deploy.cli.following import Bars, Lines, follow, reports
+from deploy.cli.following import Bars, Lines, follow, remarking, reports
 from deploy.cli.importing import Order, ingress, make_job
 from deploy.cli.main import app
+from deploy.cli.origin import Origin, read_origin
 from flows.core.errors import Conflict, NotFound, Refused, Unavailable, WrongSetting
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -25,7 +26,7 @@ def client(handler: Handler) -> httpx2.Client:
 
 def report(status: str = "running", read: int = 5, **over: object) -> dict[str, object]:
     rows = {"rows_read": read, "rows_accepted": read, "rows_rejected": 0, "rows_skipped": 0, "rate_rows_s": 5.0, "eta_s": 3}
-    return {"job_id": "j", "status": status, "phase": "reading", "bytes_read": read, "bytes_total": 10, "trouble": None, **rows, **over}
+    return {"job_id": "j", "status": status, "phase": "reading", "bytes_read": read, "bytes_total": 10, "trouble": None, "read_as": {}, **rows, **over}
 
 
 def event(name: str, told: dict[str, object]) -> str:
@@ -141,7 +142,7 @@ def test_an_ingress_that_has_not_heard_of_the_upload_is_asked_again() -> None:
 
 
 def test_the_order_says_what_was_asked_for_and_no_more(tmp_path: Path) -> None:
-    order = Order(tmp_path / "a.csv", None, "", "a.csv", "", (), None)
+    order = Order(Origin(tmp_path / "a.csv"), None, "", "a.csv", "", (), None, {})
     assert order.body("u", {"format": "csv"}) == {
         "name": "a.csv", "job_type": "one_time", "data_format": "csv", "source_config": {"upload_id": "u"}, "transformation_rules": {},
     }  # fmt: skip
@@ -151,11 +152,45 @@ def test_the_order_says_what_was_asked_for_and_no_more(tmp_path: Path) -> None:
     assert (full["data_format"], full["target_topic"], full["key_columns"], full["source_config"]["chunk_size"]) == ("tsv", "orders", ("id",), 5)
 
 
+def test_a_url_is_ordered_as_one(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"data_types": {"at": "datetime"}}')
+    origin = read_origin("https://example.com/a/orders%20of.May.csv.gz?signature=b/c.json")
+    assert (origin.file, origin.name, origin.data_format) == (None, "orders of.May.csv.gz", "csv")
+    order = Order(origin, rules, "", origin.name, "", (), None, {"cursor_column": "at"})
+    assert order.body("", None) == {
+        "name": "orders of.May.csv.gz", "job_type": "one_time", "data_format": "csv", "source_config": {"url": origin.url},
+        "transformation_rules": {"data_types": {"at": "datetime"}}, "incremental": {"cursor_column": "at"},
+    }  # fmt: skip
+    assert read_origin("s3://bucket").name == "bucket"
+    with pytest.raises(WrongSetting, match=r"What latest is was not found out: name it with --format\.$"):
+        order._replace(origin=read_origin("https://example.com/latest?b.csv")).body("", None)
+    with pytest.raises(WrongSetting, match="--incremental seen needs the column's type in --rules"):
+        order._replace(incremental={"cursor_column": "seen"}).read_rules()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["https://example.com/a.csv", "--resume", "u"], "Invalid value for --resume: it goes on with an upload, and a URL is fetched by a worker"),
+        (["pyproject.toml", "--incremental", "at", "--incremental-file"], "give one of --incremental, --incremental-key and --incremental-file"),
+        (["pyproject.toml", "--incremental-key", "id", "--incremental-file"], "give one of --incremental, --incremental-key and --incremental-file"),
+        (["no-such-file.csv"], "File 'no-such-file.csv' does not exist."),
+        (["."], "File '.' is a directory."),
+        (["http://[::1/a.csv"], "URL 'http://[::1/a.csv' cannot be read"),
+    ],
+)
+def test_what_does_not_go_together_is_told_before_anything_is_sent(options: list[str], told: str) -> None:
+    done = CliRunner().invoke(app, ["import", *options, "--url", "http://127.0.0.1:9"], env={"COLUMNS": "400", "TERM": "dumb"})
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.split())
+
+
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_rules_that_are_none_are_told_before_a_file_is_sent(tmp_path: Path, text: str) -> None:
     (tmp_path / "rules.json").write_text(text)
     with pytest.raises(WrongSetting, match=r"rules\.json"):
-        Order(tmp_path, tmp_path / "rules.json", "", "", "", (), None).read_rules()
+        Order(Origin(tmp_path), tmp_path / "rules.json", "", "", "", (), None, {}).read_rules()
 
 
 def test_where_the_ingress_is_and_its_key(tmp_path: Path) -> None:
@@ -199,6 +234,20 @@ def test_bars_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert file.endswith(" 50% 0 MiB of 0 MiB")
     assert job.startswith("[red]reading ")
     assert job.endswith(" 50% 5 rows, 0 rejected, 5/s, 3 s to go")
+
+
+@pytest.mark.parametrize("kind", [Lines, Bars])
+def test_what_one_should_know_of_the_file_is_said_once(kind: type[Lines] | type[Bars], capsys: pytest.CaptureFixture[str]) -> None:
+    note = "The encoding cp1252 is a guess, of words such as [b]Müller[/b]; give source_config.encoding where it is known to be another one."
+    found = {"encoding": "cp1252", "notes": [note], "looks_like": "json"}
+    show = remarking(kind())
+    show(report(read_as=found))
+    show(report(read=6, read_as=found))
+    show(report("completed", 10, read_as=found | {"unknown_columns": ["a ge", "b"]}))
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = ["The file begins like json, which is not the format that was ordered.", "Rules speak of columns that no row has: 'a ge', 'b'."]
+    assert [said.err.splitlines().count(line) for line in (note, *lines)] == [1, 1, 1]
 
 
 def test_a_report_that_is_broken_off_is_none() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from flows.core.errors import Conflict, InvalidFields, Unavailable
+from flows.core.errors import Conflict, FieldError, InvalidFields, Unavailable
 from flows.core.imports.history import Files
 from flows.core.imports.jobs import JobDefinition, Pieces, StoredJob, home
 from flows.core.imports.progress import BEGINNING, Gain, Report
@@ -58,6 +58,16 @@ def test_an_upload_that_is_known_can_be_imported_also_while_it_arrives() -> None
 def test_an_upload_that_is_unknown_or_gone_is_named() -> None:
     assert pointers(definition({"upload_id": "u-2"})) == {"/source_config/upload_id": "unknown_upload"}
     assert pointers(definition(), NOW + 1000) == {"/source_config/upload_id": "upload_gone"}
+
+
+def test_a_store_that_no_worker_reads_is_refused_as_its_run_would_be() -> None:
+    wanted = definition({"url": "s3://inbox/orders.csv"})
+    for stores in (None, ("gs", "s3")):
+        jobs.checked(wanted, None, load({}), NOW, stores)
+    with pytest.raises(InvalidFields) as caught:
+        jobs.checked(wanted, None, load({}), NOW, ("gs",))
+    sentence = "s3:// is read by s3fs, which is not installed where the worker runs: pip install 'xyra-integration[s3]'."
+    assert caught.value.errors == (FieldError("/source_config/url", "not_installed", sentence),)
 
 
 def test_a_path_lies_under_a_root(tmp_path: Path) -> None:

@@ -96,6 +96,22 @@ def test_a_flow_of_which_a_worker_has_died_has_not_ended() -> None:
     assert flow_part(view, "totals", clock.now_ms(), hears=True).state == "ended", "the one that died was gone before this one ran"
 
 
+def test_what_workers_can_is_what_one_of_those_that_run_can() -> None:
+    clock = ManualClock()
+    view = StatusView(clock)
+    assert view.can("imports") is None
+    view.apply("beat/imports/0", beats.text(clock.now_ms(), can=("s3",)), 0)
+    clock.advance(beats.GONE_MS - 1)
+    view.apply("beat/imports/1", beats.text(clock.now_ms(), can=()), 1)
+    assert view.can("imports") == frozenset({"s3"})
+    clock.advance(1)
+    assert view.can("imports") == frozenset(), "the one that could is gone"
+    view.apply("beat/imports/2", beats.text(clock.now_ms()), 2)
+    assert view.can("imports") is None, "one does not say what it can"
+    view.apply("beat/imports/2", beats.text(clock.now_ms(), last=True), 3)
+    assert view.can("imports") == frozenset()
+
+
 def test_what_an_old_record_tells_is_no_sign_of_life() -> None:
     """An ingress that starts reads the whole topic: what a flow counted yesterday was not heard now."""
     clock = ManualClock()

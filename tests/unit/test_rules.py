@@ -9,7 +9,7 @@ import pytest
 from flows.core import rules
 from flows.core.deadletters.letters import fingerprint
 from flows.core.errors import InvalidFields
-from flows.core.expressions import FailedError, MissingError, Scope, compile_expression
+from flows.core.expressions import FailedError, MissingError, Scope, compile_expression, fields
 from flows.core.expressions.tokens import MAX_LENGTH
 from flows.core.outbound.egress import Policy
 from flows.core.resources import WebhookFields
@@ -135,6 +135,21 @@ def test_the_budget_bounds_what_a_record_can_cost() -> None:
     assert len(compile_expression("body.l.map(x, string(x))").evaluate(Scope({"body": {"l": list(range(500))}}, body_bytes=2_000))) == 500
     with pytest.raises(FailedError, match="bytes"):
         compile_expression("string(body.n)").evaluate(Scope({"body": {"n": 1}}, body_bytes=1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("row.a + row . b.c + body.row.d + row.a", ("a", "b")),
+        ("row['a b'] + row[\"\\x63\"][0] + row['e' + 'f'] + row[body.g]", ("a b", "c")),
+        ("has(row.a) && 'b' in row && !('c' in row.d) && row.exists(e, e == 'f')", ("a", "b", "d")),
+        ("body.map(row, row.a)", ()),
+        ("row == {} || b'a' in row || 'row.b' == '' // row.c", ()),
+    ],
+)
+def test_which_fields_an_expression_asks_for_by_name(source: str, expected: tuple[str, ...]) -> None:
+    compile_expression(source, frozenset({"row", "body"}))
+    assert fields(source, "row") == expected
 
 
 def test_a_long_chain_is_no_danger() -> None:

@@ -30,7 +30,7 @@ LIBRARY_WORK: Final = 8_000_000
 """Most work the library is given: comprehensions times bytes of body times its longest list (once for each level of nesting). Its `filter` copies all it
 has found so far with each element, so that this takes 0.1 s, and 10,000 objects took 75 s."""
 
-__all__ = ["VARIABLES", "Expression", "FailedError", "MissingError", "Scope", "compile_expression"]
+__all__ = ["VARIABLES", "Expression", "FailedError", "MissingError", "Scope", "compile_expression", "fields"]
 
 
 class Expression:
@@ -92,6 +92,35 @@ def compile_expression(source: str, variables: frozenset[str] = VARIABLES) -> Ex
 
     """
     return Expression(source, variables)
+
+
+def fields(source: str, variable: str) -> tuple[str, ...]:
+    """Return which fields of a variable an expression that compiles asks for by name, each once: `row.a`, `row["a"]` and `"a" in row`, in `has` too.
+
+    A name that is made while it is evaluated is not among them. Never raises.
+    """
+    read = (tokens.END, tokens.END, *tokens.tokenize(source), tokens.END, tokens.END, tokens.END)
+    found: dict[str, None] = {}
+    for at, token in enumerate(read):
+        if token != ("name", variable) or read[at - 1].text == ".":
+            continue
+        sign, part, behind = read[at + 1 : at + 4]
+        if sign.text == "." and behind.text != "(":  # there it is a function's name
+            found[part.text] = None
+        elif sign.text == "[" and part.kind == "text" and behind.text == "]":
+            found.update(_text(part))
+        elif sign.text not in {".", "["} and read[at - 1] == ("name", "in") and read[at - 2].kind == "text":
+            found.update(_text(read[at - 2]))
+    return () if variable in tokens.measure(read).variables else tuple(found)
+
+
+def _text(token: tokens.Token) -> dict[str, None]:
+    """Return the one name that a text is; none of bytes."""
+    try:
+        value = _literal(token.text)
+    except UnsureError:
+        return {}
+    return {value: None}
 
 
 def _syntax(detail: str) -> Exception:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from flows.core.errors import BadRequest
-from flows.core.files.pieces import PIECE_BYTES, Piece, Refusal, truncated
+from flows.core.files.pieces import PIECE_BYTES, TRUNCATED, Piece, Refusal, truncated
 from flows.core.files.shears import START, Run, Shears, Stride
 from flows.core.files.units import named, shadow
 from flows.core.files.xml_record import Inside, Specials
@@ -291,8 +291,9 @@ class XmlCutter(Shears):
             detail = f"There is no element {self._options.record!r} in the file; name the one that is a record, or its path, in source_config.record_path."
             self.refused = Refusal("path_not_found", detail)
         elif not self.refused and self._open:
-            detail = f"<{self._open}> is opened among the records and never closed, so that those behind it do not lie where records do. Close it"
-            self.refused = Refusal("unclosed", f"{detail}, or give source_config.record_path the name alone, {self._options.record.rpartition('/')[2]!r}.")
+            missing = f"<{self._open}> is opened among the records and never closed: those behind it do not lie where records do, and are missing. Close it"
+            instead = f"or give source_config.record_path the name alone, {self._options.record.rpartition('/')[2]!r}, and import that."
+            self.refused = Refusal(TRUNCATED, f"{missing}, {instead}")
         elif not self.refused and around.names:
             self.refused = truncated(self._at, self._ordinal, f"<{around.names[-1]}>")
         return pieces

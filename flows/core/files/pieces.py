@@ -47,7 +47,7 @@ class Refusal(NamedTuple):
 
     @property
     def torn(self) -> str:
-        """The sentence, where the file breaks off and what was cut of it is to be read all the same; else nothing."""
+        """The sentence, where the file breaks off, or its records do, and what was cut of it is to be read all the same; else nothing."""
         return self.detail if self.code == TRUNCATED else ""
 
 

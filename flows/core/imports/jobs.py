@@ -141,6 +141,11 @@ def source_context(job_id: str) -> str:
     return f"job/{job_id}/source"
 
 
+def row_source(job_id: str = "") -> str:
+    """Return the `ce_source` of the rows of a job; without an id, what that of any job's rows begins with."""
+    return f"/imports/{job_id}"
+
+
 def home(order: StoredJob) -> str:
     """Return the key whose partition has the state of a job: its name where it remembers earlier runs, else the upload's id, or its own.
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from flows.core.expressions import fields
+from flows.core.imports.check import ROW
 from flows.core.imports.rules import TransformationRules
 
 MOST_NAMED: Final = 1_000
@@ -48,10 +50,14 @@ def named(rules: TransformationRules, cursor: str | None = None, key: Sequence[s
 
 
 def _ruled(rules: TransformationRules) -> Iterator[str]:
-    """Yield the columns that rules about one column have, as these go by names after mapping."""
+    """Yield the columns that rules have by names after mapping: those about one column, and the expressions, whose typo is a null."""
     yield from rules.required
     yield from rules.data_types
     yield from rules.trim if not isinstance(rules.trim, bool) else ()
     for told in (rules.case, rules.regex, rules.min, rules.max, rules.length, rules.enum):
         yield from told
     yield from rules.drop_columns
+    given = rules.expression
+    for source in (*given.columns.values(), *((given.filter,) if given.filter is not None else ()), *given.checks.values()):
+        for variable in ROW:
+            yield from fields(source, variable)

@@ -62,6 +62,16 @@ def test_columns_that_rules_make_are_not_looked_for_in_the_file() -> None:
     assert found.needed == (("incremental.key", "key"), ("incremental.key", "made"), ("incremental.cursor_column", "at"))
 
 
+def test_columns_that_only_an_expression_reads_are_looked_for() -> None:
+    expression = {
+        "columns": {"sum": "row.id + row.one", "twice": "row.sum * 2 + row['tw\\u006f']"},
+        "filter": "has(row.three) && row.name.startsWith('row.no') && row.key.size() > 0",
+        "checks": {"deep": "row.four.no.no[0] == 1 || 'five' in row"},
+    }
+    answer = session("csv", {"column_mapping": {"id": "key"}, "expression": expression}).answer(pieces(CSV))
+    assert told(answer) == ["id", "one", "two", "three", "four", "five"]
+
+
 @pytest.mark.parametrize("form", ["csv", "tsv", "parquet", "excel"])
 def test_what_no_row_of_a_file_of_fixed_columns_can_have_is_told_with_its_first_rows(tmp_path: Path, form: str) -> None:
     wanted = ["zz", "t", "tr", "c", "r", "l", "e", "d"]
