@@ -51,6 +51,8 @@ def read_origin(given: str) -> Origin:
         raise typer.BadParameter(f"File {given!r} does not exist.")
     if file.is_dir():
         raise typer.BadParameter(f"File {given!r} is a directory.")
+    if not file.is_file():  # a pipe would be waited for, and could not be gone on with
+        raise typer.BadParameter(f"File {given!r} is no regular file: write what it gives to one.")
     if not os.access(file, os.R_OK):
         raise typer.BadParameter(f"File {given!r} may not be read.")
     return Origin(file)

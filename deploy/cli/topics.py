@@ -76,7 +76,7 @@ def read(
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="From the oldest record to what is the end now; without it, what comes from now on.")
     ] = False,
-    count: Annotated[int, typer.Option("-n", "--count", min=0, help="Stop after so many records; 0: do not.", show_default="do not")] = 0,
+    count: Annotated[int | None, typer.Option("-n", "--count", min=1, help="Stop after so many records.", show_default="do not")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Do not stop at the end: wait for what comes.")] = False,
     grep: Annotated[str, typer.Option("--grep", metavar="TEXT", help="Only records whose line holds this text.", show_default="all")] = "",
     data_dir: DataDir = "",

@@ -108,7 +108,8 @@ def detached(environ: Mapping[str, str], data_dir: str) -> None:
     prepared(settings.data_dir)
     key = keys(settings)
     log = log_path(settings, DETACHED_LOG)
-    log.write_bytes(b"")
+    with record.exclusive(settings.data_dir):  # else the log is that of the one that runs
+        log.write_bytes(b"")
     pid = os.fork()
     if pid == 0:
         _leave_terminal(log)

@@ -1,4 +1,4 @@
-"""The worker's own HTTP: `/metrics`, `/health/live`, `/health/ready`. A thread that reads and never writes."""
+"""The worker's own HTTP: `/metrics`, `/health`, `/health/live`, `/health/ready`. A thread that reads and never writes."""
 
 import logging
 import sys
@@ -14,6 +14,8 @@ from flows.wire.telemetry import CONTENT_TYPE, Telemetry
 
 LOG: Final = logging.getLogger(__name__)
 TIMEOUT_S: Final = 5.0
+OK: Final = "ok"
+FAILING: Final = "failing"
 
 Check = Callable[[], Mapping[str, object] | None]
 """Returns None when all is well, else what is not."""
@@ -23,7 +25,7 @@ class Probe:
     """Serves the metrics and the checks of one process."""
 
     def __init__(self, host: str, port: int, telemetry: Telemetry, checks: Mapping[str, Check]) -> None:
-        """Listen; `checks` are answered under `/health/<name>`, with 200 or 503.
+        """Listen; `checks` are answered under `/health/<name>`, with 200 or 503, and all of them under `/health`.
 
         Raises:
             Busy: the port is taken.
@@ -72,12 +74,17 @@ class _Handler(BaseHTTPRequestHandler):
         check = self.checks.get(path.removeprefix("/health/")) if path.startswith("/health/") else None
         if path == "/metrics":
             self._answer(200, CONTENT_TYPE, self.telemetry.render())
+        elif path == "/health":
+            parts = {name: _told(check()) for name, check in self.checks.items()}
+            well = all(part["status"] == OK for part in parts.values())
+            self._health({"status": OK if well else FAILING, "parts": parts})
         elif check is not None:
-            wrong = check()
-            body = {"status": "ok"} if wrong is None else {"status": "failing", **wrong}
-            self._answer(200 if wrong is None else 503, "application/json", orjson.dumps(body))
+            self._health(_told(check()))
         else:
             self._answer(404, "application/json", orjson.dumps({"status": 404, "title": "Not found"}))
+
+    def _health(self, body: Mapping[str, object]) -> None:
+        self._answer(200 if body["status"] == OK else 503, "application/json", orjson.dumps(body))
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
@@ -88,3 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name http.server has
         """Say nothing: a probe comes every few seconds."""
+
+
+def _told(wrong: Mapping[str, object] | None) -> dict[str, object]:
+    return {"status": OK} if wrong is None else {"status": FAILING, **wrong}

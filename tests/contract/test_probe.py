@@ -8,6 +8,7 @@ from threading import Event
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import orjson
 import pytest
 
 from flows.wire.probe import Probe
@@ -57,5 +58,23 @@ def test_a_client_that_breaks_off_leaves_nothing_in_the_log_and_a_bug_one_record
         assert record.exc_info is not None
         assert isinstance(record.exc_info[1], ValueError)
         assert "Traceback" not in capfd.readouterr().err.replace(caplog.text, "")
+    finally:
+        probe.close()
+
+
+def test_health_is_all_checks_at_once() -> None:
+    wrong: dict[str, object] = {"waiting_for": "broker"}
+    probe = Probe("127.0.0.1", 0, Telemetry(), {"live": lambda: None, "ready": lambda: wrong or None})
+    try:
+        with pytest.raises(HTTPError) as refused:
+            urlopen(f"http://127.0.0.1:{probe.port}/health")
+        assert refused.value.code == 503
+        assert orjson.loads(refused.value.read()) == {
+            "status": "failing",
+            "parts": {"live": {"status": "ok"}, "ready": {"status": "failing", "waiting_for": "broker"}},
+        }
+        wrong.clear()
+        with urlopen(f"http://127.0.0.1:{probe.port}/health") as answer:
+            assert (answer.status, orjson.loads(answer.read())["status"]) == (200, "ok")
     finally:
         probe.close()

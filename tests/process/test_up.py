@@ -144,6 +144,9 @@ def test_after_everything_was_killed_the_next_start_heals(stack: Stack) -> None:
     assert detached.returncode == 0, detached.stderr
     assert (stack.data / "admin.key").read_text().strip() not in detached.stdout
     try_out(stack, detached.stdout)
+    log = (stack.data / "logs" / "up.log").read_bytes()
+    assert stack.xyra("up", "--detach").returncode == 3
+    assert (stack.data / "logs" / "up.log").read_bytes().startswith(log)
     pids = [process["pid"] for process in stack.processes().values()]
     for pid in pids:
         psutil.Process(pid).kill()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,6 +178,7 @@ def test_a_url_is_ordered_as_one(tmp_path: Path) -> None:
         (["pyproject.toml", "--incremental-key", "id", "--incremental-file"], "give one of --incremental, --incremental-key and --incremental-file"),
         (["no-such-file.csv"], "File 'no-such-file.csv' does not exist."),
         (["."], "File '.' is a directory."),
+        ([os.devnull], f"File '{os.devnull}' is no regular file"),
         (["http://[::1/a.csv"], "URL 'http://[::1/a.csv' cannot be read"),
     ],
 )
