@@ -26,7 +26,6 @@ from flows.core.files.rejects import Reject
 NAIVE: Final = "%Y-%m-%dT%H:%M:%S%.f"
 FIRST_DAY: Final = dt.date(1, 1, 2).toordinal() - dt.date(1970, 1, 1).toordinal()
 LAST_DAY: Final = dt.date(9999, 12, 30).toordinal() - dt.date(1970, 1, 1).toordinal()
-AWARE: Final = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 
 class Shape(StrEnum):
@@ -192,10 +191,10 @@ def writable(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     match dtype:
         case _ if _plain(dtype):
             pass
-        case pl.Date():
+        case pl.Date() | pl.Datetime():
             written = pl.when(_inside(values, dtype)).then(values)
-        case pl.Datetime():
-            written = pl.when(_inside(values, dtype)).then(values).dt.strftime(AWARE if dtype.time_zone else NAIVE)
+            if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:  # those of a zone Polars writes so, and twice as fast
+                written = written.dt.strftime(NAIVE)
         case pl.Binary():
             written = values.bin.encode("base64")
         case pl.Array():

@@ -2,6 +2,7 @@ import datetime as dt
 import io
 from decimal import Decimal
 from hashlib import sha256
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -53,6 +54,15 @@ def test_a_value_of_any_type_is_written_as_promised(values: pl.Series, written: 
     assert [orjson.loads(line) for line in lines_of(frame, NONE)] == [{"a": value} for value in written]
     beside = frame.with_columns(f=pl.lit("1"))
     assert [orjson.loads(line) for line in lines_of(beside, frozenset("f"))] == [{"a": value, "f": 1} for value in written]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"])
+@pytest.mark.parametrize(("unit", "second"), [("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+def test_a_time_of_a_zone_is_written_as_rfc_3339_whatever_its_fraction(unit: Literal["ms", "us", "ns"], second: int, zone: str) -> None:
+    moments = [day * 86_400 * second + part for day in range(-50_000, 50_000, 997) for part in (0, 1, second // 2, second // 1000, second - 1)]
+    times = pl.Series("a", moments).cast(pl.Datetime(unit, "UTC")).dt.convert_time_zone(zone)
+    written = times.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_list()
+    assert [orjson.loads(line)["a"] for line in lines_of(times.to_frame(), NONE)] == written
 
 
 def test_json_text_goes_out_as_it_stood_and_a_value_that_was_not_there_has_no_key() -> None:
