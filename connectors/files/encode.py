@@ -22,11 +22,11 @@ from polars.datatypes import DataTypeClass
 from connectors.files.plan import Sifted
 from connectors.files.table import Table
 from flows.core.files.rejects import Reject
+from flows.core.imports.portion import Lines, split
 
 NAIVE: Final = "%Y-%m-%dT%H:%M:%S%.f"
 FIRST_DAY: Final = dt.date(1, 1, 2).toordinal() - dt.date(1970, 1, 1).toordinal()
 LAST_DAY: Final = dt.date(9999, 12, 30).toordinal() - dt.date(1970, 1, 1).toordinal()
-AWARE: Final = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 
 class Shape(StrEnum):
@@ -51,10 +51,14 @@ class Output(NamedTuple):
 class Encoded(NamedTuple):
     """Values, and of each its key and its id."""
 
-    values: list[bytes]
+    values: Sequence[bytes]
+    """Lines where each is a row."""
     keys: list[bytes | None]
     """None: a key column has no value in the row (for a block: in its first row), or there are none."""
-    ids: list[bytes]
+    ids: Lines
+
+
+NONE: Final = Encoded(Lines(b"", 0), [], Lines(b"", 0))
 
 
 def encode(sifted: Sifted, ordinals: Sequence[int], output: Output) -> Encoded:
@@ -62,38 +66,42 @@ def encode(sifted: Sifted, ordinals: Sequence[int], output: Output) -> Encoded:
     frame = sifted.frame
     own: Sequence[int] = ordinals if sifted.rows is None else [ordinals[row] for row in sifted.rows]
     if not frame.height:
-        return Encoded([], [], [])
+        return NONE
     step = 1 if output.shape is Shape.ROW else output.rows_per_record
     firsts = own[::step]
     keys = keys_of(frame if step == 1 else frame.gather_every(step), output.key_columns, sifted.fragments)
     if output.shape is Shape.ARROW:
-        values = [_arrow(part) for part in frame.iter_slices(step)]
+        values: Sequence[bytes] = [_arrow(part) for part in frame.iter_slices(step)]
     elif output.shape is Shape.NDJSON:
         values = _blocks(frame, sifted.fragments, step)
     else:
-        values = lines_of(frame, sifted.fragments)
+        values = Lines(_text(frame, sifted.fragments), frame.height)
     return Encoded(values, keys, ids_of(output.file, firsts))
 
 
-def ids_of(file: str, ordinals: Sequence[int]) -> list[bytes]:
+def ids_of(file: str, ordinals: Sequence[int]) -> Lines:
     """Return the id of each row: SHA-256 of the file's own and the row's ordinal, with a colon between."""
     begun = sha256(f"{file}:".encode()).copy
     ids = []
     for ordinal in ordinals:
         own = begun()
         own.update(b"%d" % ordinal)
-        ids.append(own.hexdigest().encode())
-    return ids
+        ids.append(own.hexdigest())
+    ids.append("")
+    return Lines("\n".join(ids).encode(), len(ordinals))
 
 
 def lines_of(frame: pl.DataFrame, fragments: frozenset[str]) -> list[bytes]:
     """Return each row as a JSON object, on one line, without the line's end."""
+    return split(_text(frame, fragments))
+
+
+def _text(frame: pl.DataFrame, fragments: frozenset[str]) -> bytes:
+    """Return the same as one text, with the lines' ends."""
     if not frame.width:
-        return [b"{}"] * frame.height
+        return b"{}\n" * frame.height
     inside = fragments.intersection(frame.columns)
-    if not inside:
-        return _ndjson(frame).split(b"\n")[:-1]
-    return _joined(frame, inside)
+    return _joined(frame, inside) if inside else _ndjson(frame)
 
 
 def keys_of(frame: pl.DataFrame, columns: tuple[str, ...], fragments: frozenset[str]) -> list[bytes | None]:
@@ -106,21 +114,18 @@ def keys_of(frame: pl.DataFrame, columns: tuple[str, ...], fragments: frozenset[
     keys: list[bytes | None] = []
     for line in lines_of(rows, fragments):
         values = [value for value in orjson.loads(line).values() if value is not None]
-        keys.append(None if len(values) < len(columns) else _text(values[0]) if len(columns) == 1 else orjson.dumps(values))
+        keys.append(None if len(values) < len(columns) else _bare(values[0]) if len(columns) == 1 else orjson.dumps(values))
     return keys
 
 
-def _text(value: object) -> bytes:
+def _bare(value: object) -> bytes:
     """Return a JSON value as a key: a string as it is, all else as JSON."""
     return value.encode() if isinstance(value, str) else orjson.dumps(value)
 
 
 def _blocks(frame: pl.DataFrame, fragments: frozenset[str], rows: int) -> list[bytes]:
     """Return so many rows each as a JSON object a line, with the lines' ends."""
-    if not frame.width or not fragments.isdisjoint(frame.columns):
-        lines = lines_of(frame, fragments)
-        return [b"\n".join(lines[at : at + rows]) + b"\n" for at in range(0, len(lines), rows)]
-    text = _ndjson(frame)
+    text = _text(frame, fragments)
     ends = [0]
     while ends[-1] < len(text):
         ends.append(_behind(text, ends[-1], rows, len(text) * rows // frame.height))
@@ -146,14 +151,14 @@ def _ndjson(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _joined(frame: pl.DataFrame, fragments: frozenset[str]) -> list[bytes]:
+def _joined(frame: pl.DataFrame, fragments: frozenset[str]) -> bytes:
     """Return rows some of whose values are JSON text: columns between them are written together."""
     parts: list[pl.Expr] = []
     for whole, group in groupby(frame.columns, key=fragments.__contains__):
         names = list(group)
         parts.extend(map(_member, names) if whole else [_members(frame, names)])
-    joined = pl.concat_str(parts).str.strip_suffix(",")
-    return [b"{%b}" % text.encode() for text in frame.select(joined).to_series().to_list()]
+    lines = pl.concat_str(pl.lit("{"), pl.concat_str(parts).str.strip_suffix(","), pl.lit("}\n"))
+    return str(frame.select(lines.str.join("")).item()).encode()
 
 
 def _member(name: str) -> pl.Expr:
@@ -192,10 +197,10 @@ def writable(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     match dtype:
         case _ if _plain(dtype):
             pass
-        case pl.Date():
+        case pl.Date() | pl.Datetime():
             written = pl.when(_inside(values, dtype)).then(values)
-        case pl.Datetime():
-            written = pl.when(_inside(values, dtype)).then(values).dt.strftime(AWARE if dtype.time_zone else NAIVE)
+            if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:  # those of a zone Polars writes so, and twice as fast
+                written = written.dt.strftime(NAIVE)
         case pl.Binary():
             written = values.bin.encode("base64")
         case pl.Array():

@@ -5,7 +5,7 @@ from itertools import compress
 from operator import attrgetter
 from typing import NamedTuple
 
-from connectors.files.encode import Encoded, Output, Shape, encode, expressible, lines_of
+from connectors.files.encode import NONE, Encoded, Output, Shape, encode, expressible, lines_of
 from connectors.files.lacking import Lacking, require
 from connectors.files.marks import NOTHING, Judged, Marked, Marks, values_of, without
 from connectors.files.plan import Plan, Sifted
@@ -15,7 +15,7 @@ from connectors.files.table import Table
 from flows.core.files.rejects import VALUE_CHARS, Reject
 from flows.core.imports import codes
 from flows.core.imports.named import NOBODY, Named
-from flows.core.imports.portion import Place, Portion
+from flows.core.imports.portion import Lines, Place, Portion, joined
 from flows.core.imports.recall import higher
 
 
@@ -82,13 +82,13 @@ class Gatherer:
         assert self._told is not None  # noqa: S101  the caller's
         made, marks, cursor = self._made, self._sieve.marks, self._sieve.cursor
         judged, lots = marks.judge([one.marked for one in made if one.marked is not None], known) if marks.any else ([NOTHING] * len(made), [])
-        values, keys, ids, rejects = list[bytes](), list[bytes | None](), list[bytes](), list[Reject]()
+        values, keys, ids, rejects = list[Sequence[bytes]](), list[bytes | None](), list[Lines](), list[Reject]()
         good, skipped, high = 0, 0, None
         for one, found in zip(made, judged, strict=True):
             sifted, encoded = self._left(one, found)
-            values += encoded.values
+            values.append(encoded.values)
             keys += encoded.keys
-            ids += encoded.ids
+            ids.append(encoded.ids)
             rejects += sorted([*one.read.rejects, *sifted.rejects], key=attrgetter("ordinal"))
             good += sifted.frame.height
             skipped += sifted.skipped + len(found.unchanged)
@@ -97,7 +97,7 @@ class Gatherer:
         read = sum(one.read.rows_read for one in made)
         if not lots:
             self._made = []
-        return Portion(place, over, read, skipped, good, values, keys, ids, rejects, lots=lots, high=high)
+        return Portion(place, over, read, skipped, good, joined(values), keys, joined(ids), rejects, lots=lots, high=high)
 
     def _begin(self) -> None:
         """Let go of the portion that was told."""
@@ -113,7 +113,7 @@ class Gatherer:
         encoded = None
         if self._output.shape is Shape.ROW:
             encoded = encode(sifted, read.table.ordinals, self._output)
-            if max(map(len, encoded.values), default=0) > self._most_bytes:
+            if not Lines.of(encoded.values).within(self._most_bytes):
                 sifted, encoded = self._small(read.table, sifted, encoded)
         marks = self._sieve.marks
         if not marks.any:
@@ -124,17 +124,17 @@ class Gatherer:
     def _small(self, table: Table, sifted: Sifted, encoded: Encoded) -> tuple[Sifted, Encoded]:
         """Take rows out that no record can hold, and say why."""
         most = self._most_bytes
-        large = [at for at, value in enumerate(encoded.values) if len(value) > most]
+        large = {at: value for at, value in enumerate(encoded.values) if len(value) > most}
         rejects = []
-        for at in large:
+        for at, whole in large.items():
             place = table.place(at if sifted.rows is None else sifted.rows[at])
-            value = encoded.values[at][:VALUE_CHARS].decode("utf-8", "replace")
+            value = whole[:VALUE_CHARS].decode("utf-8", "replace")
             rejects.append(Reject(place.ordinal, place.line, place.offset, "", "row_too_large", f"at most {most} bytes", value, place.raw))
         return _only(sifted, encoded, large, rejects)
 
     def _left(self, one: Made, found: Judged) -> tuple[Sifted, Encoded]:
         """Return what goes out of a table: its good rows without those that came before."""
-        sifted, encoded = one.sifted, one.encoded or Encoded([], [], [])
+        sifted, encoded = one.sifted, one.encoded or NONE
         if found is not NOTHING:
             rejects = [_repeated(one.read.table, sifted, row, self._sieve.marks, rule) for row, rule in found.repeated]
             sifted, encoded = _only(sifted, encoded, {*found.unchanged, *(row for row, _ in found.repeated)}, rejects)
@@ -150,8 +150,9 @@ def _only(sifted: Sifted, encoded: Encoded, gone: Iterable[int], rejects: Sequen
     """Return rows without some of them, of which `rejects` says why."""
     kept = without(sifted.frame.height, gone)
     merged = sorted([*sifted.rejects, *rejects], key=attrgetter("ordinal"))
-    parts = [list(compress(part, kept)) for part in encoded] if encoded.values else encoded
-    return sifted.only(kept)._replace(rejects=merged), Encoded._make(parts)
+    if encoded.values:
+        encoded = Encoded(Lines.of(compress(encoded.values, kept)), list(compress(encoded.keys, kept)), Lines.of(compress(encoded.ids, kept)))
+    return sifted.only(kept)._replace(rejects=merged), encoded
 
 
 def _repeated(table: Table, sifted: Sifted, row: int, marks: Marks, rule: int) -> Reject:

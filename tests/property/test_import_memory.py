@@ -177,6 +177,6 @@ def test_rows_that_came_before_are_those_of_the_reference(seed: int, tmp_path: P
     for number in range(3):
         rows = [(dice.choice(IDS), dice.choice(VALUES), dice.choice(CURSORS)) for _ in range(dice.randint(1, 25))]
         good, bad, skipped = judged(rows, job, unique, known)
-        expected = ids_of(FILE, good) if shape == "row" else [",".join(rows[ordinal]).encode() for ordinal in good]
+        expected = [*ids_of(FILE, good)] if shape == "row" else [",".join(rows[ordinal]).encode() for ordinal in good]
         assert worker.run(rows, f"u-{number}") == (expected, bad, skipped)
     worker.share.close()

@@ -1,7 +1,7 @@
 """Dates and times out of texts: the first form that a text is of counts."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
 import polars as pl
@@ -13,6 +13,8 @@ from flows.core.imports.rules import DataType
 INSTANT: Final = pl.Datetime("us", "UTC")
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, 999999, UTC)
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
+_FIRST_US, _LAST_US = ((edge - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) for edge in (_FIRST, _LAST))
+"""The same in microseconds since 1970."""
 CLOCKS: Final = (datetime(1, 1, 2), datetime(9999, 12, 30, 23, 59, 59))  # noqa: DTZ001  what clocks show is in no zone
 """What clocks show at times that are within the years 1 to 9999 in whatever zone."""
 _FEW: Final = 2000
@@ -61,11 +63,12 @@ def _alike(texts: pl.Series, form: Form, zone: str | None) -> pl.Series | None:
     if zone not in {None, "UTC"}:
         return None
     text = pl.col("text")
-    found = text.str.to_datetime(form.spelling, strict=False, time_unit="us", cache=False)
-    found = found if "%#z" in form.spelling else found.dt.replace_time_zone("UTC")
-    whole = pl.when(text.str.contains(form.pattern) & found.is_between(_FIRST, _LAST)).then(found)
-    read = texts.to_frame("text").select(whole.alias(texts.name)).to_series()
-    return read if read.null_count() == texts.null_count() else None
+    moments = text.str.to_datetime(form.spelling, strict=False, time_unit="us", cache=False).alias("moments")
+    fits, read = texts.to_frame("text").select(text.str.contains(form.pattern).alias("fits"), moments).get_columns()
+    if read.null_count() != texts.null_count() or not fits.all() or not read.to_physical().is_between(_FIRST_US, _LAST_US).all():
+        return None
+    found = read.alias(texts.name)
+    return found if "%#z" in form.spelling else found.dt.replace_time_zone("UTC")
 
 
 def clock(texts: pl.Series, kind: DataType) -> pl.Series:

@@ -1,9 +1,10 @@
 """What was read of a file in one go, on its way from the process that read it to the checkpoint that publishes it."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, pairwise
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from typing import Any, Final, NamedTuple, overload
 
 import orjson
 
@@ -11,11 +12,65 @@ from flows.core.files.rejects import Reject
 from flows.core.imports.recall import Level, Lot, level
 from flows.core.imports.source import LOOKS_LIKE, NOTES, READ_AS, UNKNOWN_COLUMNS
 
-ID_CHARS: Final = 64
-"""An id is a SHA-256 in hex."""
 NONE: Final = 0xFFFF_FFFF
 """The length of a key that there is none of, and of a row's bytes that are those before."""
 NOTHING: Final = Reject(-1, 0, -1, "", "", "", "", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Lines(Sequence[bytes]):
+    """Values without line ends, as one text until somebody asks for one: to tell tens of thousands of them apart takes longer than to write them."""
+
+    text: bytes
+    """Each with a line end behind it."""
+    number: int
+
+    @classmethod
+    def of(cls, values: Iterable[bytes]) -> "Lines":
+        """Put values together; such as are lines already cost nothing."""
+        if isinstance(values, cls):
+            return values
+        held = list(values)
+        return cls(b"".join(value + b"\n" for value in held), len(held))
+
+    def within(self, most: int) -> bool:
+        """Tell whether each has so many bytes at most."""
+        at = 0
+        while at < len(self.text):
+            end = self.text.rfind(b"\n", at, at + most + 1)
+            if end < 0:
+                return False
+            at = end + 1
+        return True
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self.number
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give them in order."""
+        return iter(split(self.text))
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[bytes]: ...
+    def __getitem__(self, at: int | slice) -> bytes | list[bytes]:
+        """Return one of them, or several; whoever wants all goes over them."""
+        return split(self.text)[at]
+
+
+def split(text: bytes) -> list[bytes]:
+    """Return the lines of a text, without their ends."""
+    return text.split(b"\n")[:-1]
+
+
+def joined(parts: Sequence[Sequence[bytes]]) -> Sequence[bytes]:
+    """Return values of several parts as one: as lines where all are."""
+    lines = [part for part in parts if isinstance(part, Lines)]
+    if len(lines) == len(parts):
+        return Lines(b"".join(part.text for part in lines), sum(map(len, lines)))
+    return list(chain.from_iterable(parts))
 
 
 class Place(NamedTuple):
@@ -44,10 +99,10 @@ class Portion(NamedTuple):
     skipped: int
     good: int
     values: Sequence[bytes]
-    """Of a row each, or of a block of rows."""
+    """Of a row each, best as `Lines`, or of a block of rows."""
     keys: Sequence[bytes | None]
     ids: Sequence[bytes]
-    """`ID_CHARS` of ASCII each."""
+    """A SHA-256 in hex each."""
     rejects: Sequence[Reject]
     """By row; a row may have several."""
     unreadable: tuple[str, str] | None = None
@@ -74,23 +129,26 @@ class Portion(NamedTuple):
         keyed = [*self.keys].count(None) < len(self.keys)
         keys = [key or b"" for key in self.keys] if keyed else []
         raws = [None if one.raw == before.raw else one.raw for before, one in pairwise((NOTHING, *self.rejects))]  # reasons of one row have the same
+        ids, lines = Lines.of(self.ids), self.values if isinstance(self.values, Lines) else None
+        blocks = self.values if lines is None else ()
         head = {
             "place": [self.place.at, len(self.place.state), self.place.line, self.place.ordinal],
             "over": self.over,
             "rows": [self.rows_read, self.skipped, self.good],
             "rejects": [reject[:-1] for reject in self.rejects],
-            "counts": [len(self.values), len(self.ids), len(keys)],
+            "counts": [len(blocks), len(ids.text), len(keys)],
+            "lines": len(lines.text) if lines is not None else None,
             "unreadable": self.unreadable,
             "read_as": dict(self.read_as),
             "lots": [[lot.scope, len(lot.asked), len(lot.known), len(lot.kept)] for lot in self.lots],
             "high": list(self.high) if self.high is not None else None,
         }
         asked = [part for lot in self.lots for part in lot[1:]]
-        lengths = array("I", map(len, self.values))
+        lengths = array("I", map(len, blocks))
         if keyed:
             lengths.extend(NONE if key is None else len(key) for key in self.keys)
         lengths.extend(NONE if raw is None else len(raw) for raw in raws)
-        parts = (*self.ids, *asked, *keys, *(raw or b"" for raw in raws), *self.values)
+        parts = (ids.text, *asked, *keys, *(raw or b"" for raw in raws), *blocks, *([lines.text] if lines is not None else ()))
         return b"".join((orjson.dumps(head), b"\n", lengths.tobytes(), self.place.state, *parts))
 
     @classmethod
@@ -98,27 +156,28 @@ class Portion(NamedTuple):
         """Read what `pack` wrote, from byte `begin` on."""
         line = data.index(b"\n", begin)
         head: Mapping[str, Any] = orjson.loads(data[begin:line])
-        (values, ids, keyed), rejects = head["counts"], head["rejects"]
+        (blocks, ids, keyed), lines, rejects = head["counts"], head["lines"], head["rejects"]
         rows_read, skipped, good = head["rows"]
         lengths = array("I")
-        behind = line + 1 + (values + keyed + len(rejects)) * lengths.itemsize
+        behind = line + 1 + (blocks + keyed + len(rejects)) * lengths.itemsize
         lengths.frombytes(data[line + 1 : behind])
         place = place_in(data, begin)
         cut = _Cut(data, behind + len(place.state)).parts
-        names = cut([ID_CHARS] * ids)
+        names = split(*cut([ids]))
         lots = [Lot(scope, *cut(sizes)) for scope, *sizes in head["lots"]]
-        of_keys, of_raws = lengths[values : values + keyed], lengths[values + keyed :]
+        of_keys, of_raws = lengths[blocks : blocks + keyed], lengths[blocks + keyed :]
         keys = cut([0 if length == NONE else length for length in of_keys])
         held = cut([0 if length == NONE else length for length in of_raws])
         raws = [*accumulate(zip(held, of_raws, strict=True), lambda before, one: before if one[1] == NONE else one, initial=(b"", 0))][1:]
+        values = cut(lengths[:blocks]) if lines is None else split(*cut([lines]))
         return cls(
             place,
             head["over"],
             rows_read,
             skipped,
             good,
-            cut(lengths[:values]),
-            [None if length == NONE else key for key, length in zip(keys, of_keys, strict=True)] if keyed else [None] * values,
+            values,
+            [None if length == NONE else key for key, length in zip(keys, of_keys, strict=True)] if keyed else [None] * len(values),
             names,
             [Reject._make((*told, raw)) for told, (raw, _) in zip(rejects, raws, strict=True)],
             tuple(head["unreadable"]) if head["unreadable"] is not None else None,
@@ -132,8 +191,8 @@ def place_in(data: bytes, begin: int = 0) -> Place:
     """Return where the next portion begins, of what `Portion.pack` wrote, from byte `begin` on."""
     line = data.index(b"\n", begin)
     head: Mapping[str, Any] = orjson.loads(data[begin:line])
-    values, _, keyed = head["counts"]
-    state = line + 1 + (values + keyed + len(head["rejects"])) * array("I").itemsize
+    blocks, _, keyed = head["counts"]
+    state = line + 1 + (blocks + keyed + len(head["rejects"])) * array("I").itemsize
     at, size, file_line, ordinal = head["place"]
     return Place(at, data[state : state + size], file_line, ordinal)
 

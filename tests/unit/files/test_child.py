@@ -44,7 +44,7 @@ def test_a_portion_holds_values_keys_ids_and_rejects() -> None:
     found = portion(opened().answer(PIECES))
     assert found.values == [b'{"id":"1","name":"a"}', b'{"id":"3","name":"b"}']
     assert found.keys == [b"1", b"3"]
-    assert found.ids == ids_of(FILE, [0, 2])
+    assert found.ids == [*ids_of(FILE, [0, 2])]
     assert [(reject.ordinal, reject.line, reject.code, reject.raw) for reject in found.rejects] == [(1, 3, "too_few_columns", b"2\n")]
     assert (found.rows_read, found.good, found.rejected, found.skipped) == (3, 2, 1, 0)
     assert (found.place.at, found.place.ordinal, found.over) == (len(DATA), 3, True)
@@ -83,7 +83,7 @@ def test_rows_are_run_again_alone_under_their_own_ordinals() -> None:
     places = [[8, 2, 0, 1, "records"], [12, 3, 1, 1, "records"], [14, 4, 2, 1, "records"], [18, 5, 7, 1, "records"]]
     found = portion(opened(state=state).answer(Frame({"kind": "again", "places": places}, (b"1,a\n", b"2\n", b"3,b\n4,c\n", b'5,"e"'))))
     assert found.values == [b'{"id":"1","name":"a"}', b'{"id":"5","name":"e"}']
-    assert found.ids == ids_of(FILE, [0, 7])
+    assert found.ids == [*ids_of(FILE, [0, 7])]
     assert [(reject.ordinal, reject.line, reject.offset, reject.code) for reject in found.rejects] == [(1, 3, 12, "too_few_columns"), (2, 4, 14, "miscounted")]
     assert (found.rows_read, found.good) == (4, 2)
 
@@ -98,7 +98,7 @@ def test_rules_turn_rows_away() -> None:
 def test_a_row_that_no_record_can_hold_is_a_reject() -> None:
     data = b"id,name\n1,a\n2," + b"x" * 2000 + b"\n3,b\n"
     found = portion(opened().answer(Frame(PIECES.head, (data,))))
-    assert found.ids == ids_of(FILE, [0, 2])
+    assert found.ids == [*ids_of(FILE, [0, 2])]
     assert [(reject.ordinal, reject.code) for reject in found.rejects] == [(1, "row_too_large")]
 
 
@@ -122,7 +122,7 @@ def test_a_file_is_read_from_its_path_in_portions(tmp_path: Path, form: str) -> 
         place = found[-1].place
         session = opened(form, path, state=place.state, at=place.at, ordinal=place.ordinal)
         found.append(portion(session.answer(Frame({"kind": "rows", "most": 1000}))))
-    assert [row_id for one in found for row_id in one.ids] == ids_of(FILE, range(3000))
+    assert [row_id for one in found for row_id in one.ids] == [*ids_of(FILE, range(3000))]
     assert [orjson.loads(value)["id"] for one in found for value in one.values] == [f"k{n}" for n in range(3000)]
 
 

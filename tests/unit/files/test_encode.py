@@ -2,6 +2,7 @@ import datetime as dt
 import io
 from decimal import Decimal
 from hashlib import sha256
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -55,6 +56,15 @@ def test_a_value_of_any_type_is_written_as_promised(values: pl.Series, written: 
     assert [orjson.loads(line) for line in lines_of(beside, frozenset("f"))] == [{"a": value, "f": 1} for value in written]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"])
+@pytest.mark.parametrize(("unit", "second"), [("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+def test_a_time_of_a_zone_is_written_as_rfc_3339_whatever_its_fraction(unit: Literal["ms", "us", "ns"], second: int, zone: str) -> None:
+    moments = [day * 86_400 * second + part for day in range(-50_000, 50_000, 997) for part in (0, 1, second // 2, second // 1000, second - 1)]
+    times = pl.Series("a", moments).cast(pl.Datetime(unit, "UTC")).dt.convert_time_zone(zone)
+    written = times.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_list()
+    assert [orjson.loads(line)["a"] for line in lines_of(times.to_frame(), NONE)] == written
+
+
 def test_json_text_goes_out_as_it_stood_and_a_value_that_was_not_there_has_no_key() -> None:
     frame = pl.DataFrame({"a": ["1.0", None, "null"], "b": ["x", "y", None], 'c"': ['{"k":\n 12345678901234567890123}', "[]", None]})
     assert lines_of(frame, frozenset(["a", 'c"'])) == [
@@ -65,13 +75,13 @@ def test_json_text_goes_out_as_it_stood_and_a_value_that_was_not_there_has_no_ke
 
 
 def test_an_id_is_of_the_file_and_the_ordinal() -> None:
-    assert ids_of(FILE, range(7, 9)) == [sha256(f"{FILE}:{ordinal}".encode()).hexdigest().encode() for ordinal in (7, 8)]
+    assert [*ids_of(FILE, range(7, 9))] == [sha256(f"{FILE}:{ordinal}".encode()).hexdigest().encode() for ordinal in (7, 8)]
 
 
 def test_ids_follow_the_rows_that_are_left() -> None:
     encoded = encode(sifted(pl.DataFrame({"a": ["x", "y"]}), rows=[0, 2]), range(10, 13), Output(FILE))
-    assert encoded.values == [b'{"a":"x"}', b'{"a":"y"}']
-    assert encoded.ids == ids_of(FILE, [10, 12])
+    assert [*encoded.values] == [b'{"a":"x"}', b'{"a":"y"}']
+    assert [*encoded.ids] == [*ids_of(FILE, [10, 12])]
     assert encoded.keys == [None, None]
 
 
@@ -87,23 +97,24 @@ def test_blocks_hold_so_many_rows_and_bear_the_id_of_their_first() -> None:
     frame = pl.DataFrame({"a": [str(n) for n in range(5)]})
     lines = encode(sifted(frame), range(5), Output(FILE, Shape.NDJSON, 2, ("a",)))
     assert lines.values == [b'{"a":"0"}\n{"a":"1"}\n', b'{"a":"2"}\n{"a":"3"}\n', b'{"a":"4"}\n']
-    assert lines.ids == ids_of(FILE, [0, 2, 4])
+    assert [*lines.ids] == [*ids_of(FILE, [0, 2, 4])]
     assert lines.keys == [b"0", b"2", b"4"]
     arrow = encode(sifted(frame), range(5), Output(FILE, Shape.ARROW, 2))
     assert pl.concat(pl.read_ipc_stream(io.BytesIO(block)) for block in arrow.values).equals(frame)
 
 
+@pytest.mark.parametrize("fragments", [NONE, frozenset("f")])
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 50, 200])
-def test_blocks_hold_whole_lines_however_long_these_are(step: int) -> None:
+def test_blocks_hold_whole_lines_however_long_these_are(step: int, fragments: frozenset[str]) -> None:
     texts = ["x" * (n * n * 7919 % 500) + "\n" * (n % 3) for n in range(101)]
-    frame = pl.DataFrame({"a": texts})
-    lines = lines_of(frame, NONE)
-    blocks = encode(sifted(frame), range(101), Output(FILE, Shape.NDJSON, step)).values
+    frame = pl.DataFrame({"a": texts, "f": ["[1,\n2]", None] * 50 + ["{}"]})
+    lines = lines_of(frame, fragments)
+    blocks = encode(sifted(frame, fragments=fragments), range(101), Output(FILE, Shape.NDJSON, step)).values
     assert blocks == [b"".join(line + b"\n" for line in lines[at : at + step]) for at in range(0, 101, step)]
 
 
 def test_no_rows_and_no_columns_are_no_trouble() -> None:
-    assert encode(sifted(pl.DataFrame({"a": []})), range(0), Output(FILE)).values == []
+    assert [*encode(sifted(pl.DataFrame({"a": []})), range(0), Output(FILE)).values] == []
     assert lines_of(pl.DataFrame(height=2), NONE) == [b"{}", b"{}"]
 
 
