@@ -1,8 +1,9 @@
 """The kinds of field that definitions are made of."""
 
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, StringConstraints
 from pydantic_core import PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
@@ -17,6 +18,17 @@ Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """Text for people, on one line: a name. It is shown on terminals and in logs, which control characters would do things to."""
 Lines = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
 """Text for people, of several lines maybe."""
+
+
+def _written(value: Any) -> Any:
+    """Refuse what would be taken for seconds since 1970: a time is written as RFC 3339 has it, with the year first."""
+    if not isinstance(value, datetime) and not (isinstance(value, str) and value[4:5] == "-"):
+        raise PydanticKnownError("datetime_type")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""A time with its zone, RFC 3339."""
 _NO_SCHEMAS: Final = frozenset({"default", "metadata", "serialization", "keys_schema"})
 """Parts of a schema that are none, or none of what comes in; keys are texts in JSON, whatever they stand for."""
 

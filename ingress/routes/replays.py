@@ -3,18 +3,18 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from flows.core import ids, topics
 from flows.core.clock import rfc3339
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
 from flows.core.expressions import compile_expression
-from flows.core.fields import Expression, Model, TopicName
+from flows.core.fields import Expression, Model, Time, TopicName
 from flows.core.reruns import MOST_RATE, RERUN, SHADOW, StoredRerun
 from flows.core.rules import check_topic
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.paging import Cursor, after, name_in
+from ingress.paging import REPLAYS, ReplaysCursor, after, name_in
 from ingress.routes.replay_answers import ReplayAnswer, Replays, is_over
 from ingress.routes.webhooks import TheDoor
 
@@ -27,9 +27,9 @@ MOST_ON_A_PAGE: Final = 100
 class ReplayRequest(Model):
     """Which part of the log to judge anew, and where the events go."""
 
-    from_time: AwareDatetime = Field(alias="from")
+    from_time: Time = Field(alias="from")
     """Records received from this time on, RFC 3339."""
-    to_time: AwareDatetime | None = Field(default=None, alias="to")
+    to_time: Time | None = Field(default=None, alias="to")
     """Records received before this time. Absent: before now."""
     endpoint_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     """Only this endpoint's. Absent: all."""
@@ -77,14 +77,14 @@ async def begin(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
 async def list_all(
     door: TheDoor,
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 20,
-    cursor: Cursor = "",
+    cursor: ReplaysCursor = "",
 ) -> Replays:
     """List replays, the newest first."""
     door.require_reading()
     before = name_in(cursor)
     names = [name for name in door.orders.reruns() if not before or name < before][: limit + 1]
     items = tuple(ReplayAnswer.of(door, order) for name in names[:limit] if (order := door.orders.rerun(name)) is not None)
-    return Replays(items=items, next_cursor=after(names[limit - 1]) if len(names) > limit else None)
+    return Replays(items=items, next_cursor=after(REPLAYS, names[limit - 1]) if len(names) > limit else None)
 
 
 @router.get("/{replay_id}", summary="How far a replay has come, and what it found")

@@ -91,6 +91,14 @@ def test_control_characters_and_words_for_truths_are_refused(app: FastAPI, path:
     assert wrong(app, json=body, path=path) == expected
 
 
+@pytest.mark.parametrize("time", [0, 1_700_000_000, "0", "1700000000", True])
+@pytest.mark.parametrize(("path", "place"), [("/integration/replays", "/from"), ("/integration/dlq/replay", "/filter/from")])
+def test_a_number_is_no_time(app: FastAPI, path: str, place: str, time: object) -> None:
+    body = {"from": time}
+    found = wrong(app, json={"filter": body} if place.startswith("/filter") else body, path=path)
+    assert found == [(place, "not_a_time", "give a time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")]
+
+
 DAILY: dict[str, Any] = {"job_type": "scheduled", "schedule_config": {"frequency": "daily"}}
 
 

@@ -1,19 +1,18 @@
 """A circuit breaker as a pure machine: whether a target may be called now, and if not, when to come back.
 
-    closed ---- a failed call too many in the window, or a slow one -> open
+    closed ---- a failed call too many in the window, or a slow one -> open; a probe asked for: closed, the window empty
     open ------ its time is over ------------------------------------> half open
     half open - too many probes of a rung failed or were slow -------> open, for longer
     half open - every rung of the ramp went well --------------------> closed
     open ------ somebody asks for a probe ---------------------------> half open
-    closed ---- somebody asks for a probe ---------------------------> closed, and the window is empty
     any phase - it is another target --------------------------------> closed
 
 Nothing here asks for the time or keeps anything: each function takes the state and the time and gives the state that follows. So it can
 live in a flow's state, and a decision made again after a crash is the same. Whoever calls a target asks `permit` first and hands the
 answer to `answered`, with the permit's generation: what comes back from an earlier phase counts for nothing.
 
-Who gets no permit asks again when the opening is over, or after a second while probes are under way; that is no attempt. A clock that is set
-back counts as one that stood still; one that is set forward only ends an opening early.
+Who gets no permit asks again when the opening is over, or after a second while probes are under way; that is no attempt. A clock that is set back
+counts as one that stood still; one that is set forward only ends an opening early.
 """
 
 from collections.abc import Mapping
@@ -182,9 +181,8 @@ def probed(state: State, now_ms: int) -> State:
     """End an opening, since somebody wants the target to be tried now, or forget what failed before; a rung goes on as it is."""
     if state.phase == "closed":
         return state._replace(seen_ms=now_ms, generation=state.generation + 1, judged=NOTHING, window=())
-    if state.phase != "open":
-        return state
-    return _on_rung(state._replace(phase="half_open", since_ms=now_ms, seen_ms=now_ms, until_ms=now_ms), 0, now_ms)
+    opening = state.phase == "open"
+    return _on_rung(state._replace(phase="half_open", since_ms=now_ms, seen_ms=now_ms, until_ms=now_ms), 0, now_ms) if opening else state
 
 
 def anew(state: State, now_ms: int) -> State:
