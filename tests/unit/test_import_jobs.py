@@ -239,6 +239,14 @@ def test_too_much_is_wrong_by_number_and_by_part(limits: dict[str, Any], rejecte
 
 
 @pytest.mark.parametrize(
+    ("limits", "rows"), [({"max_errors": 0}, "1 row was"), ({"max_error_ratio": 0.1}, "1 of 2 rows was"), ({"all_or_nothing": True}, "1 row was")]
+)
+def test_one_rejected_row_is_told_as_one(limits: dict[str, Any], rows: str) -> None:
+    report = Report(job_id="j", rows_read=2, rows_accepted=1, rows_rejected=1)
+    assert f"{too_wrong(JobDefinition.model_validate(SEED | limits), report, over=True)}".startswith(f"{rows} rejected, and ")
+
+
+@pytest.mark.parametrize(
     ("fields", "found", "sentence"),
     [
         ({}, 1, 'A plain retry counts them still: retry the job with {"only": "rejected"} and transformation_rules that these rows pass, or order a new one'),
