@@ -15,4 +15,4 @@ from flows.wire.kafka import said
     ],
 )
 def test_advice_to_callers_of_the_client_is_left_out(text: str, read: str) -> None:
-    assert said(KafkaError(KafkaError._TIMED_OUT, text)) == read
+    assert said(KafkaError(KafkaError.REQUEST_TIMED_OUT, text)) == read
