@@ -9,7 +9,7 @@ from pydantic import Field
 from flows.core import ids, topics
 from flows.core.clock import rfc3339
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
-from flows.core.expressions import compile_expression
+from flows.core.expressions import compile_condition
 from flows.core.fields import Expression, Model, Time, TopicName
 from flows.core.reruns import MOST_RATE, RERUN, SHADOW, StoredRerun
 from flows.core.rules import check_topic
@@ -136,7 +136,7 @@ def _order(wanted: ReplayRequest, replay_id: str, now_ms: int, amiss: tuple[Fiel
         wrong.append(FieldError("/shadow", "no_shadow", f"{shadow} is read as what it is; say target_topic where that is meant"))
     if wanted.filter is not None:
         try:
-            compile_expression(wanted.filter)
+            compile_condition(wanted.filter)
         except ValueError as error:
             wrong.append(FieldError("/filter", "invalid_expression", f"{error}"))
     if wrong:

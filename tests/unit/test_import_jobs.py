@@ -51,6 +51,7 @@ def test_a_stored_job_is_read_back_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
+        ({"name": "     "}, [("/name", "blank")]),
         ({"source_config": {}}, [("/source_config", "value_error")]),
         ({"source": {"url": "https://example.com/a.csv"}}, [("/source_config", "value_error")]),
         ({"source_config": {"url": "ftp://example.com/a.csv"}}, [("/source_config/url", "url_invalid")]),

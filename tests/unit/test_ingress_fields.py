@@ -71,6 +71,7 @@ def test_a_wrong_field_is_told_in_our_words(app: FastAPI, given: dict[str, Any],
 JOBS = "/integration/import/jobs"
 JOB: dict[str, Any] = {"name": "n", "job_type": "one_time", "data_format": "csv", "source_config": {"upload_id": "u-1"}}
 ONE_LINE = ("wrong_form", "give text on one line, without control characters")
+LINES = ("wrong_form", "give text without control characters other than tabs and line breaks")
 TRUTH = ("not_a_boolean", "give true or false")
 
 
@@ -85,6 +86,11 @@ TRUTH = ("not_a_boolean", "give true or false")
         (JOBS, JOB | {"all_or_nothing": 1}, [("/all_or_nothing", *TRUTH)]),
         (JOBS, JOB | {"source_config": {"upload_id": "u", "header": "no"}}, [("/source_config/header", *TRUTH)]),
         (REGISTER, NAMED | {"transform": {"keep_rest": "on"}}, [("/transform/keep_rest", *TRUTH)]),
+        (JOBS, JOB | {"key_columns": ["a\0b"]}, [("/key_columns/0", *LINES)]),
+        (JOBS, JOB | {"incremental": {"cursor_column": "a\x07"}}, [("/incremental/cursor_column", *LINES)]),
+        (JOBS, JOB | {"source_config": {"upload_id": "u", "columns": ["a", "\x1b[1m"]}}, [("/source_config/columns/1", *LINES)]),
+        (REGISTER, NAMED | {"secret": "   "}, [("/secret", "value_error", "give a secret that is not blanks alone")]),
+        ("/integration/webhooks/shop/secrets", {"secret": " \t"}, [("/secret", "value_error", "give a secret that is not blanks alone")]),
     ],
 )
 def test_control_characters_and_words_for_truths_are_refused(app: FastAPI, path: str, body: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
