@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
+from ingress.paging import JOBS, REPLAYS, WEBHOOKS, form
+
+CURSOR: Final = "the `next_cursor` of a page of this list, as it was given"
 FORMS: Final[Mapping[str, str]] = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$": "1 to 128 letters, digits, '_', '.' and '-', the first a letter or digit",
     r"^(/([^~/]|~[01])*)+$": "a JSON pointer such as /order/id; write ~1 for a / in a name, and ~0 for a ~",
@@ -16,10 +19,10 @@ FORMS: Final[Mapping[str, str]] = {
     r"^/[^\x00]*$": "the whole path of a file, which begins with /",
     r"^[^/\s\x00]+(/[^/\s\x00]+){0,31}$": "the names of elements, at most 32, with / between them and none at the beginning",
     r"^(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17})$": "the id of a dead letter, such as 3-1742, as a list of them gives it",
-    r"^([0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18})?$": "the `next_cursor` of a page, as it was given",
-    r"^(after:[A-Za-z0-9][A-Za-z0-9_.-]{0,127})?$": "the `next_cursor` of a page, as it was given",
+    r"^([0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18})?$": CURSOR,
+    **dict.fromkeys(map(form, (WEBHOOKS, JOBS, REPLAYS)), CURSOR),
     r"^[^\x00-\x1f\x7f-\x9f]*$": "text on one line, without control characters",
     r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$": "text without control characters other than tabs and line breaks",
-    r"^[0-9]*$": "the `next_cursor` of a page, as it was given",
+    r"^[0-9]*$": CURSOR,
 }
 """Each pattern that a request can be held against; a test goes through the OpenAPI document."""

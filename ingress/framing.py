@@ -10,7 +10,10 @@ FOLDED: Final = "a line of its head begins with a space: each header stands on o
 CHUNK: Final = "a chunk is not as long as its size says, or a line of it does not end with CR LF"
 PATH: Final = "its path begins with no /, or has a character that is to be written with % and two hexadecimal digits"
 METHOD: Final = "it does not begin with a method and a space. (This port speaks plain HTTP: no TLS.)"
+NO_HOST: Final = "not one Host"
+"""Said where the parser has no word for it: it lets any number of them pass (RFC 9112, 3.2)."""
 REASONS: Final = {
+    NO_HOST: "a request of HTTP/1.1 has one header Host, and this one has none or several",
     "Duplicate Content-Length": f"it has more than one Content-Length: {LENGTH}",
     "Invalid character in Content-Length": f"its Content-Length is no whole number, or a negative one: {LENGTH}",
     "Empty Content-Length": f"its Content-Length is empty: {LENGTH}",

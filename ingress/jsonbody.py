@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, Final
@@ -59,13 +60,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def check_query(given: Iterable[str], known: tuple[str, ...]) -> None:
-    """Judge the names of a query's parameters: one that is not known is a mistake, and would be answered as if it had not been made.
+    """Judge the names of a query's parameters: one that is not known, or stands there twice, is a mistake, and would be answered as if it had not been made.
 
     Raises:
-        InvalidFields: there are others than those that are known; each is named.
+        InvalidFields: there are others than those that are known, or one is given twice; each is named.
 
     """
-    unknown = [name[:64] for name in dict.fromkeys(given) if name not in known][:MOST_ERRORS]
+    counted = Counter(given)
+    unknown = [name[:64] for name in counted if name not in known][:MOST_ERRORS]
     if unknown:
         there_are = f"there are {', '.join(known)}" if known else "this route has none"
         wrong = []
@@ -75,6 +77,9 @@ def check_query(given: Iterable[str], known: tuple[str, ...]) -> None:
             place = name.replace("~", "~0").replace("/", "~1")
             wrong.append(FieldError(f"/query/{place}", "unknown_parameter", f"there is no parameter {name}; {meant}{there_are}"))
         raise InvalidFields("The query has parameters that are not known.", errors=tuple(wrong))
+    if twice := [name for name, count in counted.items() if count > 1]:
+        more = tuple(FieldError(f"/query/{name}", "given_twice", f"{name} stands there {counted[name]} times; give it once") for name in twice)
+        raise InvalidFields("The query has parameters that are given more than once.", errors=more)
 
 
 def parameters(dependant: Dependant) -> Iterator[str]:
@@ -102,7 +107,7 @@ class StrictRoute(APIRoute):
             if takes_body:
                 raw = await _read(request)
                 request = _Read(request, raw, read_json(raw) if raw else None)
-            check_query(request.query_params, known)
+            check_query((name for name, _ in request.query_params.multi_items()), known)
             return await handle(request)
 
         return strict

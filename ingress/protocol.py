@@ -126,6 +126,8 @@ class DoorProtocol(HttpToolsProtocol):
         self._in_head, self._head_bytes = False, 0
         if self._head_timer is not None:
             self._stop_timer()
+        if [name for name, _ in self.headers].count(b"host") != 1 and self.parser.get_http_version() == "1.1":
+            raise ValueError(framing.NO_HOST)  # the parser ends, as for all that is no HTTP
         self._endpoint_id = self._webhook()
         if self._endpoint_id is None:
             super().on_headers_complete()

@@ -177,7 +177,10 @@ class Fatal(XyraError):
     """The process cannot go on: it ends without committing, so that nothing is lost or doubled, and is started again."""
 
     code, title, exit_code = "fatal", "The process cannot go on", 4
-    operator = "Nothing at first: the supervisor starts it again. If it repeats, the text says which part to look at."
+    operator = (
+        "Nothing at first: its supervisor (`xyra up`) starts it again; one that was started by hand you start again yourself. "
+        "If it repeats, the text says which part to look at."
+    )
 
 
 class Fenced(Fatal):

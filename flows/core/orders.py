@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from flows.core.deadletters.summaries import Summary
-from flows.core.fields import Identifier, Model
+from flows.core.fields import Identifier, Model, Time
 from flows.core.resources import Transform
 
 REPLAY: Final = "replay"
@@ -30,9 +30,9 @@ class Filter(Model):
     """`ours`: a bug, a part that was away, a definition that cannot be run. `theirs`: bad data, targets that refuse."""
     fingerprint: Name | None = None
     event_id: Name | None = None
-    from_time: AwareDatetime | None = Field(default=None, alias="from")
+    from_time: Time | None = Field(default=None, alias="from")
     """Buried at this time or later, RFC 3339."""
-    to_time: AwareDatetime | None = Field(default=None, alias="to")
+    to_time: Time | None = Field(default=None, alias="to")
     """Buried before this time, RFC 3339."""
 
     def matcher(self) -> Callable[[Summary], bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from flows.core.fields import Expression, HeaderName, Identifier, Lines, Model, Pointer, TopicName
 from flows.core.verification import Verification
@@ -11,7 +11,15 @@ from flows.core.verification import Verification
 WEBHOOK: Final = "webhook"
 RESERVED_IDS: Final = frozenset({"register", "test", "status"})
 
-SecretText = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
+
+def _visible(value: SecretStr) -> SecretStr:
+    """Refuse blanks alone, which anybody might guess; how long a secret is, its sender decides."""
+    if value.get_secret_value().isspace():
+        raise ValueError("give a secret that is not blanks alone")
+    return value
+
+
+SecretText = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_visible)]
 
 
 class RetryConfig(Model):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flows.core import presets, topics
 from flows.core.errors import FieldError, InvalidFields
-from flows.core.expressions import Expression, FailedError, MissingError, Scope, compile_expression
+from flows.core.expressions import Expression, FailedError, MissingError, Scope, compile_condition
 from flows.core.outbound.egress import Policy, Refusal
 from flows.core.resources import WebhookFields
 from flows.core.schemas import InvalidSchemaError, Schema
@@ -108,7 +108,7 @@ def _compile(definition: WebhookFields) -> tuple[Rules, tuple[FieldError, ...]]:
             errors.append(_under("/schema", error.wrong))
     if definition.filter is not None:
         try:
-            expression = compile_expression(definition.filter)
+            expression = compile_condition(definition.filter)
         except ValueError as error:
             errors.append(FieldError("/filter", "invalid_expression", f"{error}"))
     if definition.transform is not None:

@@ -15,7 +15,7 @@ from bytewax.run import cli_main
 
 from flows.core import topics
 from flows.core.clock import Clock, SystemClock
-from flows.core.errors import WrongSetting, XyraError
+from flows.core.errors import Busy, WrongSetting, XyraError
 from flows.core.settings import Settings
 from flows.engine.flow import Flow
 from flows.engine.runtime import Engine
@@ -60,7 +60,8 @@ def run(flow: Flow, settings: Settings, slot: int, *, port: int | None = None) -
         with ExitStack() as stack:
             _run(flow, settings, slot, port, stack)
     except XyraError as error:
-        LOG.error("%s: %s %s", error.code, error.detail, error.operator)  # noqa: TRY400  its text says it all, a trace would bury it
+        advice = "" if isinstance(error, Busy) else f" {error.operator}"  # what is held is said with what to do, by name
+        LOG.error("%s: %s%s", error.code, error.detail, advice)  # noqa: TRY400  its text says it all, a trace would bury it
         return error.exit_code or BUG
     except Exception:  # the process's last stop: whatever it is, nothing was committed and the code is not 0
         LOG.exception("A step raised. Nothing of its batch was committed; mend the step, or wrap it with flows.steps.guard.")

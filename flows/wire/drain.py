@@ -10,7 +10,7 @@ from flows.core.errors import Unavailable
 from flows.core.settings import Settings
 from flows.wire.compacted import CompactedTopic
 from flows.wire.entry import Entry
-from flows.wire.kafka import PARTITIONER, client_config, last_offset
+from flows.wire.kafka import PARTITIONER, client_config, last_offset, said
 from flows.wire.spool import Place, Spool
 
 TRANSACTION_MS: Final = 10_000
@@ -124,7 +124,7 @@ class Drain:
         self._spool.drop(place, len(entries))
 
     def _away(self, reason: KafkaError) -> Unavailable:
-        return Unavailable(f"What waits in {self._spool.folder} cannot be written to Kafka at {self._settings.kafka_bootstrap_servers}: {reason.str()}.")
+        return Unavailable(f"What waits in {self._spool.folder} cannot be written to Kafka at {self._settings.kafka_bootstrap_servers}: {said(reason)}.")
 
     def _give_up(self) -> None:
         """Let go of the producer; what it had not committed counts for nothing."""

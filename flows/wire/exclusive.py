@@ -6,7 +6,7 @@ from confluent_kafka import KafkaException, Producer
 
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings
-from flows.wire.kafka import TRANSACTIONAL, client_config
+from flows.wire.kafka import TRANSACTIONAL, client_config, said
 
 TRANSACTION_MS: Final = 10_000
 RECORD_BYTES: Final = 4 * 1024 * 1024
@@ -48,7 +48,7 @@ class Turn:
         try:
             self._producer.init_transactions(timeout_s)
         except KafkaException as error:
-            raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not answer ({error.args[0].str()}).", retry_after_s=5) from error
+            raise Unavailable(f"Kafka at {settings.kafka_bootstrap_servers} does not answer ({said(error.args[0])}).", retry_after_s=5) from error
 
     def write(self, key: bytes, value: bytes | None, timeout_s: float) -> int:
         """Commit one record, None for the end of its key, and return its offset; blocks for up to `timeout_s` seconds.

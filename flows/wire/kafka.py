@@ -187,6 +187,11 @@ def _refused(admin: Maker, settings: Settings, new: list[NewTopic]) -> dict[str,
     return refused
 
 
+def said(reason: KafkaError) -> str:
+    """Return what the client says of an error, without its advice to whoever calls it ("retry call to resume") and without a full stop."""
+    return reason.str().rstrip(".").removesuffix("retry call to resume").rstrip(",;: ")
+
+
 def is_fenced(reason: KafkaError) -> bool:
     """Tell whether a topic was refused because no broker is let in: one that has just started, or stood still, is so within seconds.
 
@@ -199,7 +204,7 @@ def refusal(settings: Settings, name: str, reason: KafkaError) -> Unavailable | 
     """Return what is raised when Kafka has refused to make the topic `name`: whether it will do so later, or something is to be mended."""
     if reason.retriable() or reason.name().startswith("_") or is_fenced(reason):
         return Unavailable(_away(settings))
-    why = reason.str().rstrip(".")
+    why = said(reason)
     return WrongSetting(f"Kafka refused to make the topic {name}: {why}. Mend INTEGRATION_KAFKA_REPLICATION_FACTOR, or make the topic yourself.")
 
 

@@ -11,7 +11,7 @@ from flows.core.record import Header
 from flows.core.settings import Settings
 from flows.core.topics import KEPT_BYTES, MIB
 from flows.wire.inlet import FENCED, POLL_LIMIT_MS, SESSION_MS
-from flows.wire.kafka import PARTITIONER, TRANSACTIONAL, client_config
+from flows.wire.kafka import PARTITIONER, TRANSACTIONAL, client_config, said
 from flows.wire.watchdog import Watchdog
 
 TRANSACTION_MS: Final = 30_000
@@ -84,7 +84,7 @@ class Outlet:
                 if not reason.retriable() and reason.code() != KafkaError._TIMED_OUT:  # noqa: SLF001  the client's public name for it
                     self._fail(error)
                 if monotonic() >= until:
-                    raise Unavailable(f"Kafka at {self._servers} does not answer ({reason.str()}). See that it runs (`xyra status`).") from error
+                    raise Unavailable(f"Kafka at {self._servers} does not answer ({said(reason)}). See that it runs (`xyra status`).") from error
             else:
                 return
 
@@ -173,7 +173,7 @@ class Outlet:
         except KafkaException as error:
             reason = error.args[0]
             if not reason.txn_requires_abort() and reason.code() not in FENCED:
-                raise UnknownOutcome(f"No answer to a commit from Kafka at {self._servers} ({reason.str()}).") from error
+                raise UnknownOutcome(f"No answer to a commit from Kafka at {self._servers} ({said(reason)}).") from error
             self._fail(error)
 
     def position(self, partition: int) -> int | None:
@@ -194,11 +194,11 @@ def failed(reason: KafkaError, servers: str) -> Fatal:
     if reason.code() in {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION}:
         return Expired(
             f"The group has gone on without this process, which gave no sign of life for {SESSION_MS // 1000} s, as when its machine stands still, "
-            f"or was busy with one batch for {POLL_LIMIT_MS // 1000} s ({reason.str()}). Nothing of the batch in hand was committed."
+            f"or was busy with one batch for {POLL_LIMIT_MS // 1000} s ({said(reason)}). Nothing of the batch in hand was committed."
         )
     if reason.code() in FENCED:
         return Fenced(
             f"Another process has started with this slot, or this one stood still until Kafka ended its transaction, after {TRANSACTION_MS // 1000} s "
-            f"({reason.str()}). Nothing of the batch in hand was committed."
+            f"({said(reason)}). Nothing of the batch in hand was committed."
         )
-    return Fatal(f"A transaction on Kafka at {servers} failed and counts for nothing ({reason.name()}: {reason.str()}).")
+    return Fatal(f"A transaction on Kafka at {servers} failed and counts for nothing ({reason.name()}: {said(reason)}).")

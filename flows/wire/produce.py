@@ -12,7 +12,7 @@ from flows.core.errors import TooLarge, Unavailable
 from flows.core.settings import Settings
 from flows.core.topics import RECORD_BYTES
 from flows.wire.entry import Headers
-from flows.wire.kafka import PARTITIONER, client_config
+from flows.wire.kafka import PARTITIONER, client_config, said
 
 POLL_S: Final = 0.001
 """How often reports are looked for while any is awaited: the loop's finest timer; nothing is looked for while none is."""
@@ -209,15 +209,15 @@ class LoopProducer:
             self._trouble()
 
     def _late(self) -> Unavailable:
-        text = f"Kafka at {self._settings.kafka_bootstrap_servers} did not acknowledge within {self._timeout_s:g} s; send it again, with the same id."
-        return Unavailable(text, retry_after_s=5)
+        text = f"Kafka at {self._settings.kafka_bootstrap_servers} did not acknowledge within {self._timeout_s:g} s"
+        return Unavailable(f"{text}; send it again, with the same id where it has one.", retry_after_s=5)
 
     def _error(self, error: KafkaError) -> TooLarge | Unavailable:
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return TooLarge("The record is larger than the broker takes; raise `max.message.bytes` of the topic or lower INTEGRATION_WEBHOOK_MAX_PAYLOAD_SIZE.")
         if error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001  the client's public name for it
             return self._late()
-        return Unavailable(f"Kafka at {self._settings.kafka_bootstrap_servers} did not take the record: {error.str()}.", retry_after_s=5)
+        return Unavailable(f"Kafka at {self._settings.kafka_bootstrap_servers} did not take the record: {said(error)}.", retry_after_s=5)
 
 
 def _nobody() -> None:

@@ -3,8 +3,9 @@
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from flows.core.fields import Model
 from ingress import delivering
 from ingress.jsonbody import StrictRoute
 from ingress.routes.delivery_answers import DeliverySecret, DeliverySecrets, DeliveryStatus, NewDeliverySecret
@@ -15,10 +16,8 @@ router = APIRouter(prefix="/integration/webhooks/{endpoint_id}", tags=["deliveri
 LONGEST_S: Final = 315_360_000
 
 
-class Rotation(BaseModel):
+class Rotation(Model):
     """How a new delivery secret takes its place beside those that are live."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     expires_in_seconds: Annotated[int, Field(ge=1, le=LONGEST_S)] | None = None
     """When it is to expire; absent: never."""

@@ -13,7 +13,7 @@ from ingress import jobs
 from ingress.door import Door
 from ingress.jobs import RetryRequest
 from ingress.jsonbody import StrictRoute
-from ingress.paging import Cursor, after, name_in
+from ingress.paging import JOBS, JobsCursor, after, name_in
 from ingress.routes.job_answers import JobAnswer, JobProgress, Jobs, upload_of
 from ingress.routes.webhooks import TheDoor
 from ingress.status import IMPORTS
@@ -48,7 +48,7 @@ async def list_all(
     status: Annotated[Status | None, Query(description="Only those that stand so.")] = None,
     name: Annotated[str, Query(max_length=256, description="Only those whose name holds this; case does not count.")] = "",
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 20,
-    cursor: Cursor = "",
+    cursor: JobsCursor = "",
 ) -> Jobs:
     """List import jobs, the newest first. Few may match: a page can be short, even empty, and yet have a `next_cursor`."""
     door.require_status()
@@ -64,7 +64,7 @@ async def list_all(
             items.append(found)
         if len(items) == limit:
             break
-    return Jobs(items=tuple(items), next_cursor=after(last) if next(later, None) is not None else None)
+    return Jobs(items=tuple(items), next_cursor=after(JOBS, last) if next(later, None) is not None else None)
 
 
 @router.get("/{job_id}", summary="How far an import has come")

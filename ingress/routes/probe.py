@@ -5,10 +5,11 @@ from typing import Annotated, Any, Final, Literal
 
 import orjson
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from flows.core import ids, topics
 from flows.core.errors import FieldError, Gone, InvalidFields
+from flows.core.fields import Model
 from ingress.door import Door
 from ingress.intake import Landed, Probe
 from ingress.jsonbody import StrictRoute
@@ -27,11 +28,10 @@ ORIGIN: Final = "http://test.invalid"
 """Stands for the public address in signed URLs where no setting names one; the same is verified as was signed."""
 
 
-class TestRequest(BaseModel):
+class TestRequest(Model):
     """What to send; without it, the preset's own sample."""
 
     __test__ = False  # not a test, whatever its name begins with
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     payload: Any = None
     """The body, any JSON; absent: the preset's sample, else a small object."""

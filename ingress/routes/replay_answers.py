@@ -79,6 +79,13 @@ class ReplayAnswer(Answer):
     diff: Difference | None
     trouble: str | None
     """Why it does not get on, or has failed."""
+    note: str | None = None
+    """What stays behind where a replay is cancelled or forgotten: the topic that was made for it."""
+
+    def left(self) -> "ReplayAnswer":
+        """Return it with the note of what stays behind."""
+        note = f"The topic {self.target_topic} stays, with what was written to it; delete it in Kafka when nobody needs it any more."
+        return self.model_copy(update={"note": note}) if self.shadow else self
 
     @classmethod
     def of(cls, door: Door, order: StoredRerun) -> "ReplayAnswer":

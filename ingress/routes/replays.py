@@ -1,20 +1,21 @@
 """Replays of the log: a window of what was received is judged anew by the present definitions, and compared with what became of it then."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from flows.core import ids, topics
 from flows.core.clock import rfc3339
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound
-from flows.core.expressions import compile_expression
-from flows.core.fields import Expression, Model, TopicName
+from flows.core.expressions import compile_condition
+from flows.core.fields import Expression, Model, Time, TopicName
 from flows.core.reruns import MOST_RATE, RERUN, SHADOW, StoredRerun
 from flows.core.rules import check_topic
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.paging import Cursor, after, name_in
+from ingress.paging import REPLAYS, ReplaysCursor, after, name_in
 from ingress.routes.replay_answers import ReplayAnswer, Replays, is_over
 from ingress.routes.webhooks import TheDoor
 
@@ -27,9 +28,9 @@ MOST_ON_A_PAGE: Final = 100
 class ReplayRequest(Model):
     """Which part of the log to judge anew, and where the events go."""
 
-    from_time: AwareDatetime = Field(alias="from")
+    from_time: Time = Field(alias="from")
     """Records received from this time on, RFC 3339."""
-    to_time: AwareDatetime | None = Field(default=None, alias="to")
+    to_time: Time | None = Field(default=None, alias="to")
     """Records received before this time. Absent: before now."""
     endpoint_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     """Only this endpoint's. Absent: all."""
@@ -55,7 +56,7 @@ async def begin(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
     """
     door.require_reading()
     now_ms = door.clock.now_ms()
-    order = _order(wanted, ids.event_id(now_ms), now_ms)
+    order = _order(wanted, ids.event_id(now_ms), now_ms, tuple(_nobody(door, wanted.endpoint_id)))
 
     def decide(_: bytes | None) -> bytes:
         known = door.orders.reruns()
@@ -77,14 +78,14 @@ async def begin(wanted: ReplayRequest, door: TheDoor) -> ReplayAnswer:
 async def list_all(
     door: TheDoor,
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 20,
-    cursor: Cursor = "",
+    cursor: ReplaysCursor = "",
 ) -> Replays:
     """List replays, the newest first."""
     door.require_reading()
     before = name_in(cursor)
     names = [name for name in door.orders.reruns() if not before or name < before][: limit + 1]
     items = tuple(ReplayAnswer.of(door, order) for name in names[:limit] if (order := door.orders.rerun(name)) is not None)
-    return Replays(items=items, next_cursor=after(names[limit - 1]) if len(names) > limit else None)
+    return Replays(items=items, next_cursor=after(REPLAYS, names[limit - 1]) if len(names) > limit else None)
 
 
 @router.get("/{replay_id}", summary="How far a replay has come, and what it found")
@@ -95,29 +96,35 @@ async def look(replay_id: str, door: TheDoor) -> ReplayAnswer:
 
 @router.delete("/{replay_id}", summary="Cancel a replay, or forget one that is over")
 async def cancel(replay_id: str, door: TheDoor) -> ReplayAnswer:
-    """Stop it where it is: what it has written stays. One that is over is forgotten, and answered for the last time."""
-    shown = ReplayAnswer.of(door, _known(door, replay_id))
+    """Stop it where it is: what it has written stays, and so does the topic it made. One that is over is forgotten, and answered for the last time."""
+    shown = ReplayAnswer.of(door, _known(door, replay_id)).left()
     if is_over(door, replay_id):
         await door.registrar.order(f"{RERUN}/{replay_id}", lambda _: None)
         door.producer.send(topics.STATUS.name, f"{RERUN}/{replay_id}".encode(), None)
         return shown
     await door.registrar.order(f"{RERUN}/{replay_id}", lambda _: _text(_known(door, replay_id).model_copy(update={"cancelled": True})))
-    return ReplayAnswer.of(door, _known(door, replay_id))
+    return ReplayAnswer.of(door, _known(door, replay_id)).left()
 
 
 def _text(order: StoredRerun) -> bytes:
     return order.model_dump_json(exclude_none=True).encode()
 
 
-def _order(wanted: ReplayRequest, replay_id: str, now_ms: int) -> StoredRerun:
-    """Make the order of what is wanted.
+def _nobody(door: Door, endpoint_id: str | None) -> Iterator[FieldError]:
+    """Refuse an endpoint that never was, for which the whole window would be read and skipped; one that was deactivated may be meant."""
+    if endpoint_id is not None and door.definitions.raw(endpoint_id) is None:
+        yield FieldError("/endpoint_id", "unknown_endpoint", f"there is no endpoint {endpoint_id}; GET /integration/webhooks lists those there are")
+
+
+def _order(wanted: ReplayRequest, replay_id: str, now_ms: int, amiss: tuple[FieldError, ...]) -> StoredRerun:
+    """Make the order of what is wanted, unless something in it was found to be `amiss`.
 
     Raises:
         InvalidFields: it cannot be carried out; every reason at once.
 
     """
     from_ms, until_ms = _ms(wanted.from_time), min(now_ms, _ms(wanted.to_time) if wanted.to_time is not None else now_ms)
-    wrong: list[FieldError] = []
+    wrong = list(amiss)
     if from_ms >= until_ms:
         wrong.append(FieldError("/from", "empty_window", f"the window ends at {rfc3339(until_ms)}, and must begin before"))
     if (wanted.target_topic is not None) + (wanted.shadow not in {None, False}) + wanted.dry_run > 1:
@@ -129,7 +136,7 @@ def _order(wanted: ReplayRequest, replay_id: str, now_ms: int) -> StoredRerun:
         wrong.append(FieldError("/shadow", "no_shadow", f"{shadow} is read as what it is; say target_topic where that is meant"))
     if wanted.filter is not None:
         try:
-            compile_expression(wanted.filter)
+            compile_condition(wanted.filter)
         except ValueError as error:
             wrong.append(FieldError("/filter", "invalid_expression", f"{error}"))
     if wrong:

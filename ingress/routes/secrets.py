@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from flows.core.errors import WrongSetting
-from flows.core.fields import Identifier
+from flows.core.fields import Identifier, Model
 from flows.core.resources import SecretText, StoredSecret
 from ingress import changes
 from ingress.jsonbody import StrictRoute
@@ -19,10 +19,8 @@ router = APIRouter(prefix="/integration/webhooks/{endpoint_id}/secrets", tags=["
 Seconds = Annotated[int, Field(ge=1, le=315_360_000)]
 
 
-class NewSecret(BaseModel):
+class NewSecret(Model):
     """A secret to be live beside those that are."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     secret: SecretText
     secret_id: Identifier | None = None

@@ -10,7 +10,7 @@ from flows.core.resources import StoredSecret, StoredWebhook, WebhookReplacement
 from ingress import changes, delivering
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
-from ingress.paging import Cursor, after, name_in
+from ingress.paging import WEBHOOKS, WebhooksCursor, after, name_in
 from ingress.routes.answers import Counters, Rates, Registered, SecretAnswer, WebhookAnswer, Webhooks, WebhookStatus
 from ingress.routes.delivery_answers import DeliveryStatus, time_or_none
 from ingress.view import live_secrets, seal_context
@@ -67,7 +67,7 @@ async def only_post() -> None:
 async def list_all(
     door: TheDoor,
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE)] = 100,
-    cursor: Cursor = "",
+    cursor: WebhooksCursor = "",
 ) -> Webhooks:
     """List endpoints by id, active or not; one whose record on the log cannot be read here is left out, and answers 503 by itself."""
     door.require_reading()
@@ -76,7 +76,7 @@ async def list_all(
     for endpoint_id in page[:limit]:
         with contextlib.suppress(Unavailable):
             items.append(WebhookAnswer.of(door, known(door, endpoint_id)))
-    return Webhooks(items=tuple(items), next_cursor=after(page[limit - 1]) if len(page) > limit else None)
+    return Webhooks(items=tuple(items), next_cursor=after(WEBHOOKS, page[limit - 1]) if len(page) > limit else None)
 
 
 @router.get("/{endpoint_id}", summary="Look at a webhook endpoint")

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flows": {"bytewax"},
     "flows.core": {"orjson", "pydantic"},
     "flows.core.expressions": {"cel", "orjson"},
+    "flows.core.fields": {"pydantic", "pydantic_core"},
     "flows.core.imports": {"cronsim", "orjson", "pydantic"},
     "flows.core.schemas": {"jsonschema_rs", "orjson"},
     "flows.wire": {"confluent_kafka", "cryptography", "httptools", "orjson", "prometheus_client", "rocksdict", "zstandard"},

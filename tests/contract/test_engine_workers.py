@@ -64,6 +64,7 @@ def test_a_slot_runs_once(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureF
     finally:
         held.release()
     assert f"Slot 0 of the flow {made.name} runs already, as process {os.getpid()}. Stop that one (`kill {os.getpid()}`), or start" in caplog.text
+    assert "choose another port" not in caplog.text
 
 
 def running(made: Bench, slot: int) -> Started:

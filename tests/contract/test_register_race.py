@@ -108,6 +108,6 @@ def test_a_view_passes_over_what_is_no_definition(door: RunningDoor) -> None:
     assert door.send(name).status_code == 503
     shown = door.http.get(f"{ROUTE}/{name}")
     assert (shown.status_code, shown.headers["content-type"]) == (503, "application/problem+json")
-    listed = door.http.get(ROUTE, params={"cursor": "after:broken", "limit": 500})
+    listed = door.http.get(ROUTE, params={"cursor": "webhooks:broken", "limit": 500})
     assert listed.status_code == 200
     assert name not in {item["endpoint_id"] for item in listed.json()["items"]}

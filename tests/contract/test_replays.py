@@ -154,13 +154,16 @@ def test_a_replay_keeps_to_its_rate_and_is_cancelled(door: RunningDoor, worker: 
     assert found["state"] == "cancelled"
     assert found["counts"]["read"] < found["counts"]["total"] or not found["counts"]["total"]
     assert replay_id in [one["replay_id"] for one in door.http.get(ROUTE).json()["items"]]
-    assert door.http.delete(f"{ROUTE}/{replay_id}").json()["state"] == "cancelled"
+    gone = door.http.delete(f"{ROUTE}/{replay_id}").json()
+    assert gone["state"] == "cancelled"
+    assert f"The topic xyra.shadow.{replay_id} stays" in gone["note"]
     assert door.http.get(f"{ROUTE}/{replay_id}").status_code == 404
     assert door.http.delete(f"{ROUTE}/{replay_id}").status_code == 404
 
 
 def test_the_list_has_pages(door: RunningDoor, worker: Path, began: str) -> None:
-    made = [finish(door, worker, order(door, **{"from": began, "dry_run": True, "endpoint_id": "nobody"})["replay_id"])["replay_id"] for _ in range(3)]
+    idle = door.register()
+    made = [finish(door, worker, order(door, **{"from": began, "dry_run": True, "endpoint_id": idle})["replay_id"])["replay_id"] for _ in range(3)]
     page = door.http.get(ROUTE, params={"limit": 2}).json()
     assert [one["replay_id"] for one in page["items"]] == made[:0:-1]
     assert door.http.get(ROUTE, params={"limit": 2, "cursor": page["next_cursor"]}).json()["items"][0]["replay_id"] == made[0]
@@ -177,6 +180,8 @@ def test_the_list_has_pages(door: RunningDoor, worker: Path, began: str) -> None
         ({"from": "2026-01-02T00:00:00Z", "shadow": "xyra.events", "filter": "("}, {"/shadow", "/filter"}),
         ({"from": "2026-01-02T00:00:00Z", "shadow": True, "target_topic": "mine"}, {"/target_topic"}),
         ({"from": "2026-01-02T00:00:00Z", "rate_per_second": 0}, {"/rate_per_second"}),
+        ({"from": "2026-01-02T00:00:00Z", "endpoint_id": "nobody"}, {"/endpoint_id"}),
+        ({"from": "2026-01-02T00:00:00Z", "endpoint_id": "nobody", "filter": "("}, {"/endpoint_id", "/filter"}),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_with_every_reason(door: RunningDoor, wanted: dict[str, Any], pointers: set[str]) -> None:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from ingress.paging import after
+from ingress.paging import WEBHOOKS, after
 from tests.kit.door import KEY, SECRET, RunningDoor
 
 SEED: dict[str, Any] = {
@@ -214,7 +214,7 @@ def test_deactivated_means_gone_to_its_sender_and_unknown_to_others(door: Runnin
 def test_the_list_goes_on_where_the_page_ended(door: RunningDoor) -> None:
     prefix = f"list-{uuid4().hex}"
     names = [door.register(f"{prefix}-{n}") for n in range(3)]
-    first = door.http.get(ROUTE, params={"limit": 2, "cursor": after(prefix)}).json()
+    first = door.http.get(ROUTE, params={"limit": 2, "cursor": after(WEBHOOKS, prefix)}).json()
     assert [item["endpoint_id"] for item in first["items"]] == names[:2]
     rest = door.http.get(ROUTE, params={"limit": 1, "cursor": first["next_cursor"]}).json()
     assert [item["endpoint_id"] for item in rest["items"]] == names[2:]

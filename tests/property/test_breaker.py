@@ -75,9 +75,10 @@ class Naive:
         self.led = self.calls or self.led
         self.phase, self.since_ms, self.token, self.calls, self.granted = phase, since_ms, object(), [], 0
 
-    def bad(self, of: int) -> bool:
-        errors, slow = (Fraction(sum(call[n] for call in self.calls), of) for n in (1, 2))
-        return errors >= Fraction(self.policy.error_percent, 100) or slow >= Fraction(self.policy.slow_percent, 100)
+    def bad(self, of: int, *, failed: bool = True, slow: bool = True) -> bool:
+        """Tell whether too many failed or were slow; of those that the last call is not one of there are not too many now."""
+        errors, slows = (Fraction(sum(call[n] for call in self.calls), of) for n in (1, 2))
+        return (failed and errors >= Fraction(self.policy.error_percent, 100)) or (slow and slows >= Fraction(self.policy.slow_percent, 100))
 
     def judge(self) -> None:
         size = self.policy.ramp[self.rung]
@@ -127,7 +128,7 @@ class Naive:
         begin = self.calls[-1][0] if self.calls else None
         fresh = begin is None or self.time_ms - begin >= self.policy.window_ms // self.policy.buckets
         self.calls.append((self.time_ms if fresh or begin is None else begin, failed, slow))
-        if len(self.calls) >= self.policy.minimum_calls and self.bad(len(self.calls)):
+        if len(self.calls) >= self.policy.minimum_calls and self.bad(len(self.calls), failed=failed, slow=slow):
             self.open()
 
 

@@ -57,9 +57,9 @@ class Target:
 def test_it_opens_exactly_at_the_ratio_and_not_before_the_minimum_of_calls() -> None:
     target = Target()
     for n in range(9):
-        target.call(failed=n % 2 == 0)
+        target.call(failed=n % 2 == 1)
         assert target.phase() == "closed"
-    target.call()
+    target.call(failed=True)
     assert target.phase() == "open"
     below = Target()
     for n in range(100):
@@ -68,6 +68,34 @@ def test_it_opens_exactly_at_the_ratio_and_not_before_the_minimum_of_calls() -> 
     below.call(failed=True)
     below.call(failed=True)
     assert below.phase() == "open"
+
+
+def test_a_call_that_goes_well_never_opens_it() -> None:
+    target = Target()
+    for _ in range(6):
+        target.call(failed=True)
+    for _ in range(6):
+        target.call()
+        assert target.phase() == "closed"
+    target.call(failed=True)
+    assert target.phase() == "open"
+    slow = Target()
+    for n in range(12):
+        slow.call(took_ms=10_000 if n < 9 else 0)
+    assert slow.phase() == "closed"
+
+
+def test_whoever_asks_for_a_probe_has_the_failures_of_a_closed_one_forgotten() -> None:
+    target = Target()
+    early = target.permits(most=9)
+    for permit in early[:-1]:
+        target.answer(permit, failed=True)
+    target.state = breaker.probed(target.state, target.clock.now_ms())
+    target.answer(early[-1], failed=True)
+    assert breaker.view(target.state, POLICY, target.clock.now_ms())[3:] == (0, 0.0, 0.0)
+    for _ in range(9):
+        target.call(failed=True)
+        assert target.phase() == "closed"
 
 
 def test_slow_calls_open_it_as_well() -> None:

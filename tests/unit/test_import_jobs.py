@@ -51,6 +51,7 @@ def test_a_stored_job_is_read_back_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
+        ({"name": "     "}, [("/name", "blank")]),
         ({"source_config": {}}, [("/source_config", "value_error")]),
         ({"source": {"url": "https://example.com/a.csv"}}, [("/source_config", "value_error")]),
         ({"source_config": {"url": "ftp://example.com/a.csv"}}, [("/source_config/url", "url_invalid")]),
@@ -236,6 +237,14 @@ def test_too_much_is_wrong_by_number_and_by_part(limits: dict[str, Any], rejecte
     report = Report(job_id="j", rows_read=read, rows_accepted=read - rejected, rows_rejected=rejected)
     assert (too_wrong(job, report, over=False) is not None, too_wrong(job, report, over=True) is not None) == (early, at_the_end)
     assert outcome(report) == ("complete_with_errors" if rejected else "complete")
+
+
+@pytest.mark.parametrize(
+    ("limits", "rows"), [({"max_errors": 0}, "1 row was"), ({"max_error_ratio": 0.1}, "1 of 2 rows was"), ({"all_or_nothing": True}, "1 row was")]
+)
+def test_one_rejected_row_is_told_as_one(limits: dict[str, Any], rows: str) -> None:
+    report = Report(job_id="j", rows_read=2, rows_accepted=1, rows_rejected=1)
+    assert f"{too_wrong(JobDefinition.model_validate(SEED | limits), report, over=True)}".startswith(f"{rows} rejected, and ")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from flows.core.imports.jobs import JobDefinition
+from flows.core.orders import StoredReplay
 from flows.core.resources import WebhookDefinition
 from ingress.control import routes
 from ingress.routes.letter_answers import Search
@@ -69,6 +71,7 @@ def test_a_wrong_field_is_told_in_our_words(app: FastAPI, given: dict[str, Any],
 JOBS = "/integration/import/jobs"
 JOB: dict[str, Any] = {"name": "n", "job_type": "one_time", "data_format": "csv", "source_config": {"upload_id": "u-1"}}
 ONE_LINE = ("wrong_form", "give text on one line, without control characters")
+LINES = ("wrong_form", "give text without control characters other than tabs and line breaks")
 TRUTH = ("not_a_boolean", "give true or false")
 
 
@@ -83,15 +86,64 @@ TRUTH = ("not_a_boolean", "give true or false")
         (JOBS, JOB | {"all_or_nothing": 1}, [("/all_or_nothing", *TRUTH)]),
         (JOBS, JOB | {"source_config": {"upload_id": "u", "header": "no"}}, [("/source_config/header", *TRUTH)]),
         (REGISTER, NAMED | {"transform": {"keep_rest": "on"}}, [("/transform/keep_rest", *TRUTH)]),
+        (JOBS, JOB | {"key_columns": ["a\0b"]}, [("/key_columns/0", *LINES)]),
+        (JOBS, JOB | {"incremental": {"cursor_column": "a\x07"}}, [("/incremental/cursor_column", *LINES)]),
+        (JOBS, JOB | {"source_config": {"upload_id": "u", "columns": ["a", "\x1b[1m"]}}, [("/source_config/columns/1", *LINES)]),
+        (REGISTER, NAMED | {"secret": "   "}, [("/secret", "value_error", "give a secret that is not blanks alone")]),
+        ("/integration/webhooks/shop/secrets", {"secret": " \t"}, [("/secret", "value_error", "give a secret that is not blanks alone")]),
     ],
 )
 def test_control_characters_and_words_for_truths_are_refused(app: FastAPI, path: str, body: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
     assert wrong(app, json=body, path=path) == expected
 
 
-def test_numbers_are_read_as_leniently_as_before_and_text_for_people_may_have_lines() -> None:
-    wanted = WebhookDefinition.model_validate(NAMED | {"delivery": {"rate_per_second": 5}, "description": "One.\n\tTwo.", "transform": {"keep_rest": True}})
-    assert (wanted.delivery.rate_per_second, wanted.description, wanted.transform and wanted.transform.keep_rest) == (5.0, "One.\n\tTwo.", True)
+@pytest.mark.parametrize("time", [0, 1_700_000_000, "0", "1700000000", True])
+@pytest.mark.parametrize(("path", "place"), [("/integration/replays", "/from"), ("/integration/dlq/replay", "/filter/from")])
+def test_a_number_is_no_time(app: FastAPI, path: str, place: str, time: object) -> None:
+    body = {"from": time}
+    found = wrong(app, json={"filter": body} if place.startswith("/filter") else body, path=path)
+    assert found == [(place, "not_a_time", "give a time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")]
+
+
+DAILY: dict[str, Any] = {"job_type": "scheduled", "schedule_config": {"frequency": "daily"}}
+
+
+@pytest.mark.parametrize("value", [True, "3", "0.5"])
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        (JOBS, JOB, "max_errors"),
+        (JOBS, JOB, "max_error_ratio"),
+        (JOBS, JOB, "min_rows_for_ratio"),
+        (JOBS, JOB, "rows_per_record"),
+        (JOBS, JOB, "source_config/chunk_size"),
+        (JOBS, JOB | DAILY, "schedule_config/catch_up_most"),
+        (REGISTER, NAMED, "retry_config/max_attempts"),
+        (REGISTER, NAMED, "delivery/concurrency"),
+        (REGISTER, NAMED, "delivery/rate_per_second"),
+        ("/integration/dlq/replay", {"filter": {}}, "rate_per_second"),
+        ("/integration/replays", {"from": "2026-01-01T00:00:00Z"}, "rate_per_second"),
+        ("/integration/webhooks/shop/secrets", {"secret": "abcdefgh"}, "expires_in_seconds"),
+        ("/integration/webhooks/shop/delivery-secrets", {}, "expire_others_in_seconds"),
+    ],
+)
+def test_truths_and_texts_are_no_numbers(app: FastAPI, path: str, body: dict[str, Any], place: str, value: object) -> None:
+    outer, _, inner = place.rpartition("/")
+    given = body | ({outer: body.get(outer, {}) | {inner: value}} if outer else {inner: value})
+    ((pointer, code, _),) = wrong(app, json=given, path=path)
+    assert pointer == f"/{place}"
+    assert code in {"not_a_number", "not_a_whole_number"}
+
+
+def test_a_whole_number_may_be_written_as_a_float_and_text_for_people_may_have_lines() -> None:
+    wanted = WebhookDefinition.model_validate(NAMED | {"delivery": {"rate_per_second": 5.0}, "description": "One.\n\tTwo.", "transform": {"keep_rest": True}})
+    assert (wanted.delivery.rate_per_second, wanted.description, wanted.transform and wanted.transform.keep_rest) == (5, "One.\n\tTwo.", True)
+    assert JobDefinition.model_validate(JOB | {"max_error_ratio": 1}).max_error_ratio == 1.0
+
+
+def test_offsets_by_partition_are_read_where_json_has_texts() -> None:
+    stored = {"replay_id": "r", "until": {"3": 17}, "by": "a", "at_ms": 1}
+    assert StoredReplay.model_validate(stored).until == {3: 17}
 
 
 def test_words_for_truths_are_read_where_all_values_are_texts() -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from ingress.control import routes
 from ingress.metrics import OPEN_PATHS
 from ingress.openapi import RECEIVE
-from ingress.paging import FORM, after, name_in
+from ingress.paging import JOBS, WEBHOOKS, after, name_in
 from ingress.problems import MOST_ERRORS
 from ingress.tusdoc import PATH as TUS
 
@@ -33,7 +33,7 @@ def app() -> FastAPI:
 def ask(app: FastAPI, method: str, path: str, **query: str) -> httpx.Response:
     async def asked() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://door.invalid") as client:
-            return await client.request(method, path, params=query, json={} if method in {"POST", "PUT"} else None)
+            return await client.request(method, path, params=query or None, json={} if method in {"POST", "PUT"} else None)
 
     return asyncio.run(asked())
 
@@ -76,16 +76,33 @@ def test_only_so_many_are_named_and_in_short(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("cursor", ["nope", "after:", "after:a/b", "0.0", "018f-1"])
+@pytest.mark.parametrize("cursor", ["nope", "webhooks:", "jobs:a/b", "0.0", "018f-1", "others:a"])
 def test_a_cursor_that_no_page_has_given_is_refused(app: FastAPI, path: str, cursor: str) -> None:
     answer = ask(app, "GET", path, cursor=cursor)
     assert answer.status_code == 422, answer.text
     assert [(error["pointer"], error["detail"]) for error in answer.json()["errors"]] == [
-        ("/query/cursor", "give the `next_cursor` of a page, as it was given")
+        ("/query/cursor", "give the `next_cursor` of a page of this list, as it was given")
     ]
 
 
 def test_a_cursor_holds_the_name_its_page_ended_with() -> None:
-    assert name_in(after("shop.eu_1-a")) == "shop.eu_1-a"
+    assert name_in(after(WEBHOOKS, "shop.eu_1-a")) == "shop.eu_1-a"
     assert name_in("") == ""
-    assert FORM.startswith("^(after:")
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_cursor_of_one_list_is_none_of_another(app: FastAPI, path: str) -> None:
+    other = after(WEBHOOKS if path.endswith("jobs") else JOBS, "018f")
+    assert [error["pointer"] for error in ask(app, "GET", path, cursor=other).json()["errors"]] == ["/query/cursor"]
+
+
+def test_a_parameter_that_is_given_twice_is_refused(app: FastAPI) -> None:
+    answer = ask(app, "GET", "/integration/webhooks?limit=5&limit=6&cursor=")
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"pointer": "/query/limit", "code": "given_twice", "detail": "limit stands there 2 times; give it once"}]
+
+
+@pytest.mark.parametrize("time", ["0", "1700000000", "1e9"])
+def test_a_number_is_no_time(app: FastAPI, time: str) -> None:
+    answer = ask(app, "GET", "/integration/dlq", **{"from": time})
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [("/query/from", "not_a_time")]

@@ -42,6 +42,23 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("1+1", "is 2 for every record, and must be true or false"),
+        ("'a'", "is 'a' for every record"),
+        ("1 / 0 == 1", "has no answer for any record"),
+        ("true", ""),
+        ("size('ab') > 2", ""),
+        ("body.a + 1", ""),
+        ("[1, 2].map(n, n)", ""),
+    ],
+)
+def test_a_filter_that_could_only_bury_is_refused_where_no_list_is_gone_through_to_know_it(source: str, says: str) -> None:
+    assert detail(filter=source).startswith(says)
+    assert bool(detail(filter=source)) is bool(says)
+
+
+@pytest.mark.parametrize(
     ("url", "code", "says"),
     [
         ("http://127.0.0.1/", "address_not_allowed", "INTEGRATION_EGRESS_ALLOW"),

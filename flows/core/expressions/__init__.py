@@ -30,7 +30,7 @@ LIBRARY_WORK: Final = 8_000_000
 """Most work the library is given: comprehensions times bytes of body times its longest list (once for each level of nesting). Its `filter` copies all it
 has found so far with each element, so that this takes 0.1 s, and 10,000 objects took 75 s."""
 
-__all__ = ["VARIABLES", "Expression", "FailedError", "MissingError", "Scope", "compile_expression", "fields"]
+__all__ = ["VARIABLES", "Expression", "FailedError", "MissingError", "Scope", "compile_condition", "compile_expression", "fields"]
 
 
 class Expression:
@@ -54,6 +54,11 @@ class Expression:
     def names(self) -> frozenset[str]:
         """Which of the variables it reads."""
         return self._names
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is the same for every record, as can be told without going through lists."""
+        return not self._names and not self._shape.comprehensions
 
     def evaluate(self, scope: Scope) -> Any:
         """Return the expression's value for one record, as JSON has it (times as RFC 3339, durations as `90s`, bytes in base64).
@@ -92,6 +97,24 @@ def compile_expression(source: str, variables: frozenset[str] = VARIABLES) -> Ex
 
     """
     return Expression(source, variables)
+
+
+def compile_condition(source: str, variables: frozenset[str] = VARIABLES) -> Expression:
+    """Compile an expression that is to be true or false, and refuse one that is neither whatever comes: it would bury every record.
+
+    Raises:
+        ValueError: as `compile_expression`; or it reads no variable and its value is another.
+
+    """
+    found = compile_expression(source, variables)
+    if found.constant:
+        try:
+            value = found.evaluate(Scope({}))
+        except (MissingError, FailedError) as error:
+            raise ValueError(f"has no answer for any record: {error}") from error
+        if type(value) is not bool:
+            raise ValueError(f"is {value!r:.100} for every record, and must be true or false")
+    return found
 
 
 def fields(source: str, variable: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flows.core import pointer
 from flows.core.errors import FieldError
-from flows.core.expressions import compile_expression
+from flows.core.expressions import compile_condition, compile_expression
 from flows.core.expressions.library import compile_source
 from flows.core.foreign import guarded
 from flows.core.imports import formats, literals
@@ -182,6 +182,6 @@ def _expressions(rules: TransformationRules) -> Iterator[FieldError]:
     sources += [(("checks", name), source) for name, source in given.checks.items()]
     for place, source in sources:
         try:
-            compile_expression(source, ROW)
+            (compile_expression if place[0] == "columns" else compile_condition)(source, ROW)
         except ValueError as error:
             yield _wrong("invalid_expression", f"{error}", "expression", *place)

@@ -162,11 +162,17 @@ def check_job(job: JobFields) -> tuple[FieldError, ...]:
     """
     scheduled = job.job_type == "scheduled"
     return (
+        *_named(job.name),
         *_under("/source_config", source.faults(job.source_config, job.data_format, scheduled=scheduled)),
         *_schedule(job, scheduled=scheduled),
         *_incremental(job.incremental),
         *_output(job),
     )
+
+
+def _named(name: str) -> Iterator[FieldError]:
+    if not name.strip():
+        yield FieldError("/name", "blank", "give a name that can be seen: this one is blanks alone")
 
 
 def _under(pointer: str, errors: Iterator[FieldError]) -> Iterator[FieldError]:

@@ -270,12 +270,14 @@ def too_wrong(job: JobFields, report: Report, *, over: bool) -> str | None:
 
     """
     rejected, read = report.rows_rejected, report.rows_read
+    were = "was" if rejected == 1 else "were"
+    rejects = f"{rejected:,} {'row' if rejected == 1 else 'rows'} {were} rejected"
     if job.max_errors is not None and rejected > job.max_errors:
-        return f"{rejected:,} rows were rejected, and max_errors allows {job.max_errors:,}."
+        return f"{rejects}, and max_errors allows {job.max_errors:,}."
     if job.max_error_ratio is not None and rejected > job.max_error_ratio * read and (over or read >= job.min_rows_for_ratio):
-        return f"{rejected:,} of {read:,} rows were rejected, and max_error_ratio allows {job.max_error_ratio:g} of them."
+        return f"{rejected:,} of {read:,} rows {were} rejected, and max_error_ratio allows {job.max_error_ratio:g} of them."
     if job.all_or_nothing and over and rejected and job.max_errors is None and job.max_error_ratio is None:
-        return f"{rejected:,} rows were rejected, and all_or_nothing publishes a file only when every row has passed."
+        return f"{rejects}, and all_or_nothing publishes a file only when every row has passed."
     return None
 
 

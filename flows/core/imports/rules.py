@@ -21,14 +21,14 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, StringConstraints, model_serializer, model_validator
 
-from flows.core.fields import Expression, Model
+from flows.core.fields import Expression, Lines, Model
 
 MOST: Final = 1000
 """Columns that one rule may name."""
 DIGITS: Final = 38
 """Most digits of a decimal."""
 
-Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Column = Annotated[Lines, StringConstraints(min_length=1, max_length=256)]
 Columns = Annotated[tuple[Column, ...], Field(max_length=MOST)]
 Kind = Literal["int64", "float64", "decimal", "string", "bool", "date", "datetime", "json"]
 CURSORS: Final = ("int64", "float64", "decimal", "string", "date", "datetime")
@@ -109,7 +109,7 @@ class Expressions(Model):
     """Columns that are computed, in this order; each sees those before it. One that reads a field that is not there has no value."""
     filter: Expression | None = None
     """Rows for which it is not true are left out, and counted as skipped; it comes before all checks."""
-    checks: Mapping[Annotated[str, StringConstraints(min_length=1, max_length=128)], Expression] = Field(default_factory=dict, max_length=100)
+    checks: Mapping[Annotated[Lines, StringConstraints(min_length=1, max_length=128)], Expression] = Field(default_factory=dict, max_length=100)
     """By a name of your own: a row for which one is not true is turned away."""
 
 

@@ -8,14 +8,15 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from flows.core.errors import FieldError
-from flows.core.fields import HeaderName, Identifier, Model, Pointer
+from flows.core.fields import HeaderName, Identifier, Lines, Model, Pointer
 from flows.core.outbound import urls
 from flows.core.outbound.egress import sendable
 
 DataFormat = Literal["csv", "tsv", "json", "ndjson", "xml", "parquet", "excel"]
 FIXED: Final[frozenset[DataFormat]] = frozenset({"csv", "tsv", "parquet", "excel"})
 """Formats whose files say their columns once, for all rows; in others each row has those that it has."""
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Name = Annotated[Lines, StringConstraints(min_length=1, max_length=256)]
+"""A column of a file, say; a header that was quoted may have line breaks."""
 Character = Annotated[str, StringConstraints(min_length=1, max_length=1, pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$")]
 """One ASCII character that ends no line."""
 MOST_COLUMNS: Final = 10_000

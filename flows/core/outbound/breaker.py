@@ -1,6 +1,6 @@
 """A circuit breaker as a pure machine: whether a target may be called now, and if not, when to come back.
 
-    closed ---- too many calls of the window failed or were slow ----> open
+    closed ---- a failed call too many in the window, or a slow one -> open; a probe asked for: closed, the window empty
     open ------ its time is over ------------------------------------> half open
     half open - too many probes of a rung failed or were slow -------> open, for longer
     half open - every rung of the ramp went well --------------------> closed
@@ -11,8 +11,8 @@ Nothing here asks for the time or keeps anything: each function takes the state 
 live in a flow's state, and a decision made again after a crash is the same. Whoever calls a target asks `permit` first and hands the
 answer to `answered`, with the permit's generation: what comes back from an earlier phase counts for nothing.
 
-Who gets no permit asks again when the opening is over, or after a second while probes are under way; that is no attempt. A clock that is set
-back counts as one that stood still; one that is set forward only ends an opening early.
+Who gets no permit asks again when the opening is over, or after a second while probes are under way; that is no attempt. A clock that is set back
+counts as one that stood still; one that is set forward only ends an opening early.
 """
 
 from collections.abc import Mapping
@@ -178,10 +178,11 @@ def unused(state: State, policy: Policy, generation: int, now_ms: int) -> State:
 
 
 def probed(state: State, now_ms: int) -> State:
-    """End an opening, since somebody wants the target to be tried now; in another phase there is nothing to end."""
-    if state.phase != "open":
-        return state
-    return _on_rung(state._replace(phase="half_open", since_ms=now_ms, seen_ms=now_ms, until_ms=now_ms), 0, now_ms)
+    """End an opening, since somebody wants the target to be tried now, or forget what failed before; a rung goes on as it is."""
+    if state.phase == "closed":
+        return state._replace(seen_ms=now_ms, generation=state.generation + 1, judged=NOTHING, window=())
+    opening = state.phase == "open"
+    return _on_rung(state._replace(phase="half_open", since_ms=now_ms, seen_ms=now_ms, until_ms=now_ms), 0, now_ms) if opening else state
 
 
 def anew(state: State, now_ms: int) -> State:
@@ -245,13 +246,13 @@ def _set_back(state: State, by_ms: int) -> State:
 
 
 def _counted(state: State, policy: Policy, failed: bool, slow: bool, now_ms: int) -> State:  # noqa: FBT001  two of a call's facts
-    """Count a call of a closed breaker, and open it where that was one too many."""
+    """Count a call of a closed breaker, and open it where that was one failed or slow call too many: one that went well never opens it."""
     window = state.window
     if not window or now_ms - window[-1].start_ms >= policy.window_ms // policy.buckets:
         window = (*window, Tally(now_ms))
     window = (*window[:-1], _with(window[-1], failed, slow))
     total = _total(window)
-    if total.calls >= policy.minimum_calls and _too_many(total, total.calls, policy):
+    if total.calls >= policy.minimum_calls and _too_many(total._replace(failed=total.failed * failed, slow=total.slow * slow), total.calls, policy):
         return _opened(state, policy, total, now_ms)
     return state._replace(window=window)
 

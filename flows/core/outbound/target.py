@@ -125,7 +125,7 @@ def new(name: str, now_ms: int) -> State:
 
 
 def heeded(state: State, asked: Asked, now_ms: int) -> State:
-    """Do what a definition asks for, unless that was done: under another address it is another target, else an open breaker probes now.
+    """Do what a definition asks for, unless that was done: under another address it is another target, else it is tried now (`breaker.probed`).
 
     A definition that is older than one that was heeded, as a worker may see it that has not read on, asks for nothing.
     """

@@ -96,6 +96,10 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_place() -> None:
         ("/expression/checks/c", "invalid_expression"),
     ]
     assert wrong(data_types={"n": "int64"}, min={"n": 2}, max={"n": 1}) == [("/max/n", "empty_range")]
+    assert wrong(expression={"filter": "1 + 1", "checks": {"c": "'a'"}, "columns": {"two": "1 + 1"}}) == [
+        ("/expression/filter", "invalid_expression"),
+        ("/expression/checks/c", "invalid_expression"),
+    ]
     with pytest.raises(InvalidFields, match="/regex/r is no pattern of Rust's regex syntax: unclosed group"):
         compile_rules(rules(regex={"r": "("}))
 
@@ -258,4 +262,13 @@ def test_expressions_fail_for_their_row_only() -> None:
         (3, "more", "expression_failed"),
         (3, "", "expression_failed"),
         (4, "half", "too_large"),
+    ]
+
+
+@pytest.mark.parametrize("said", [{"column_mapping": {"id": "a\0b"}}, {"column_mapping": {"a\x07": "id"}}, {"required": ["a\0b"]}, {"constants": {"\x1b": 1}}])
+def test_names_of_columns_have_no_control_characters(said: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        TransformationRules.model_validate(said)
+    assert [error.detail for error in errors_of(raised.value.errors(), said, TransformationRules)] == [
+        "give text without control characters other than tabs and line breaks"
     ]
