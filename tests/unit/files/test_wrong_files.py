@@ -1,8 +1,10 @@
 """Files that are not what they are ordered as, or not whole: cut and read as a job does, from their pieces or from a path."""
 
+import io
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.kit.reading import Here, Outcome, read_through
@@ -36,3 +38,13 @@ def test_white_space_behind_the_array_is_nothing(tmp_path: Path, behind: bytes) 
 def test_a_damaged_last_record_costs_itself_alone(tmp_path: Path, name: str, data: bytes) -> None:
     found = told(tmp_path, data, "json", name)
     assert (found.values, [one.code for one in found.rejects], found.refused) == ([b'{"id":1}'], ["invalid_json"], None)
+
+
+def test_half_a_workbook_or_zip_ends_early(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    pl.DataFrame({"id": range(500)}).write_excel(file)
+    half = file.getvalue()[: len(file.getvalue()) // 2]
+    for form, source in (("excel", {}), ("csv", {"compression": "zip"})):
+        found = told(tmp_path, half, form, "a.xlsx", **source)
+        sentence = "The file ends early, before the list of members that a zip archive, and so a workbook, ends with. Send it again, whole."
+        assert found.refused == ("truncated", sentence)
