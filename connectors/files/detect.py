@@ -11,10 +11,11 @@ import orjson
 
 from connectors.files.csv_reader import unique
 from connectors.files.legacy import legacy
+from connectors.files.rubbish import rubbish
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect, rows
 from flows.core.files.guess import EXTENSIONS
-from flows.core.files.units import named, width
+from flows.core.files.units import WIDE, named, width
 
 SAMPLE_BYTES: Final = 256 * 1024
 _LEGACY_BYTES: Final = 64 * 1024
@@ -32,6 +33,7 @@ _LETTER: Final = re.compile(rb"[A-Za-z][\xc0-\xff]|[\xc0-\xff][A-Za-z]")
 """A letter of Europe's legacy encodings beside one of ASCII."""
 _DECLARED: Final = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]{0,39})[\"']")
 _COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
+_NO_TEXT: Final = "These bytes are neither text nor of a known format."
 _DELIMITERS: Final = (",", "\t", ";", "|", ":")
 _TYPES: Final = (
     ("bool", re.compile(r"(?i:true|false|yes|no)")),
@@ -86,17 +88,22 @@ def _hint(name: str) -> str | None:
 def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool) -> None:
     """Say what text is."""
     encoding, sure, certain = _encoding(sample, whole=whole)
-    if not certain:
+    none = rubbish(sample, wide=encoding in WIDE)
+    if not certain and not none:
         found["notes"].append(guess_of(encoding))
     text = sample.decode(encoding, "replace").removeprefix("\ufeff")
     start = text.lstrip()
     found.update(encoding=encoding, confidence=sure)
-    if start.startswith("<") and re.match(r"<[?!A-Za-z_]", start):
+    if none:
+        found.update(format=hint, confidence=0.0)
+        found["notes"].append(_NO_TEXT)
+    elif start.startswith("<") and re.match(r"<[?!A-Za-z_]", start):
         found["format"] = "xml"
     elif (start.startswith(("{", "[")) or hint == "ndjson") and (kind := _json(start, whole=whole)):
         found["format"] = kind
     elif "\0" in text:
-        found.update(format=hint, confidence=0.0, notes=["These bytes are neither text nor of a known format."])
+        found.update(format=hint, confidence=0.0)
+        found["notes"].append(_NO_TEXT)
     else:
         found["format"] = "csv"
         _csv(found, sample, text, encoding, whole=whole)

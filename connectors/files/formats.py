@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.files import jsonarray, ndjson, xmlreader
-from connectors.files.bounds import Limits, refusal, wrong_format
+from connectors.files.bounds import Limits, no_text, refusal, wrong_format
 from connectors.files.csv_reader import CsvReader
 from connectors.files.detect import detect, guess_of
 from connectors.files.excel import Excel, Wish
 from connectors.files.inflate import Compression, blocks
 from connectors.files.reader import Reader, Unreadable
+from connectors.files.rubbish import rubbish
 from connectors.files.whole import WholeReader
 from connectors.files.xmljudge import XmlOptions as XmlRows
 from flows.core.files.csv_rows import Dialect
@@ -58,6 +59,8 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     found = detect(sample, f"file.{form}")
     if other := _binary(found, sample):
         raise wrong_format(form, other)
+    if kind := rubbish(sample, wide=_encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample) in WIDE):
+        raise no_text(form, kind)
     if "encoding" not in settled and (note := guess_of(found["encoding"] or "")) in found["notes"]:
         settled[NOTES] = [note]
     settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)

@@ -1,12 +1,14 @@
 """Files that are not what they are ordered as, or not whole: cut and read as a job does, from their pieces or from a path."""
 
 import io
+import random
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from connectors.files.detect import detect
 from tests.kit.reading import Here, Outcome, read_through
 
 TWICE = b'[{"id":1},{"id":2}]'
@@ -48,3 +50,46 @@ def test_half_a_workbook_or_zip_ends_early(tmp_path: Path) -> None:
         found = told(tmp_path, half, form, "a.xlsx", **source)
         sentence = "The file ends early, before the list of members that a zip archive, and so a workbook, ends with. Send it again, whole."
         assert found.refused == ("truncated", sentence)
+
+
+PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<< /Type /Catalog, /Pages 2 0 R >>\nendobj\nxref\n0 1\ntrailer\n%%EOF\n"
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\x06\0\0\0" + bytes(range(256)) * 4
+NO_TEXT = [
+    (random.Random(1).randbytes(20_000), "no text and of no format that is known"),  # noqa: S311  it makes test data
+    (random.Random(2).randbytes(20_000).replace(b"\0", b""), "no text and of no format that is known"),  # noqa: S311
+    (PDF, "a PDF file"),
+    (PNG, "a PNG image"),
+]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.bin"])
+@pytest.mark.parametrize("form", ["csv", "tsv", "ndjson", "json", "xml"])
+@pytest.mark.parametrize(("data", "what"), NO_TEXT, ids=["by chance", "without NUL", "PDF", "PNG"])
+def test_no_row_is_made_of_what_is_no_text(tmp_path: Path, data: bytes, what: str, form: str, name: str) -> None:
+    found = told(tmp_path, data, form, name)
+    assert (found.rows_read, found.refused and found.refused[0]) == (0, "wrong_format")
+    assert found.refused is not None
+    assert f"not one good row of {form} in the file, and its first bytes are those of {what}. " in found.refused[1]
+    assert "These bytes are neither text nor of a known format." in detect(data, name)["notes"]
+
+
+@pytest.mark.parametrize(
+    ("data", "source"),
+    [
+        (b"id,name\n1,a\0\n2,\x01b\n", {}),
+        (b"id\x01name\n1\x01a\n2\x01b\n" * 50, {"delimiter": "\x01"}),
+        ("id,name\n1,\u4e01\u4e02\u4e03\u4e04\u4e05\u4e06\u4e07\u4e08\u4e0e\u4e0f\u4e10\u4e11\u4e12\n".encode("utf-16-le"), {"encoding": "utf-16-le"}),
+        (b"id,name\n1,a\n" + bytes(5), {}),
+    ],
+    ids=["a NUL", "another delimiter", "UTF-16", "zeros behind"],
+)
+def test_text_with_control_characters_is_text(tmp_path: Path, data: bytes, source: dict[str, str]) -> None:
+    found = told(tmp_path, data, "csv", "a.csv", **source)
+    assert (found.refused, found.good > 0) == (None, True)
+
+
+def test_that_an_encoding_is_a_guess_is_told_beside_other_notes(tmp_path: Path) -> None:
+    data = "id,name\n1,Muñoz\n2,Núñez\0\n".encode("cp1252")
+    assert told(tmp_path, data, "csv", "a.csv").read_as["notes"] == [
+        "The encoding is a guess (windows-1252): name it in source_config.encoding if letters look wrong."
+    ]
