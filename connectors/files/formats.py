@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from connectors.files import jsonarray, ndjson, xmlreader
 from connectors.files.bounds import Limits, no_text, refusal, wrong_format
 from connectors.files.csv_reader import CsvReader
@@ -36,7 +38,7 @@ _OTHERS: Final[Mapping[str, frozenset[str]]] = {
     "csv": frozenset({"json", "ndjson", "xml"}) | WHOLE,
     "tsv": frozenset({"json", "ndjson", "xml"}) | WHOLE,
     "json": frozenset({"xml"}) | WHOLE,
-    "ndjson": frozenset({"xml"}) | WHOLE,
+    "ndjson": frozenset({"csv", "json", "xml"}) | WHOLE,
     "xml": frozenset({"json", "ndjson"}) | WHOLE,
 }
 """What a file that a job reads as one format may prove to be."""
@@ -46,6 +48,11 @@ _SURE: Final[Mapping[str, re.Pattern[str]]] = {
     "xml": re.compile(r"\s*(?:<\?xml\s|<[^<>]+>\s*<)"),
 }
 """How such a file begins for certain: the names of a CSV file's columns may stand in brackets."""
+_SPREAD: Final = re.compile(r"\s*\{[ \t\r]*\n")
+"""An object over several lines."""
+_ARRAY: Final = re.compile(r"\s*\[\s*(?:\{\s*[\"}]|\]\s*$|$)")
+_LIKELY: Final = 0.8
+"""How sure one has to be of a CSV file, which begins like nothing for certain."""
 _PARQUET: Final = re.compile(rb"PAR1[\x00-\x08\x0e-\x1f]")
 
 
@@ -57,10 +64,7 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if not sample and form != "ndjson":
         raise refusal("empty_file")
     found = detect(sample, f"file.{form}")
-    if other := _binary(found, sample):
-        raise wrong_format(form, other)
-    if kind := rubbish(sample, wide=_encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample) in WIDE):
-        raise no_text(form, kind)
+    _require_text(form, settled.get("encoding"), found, sample)
     if "encoding" not in settled and (note := guess_of(found["encoding"] or "")) in found["notes"]:
         settled[NOTES] = [note]
     settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)
@@ -70,11 +74,21 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     other = _other(form, found, sample)
     if other is not None:
         settled[LOOKS_LIKE] = other
+        if form == "ndjson" and other == "json" and _is_array(sample.decode(settled["encoding"], "replace")):
+            raise wrong_format(form, other)  # its last line would be taken for a row
     if form == "tsv":
         settled["delimiter"] = "\t"
     if form == "xml":
         settled.setdefault("record_path", _records(shadow(sample, settled["encoding"])))
     return settled
+
+
+def _require_text(form: str, encoding: str | None, found: Source, sample: bytes) -> None:
+    """Do nothing where bytes may be text; raises `Unreadable`."""
+    if other := _binary(found, sample):
+        raise wrong_format(form, other)
+    if kind := rubbish(sample, wide=_encoding(encoding, found["encoding"] or "utf-8", sample) in WIDE):
+        raise no_text(form, kind)
 
 
 def _binary(found: Source, sample: bytes) -> str | None:
@@ -93,7 +107,24 @@ def _other(form: str, found: Source, sample: bytes) -> str | None:
     if other in WHOLE:
         return str(other)
     text = sample.decode(found["encoding"] or "utf-8", "replace").removeprefix("\ufeff")
+    if other == "csv":
+        return "csv" if found["confidence"] >= _LIKELY else None
+    if form == "ndjson" and other == "json":  # a line of NDJSON is JSON, too
+        return "json" if _SPREAD.match(text) or _is_array(text) else None
     return str(other) if _SURE[other].match(text) else None
+
+
+def _is_array(text: str) -> bool:
+    """Tell whether this is an array of objects that goes on behind its first line, or is all there is; as a first line it may be a bad row of NDJSON."""
+    text = text.removeprefix("\ufeff")
+    if not _ARRAY.match(text):
+        return False
+    first, _, rest = text.strip().partition("\n")
+    try:
+        orjson.loads(first)
+    except orjson.JSONDecodeError:
+        return True
+    return not rest
 
 
 def _encoding(said: str | None, found: str, sample: bytes) -> str:

@@ -93,3 +93,55 @@ def test_that_an_encoding_is_a_guess_is_told_beside_other_notes(tmp_path: Path) 
     assert told(tmp_path, data, "csv", "a.csv").read_as["notes"] == [
         "The encoding is a guess (windows-1252): name it in source_config.encoding if letters look wrong."
     ]
+
+
+CSV = b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(500))
+ARRAYS = [
+    b'[\n{"id":1},\n{"id":2},\n{"id":3}\n]\n',
+    b'[{"id":1},\n {"id":2},\n {"id":3}\n]\n',
+    b'[{"id":1},{"id":2}]\n',
+    b'[\n  {\n    "id": 1\n  }\n]\n',
+    b'\xef\xbb\xbf[{"id":1}]',
+    b"[" + b'{"id":1},' * 60_000 + b'{"id":1}]\n',
+]
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.json", "a"])
+@pytest.mark.parametrize("data", ARRAYS)
+def test_a_json_array_is_no_ndjson_and_no_row_of_it_goes_out(tmp_path: Path, data: bytes, name: str) -> None:
+    found = told(tmp_path, data, "ndjson", name)
+    assert (found.rows_read, found.refused and found.refused[0]) == (0, "wrong_format")
+    assert found.refused is not None
+    assert "not one good row of ndjson in the file, and its first bytes are those of json. " in found.refused[1]
+
+
+@pytest.mark.parametrize("name", ["a.ndjson", "a.csv", "a"])
+@pytest.mark.parametrize(("data", "other"), [(CSV, "csv"), (CSV.replace(b",", b"\t"), "csv"), (b'{\n "id": 1\n}\n{\n "id": 2\n}\n', "json")])
+def test_a_file_of_another_format_has_no_good_row_of_ndjson(tmp_path: Path, data: bytes, other: str, name: str) -> None:
+    found = told(tmp_path, data, "ndjson", name)
+    assert found.refused is not None
+    assert found.refused[0] == "wrong_format"
+    assert f"its first bytes are those of {other}. " in found.refused[1]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"id":1}',
+        b'{"id":1}\n',
+        b'[{"id":1}]\n{"id":2}\n',
+        b'[{"id":1},\n{"id":2}\n{"id":3}\n{"id":4}\n',
+        b'{"id":1\n{"id":2}\n',
+        b"[1,2]\n" * 3 + b'{"id":2}\n',
+        b'oops\n{"id":1}\n',
+        b"[1,2]\n[3,4]\n",
+    ],
+)
+def test_ndjson_with_bad_lines_is_ndjson(tmp_path: Path, data: bytes) -> None:
+    found = told(tmp_path, data, "ndjson", "a.ndjson")
+    assert (found.refused, found.rows_read, found.read_as.get("looks_like")) == (None, len(data.splitlines()), None)
+
+
+def test_what_a_file_looks_like_is_told_where_it_has_good_rows(tmp_path: Path) -> None:
+    found = told(tmp_path, CSV + b'{"id":1}\n', "ndjson", "a.ndjson")
+    assert (found.refused, found.good, found.read_as["looks_like"]) == (None, 1, "csv")
