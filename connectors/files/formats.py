@@ -11,7 +11,7 @@ import orjson
 from connectors.files import jsonarray, ndjson, xmlreader
 from connectors.files.bounds import Limits, no_text, refusal, wrong_format
 from connectors.files.csv_reader import CsvReader
-from connectors.files.detect import detect, guess_of
+from connectors.files.detect import ABOUT_ENCODING, detect
 from connectors.files.excel import Excel, Wish
 from connectors.files.inflate import Compression, blocks
 from connectors.files.reader import Reader, Unreadable
@@ -25,7 +25,7 @@ from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format, Options, cutter
 from flows.core.files.pieces import Cutter
 from flows.core.files.units import WIDE, shadow
-from flows.core.files.xml_tags import first_path
+from flows.core.files.xml_tags import first_path, root_alone
 from flows.core.imports.source import LOOKS_LIKE, NOTES
 
 Source = Mapping[str, Any]
@@ -65,8 +65,8 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
         raise refusal("empty_file")
     found = detect(sample, f"file.{form}")
     _require_text(form, settled.get("encoding"), found, sample)
-    if "encoding" not in settled and (note := guess_of(found["encoding"] or "")) in found["notes"]:
-        settled[NOTES] = [note]
+    if "encoding" not in settled and (notes := [note for note in found["notes"] if note.startswith(ABOUT_ENCODING)]):
+        settled[NOTES] = notes
     settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
@@ -137,6 +137,8 @@ def _encoding(said: str | None, found: str, sample: bytes) -> str:
 def _records(units: bytes) -> str:
     """Return the way to the records of an XML file that nobody has named: the elements in the root that are called like the first; raise `Unreadable`."""
     names = [name.decode("latin-1") for name in first_path(units)]
+    if len(names) == 1 and root_alone(units) is not None:
+        return f"{names[0]}/row"  # it has no record by any name
     if len(names) == 1:
         raise refusal("no_records", where=f"<{names[0]}>")
     return "/".join(names) or "row"  # without an element: the cutter says so

@@ -2,13 +2,17 @@
 
 import io
 import random
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import polars as pl
 import pytest
 
 from connectors.files.detect import detect
+from flows.core.files.cut_xml import XmlCutter, XmlOptions
+from tests.kit.cutting import cut
 from tests.kit.reading import Here, Outcome, read_through
 
 TWICE = b'[{"id":1},{"id":2}]'
@@ -56,7 +60,7 @@ PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<< /Type /Catalog, /Pages 2 0 R >>
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\x06\0\0\0" + bytes(range(256)) * 4
 NO_TEXT = [
     (random.Random(1).randbytes(20_000), "no text and of no format that is known"),  # noqa: S311  it makes test data
-    (random.Random(2).randbytes(20_000).replace(b"\0", b""), "no text and of no format that is known"),  # noqa: S311
+    (random.Random(2).randbytes(20_000).replace(b"\0", b""), "no text and of no format that is known"),  # noqa: S311  it makes test data
     (PDF, "a PDF file"),
     (PNG, "a PNG image"),
 ]
@@ -145,3 +149,77 @@ def test_ndjson_with_bad_lines_is_ndjson(tmp_path: Path, data: bytes) -> None:
 def test_what_a_file_looks_like_is_told_where_it_has_good_rows(tmp_path: Path) -> None:
     found = told(tmp_path, CSV + b'{"id":1}\n', "ndjson", "a.ndjson")
     assert (found.refused, found.good, found.read_as["looks_like"]) == (None, 1, "csv")
+
+
+NAMES = ("Иван Петров", "Мария Сидорова", "Пётр Кузнецов", "Ольга Смирнова", "Алексей Попов", "Наталья Волкова")
+RECORDS = "".join(f"<r><id>{n}</id><name>{name}</name></r>" for n, name in enumerate(NAMES))
+
+
+@pytest.mark.parametrize("between", ["", "\n"], ids=["one line", "lines"])
+@pytest.mark.parametrize("declared", ["", '<?xml version="1.0"?>', '<?xml version="1.0" encoding="klingon"?>'])
+def test_xml_of_a_legacy_encoding_that_nobody_names_is_read_by_a_guess(tmp_path: Path, declared: str, between: str) -> None:
+    data = f"{declared}<rs>{RECORDS.replace('</r>', f'</r>{between}')}</rs>".encode("cp1251")
+    found = told(tmp_path, data, "xml", "a.xml", record_path="rs/r")
+    assert found.values[0].decode() == '{"id":"0","name":"Иван Петров"}'
+    assert (found.good, found.rejected, found.read_as["encoding"]) == (len(NAMES), 0, "cp1251")
+    unknown = "The encoding 'klingon' that the file declares is none that it can be in: it is read as cp1251."
+    assert [note for note in found.read_as.get("notes", ()) if note.startswith(unknown)] == [f"{unknown} {NAME_IT}"] * ("klingon" in declared)
+
+
+NAME_IT = "Name its encoding in source_config.encoding if letters look wrong."
+
+
+def test_an_encoding_that_is_none_is_told_and_a_job_may_name_another(tmp_path: Path) -> None:
+    data = '<?xml version="1.0" encoding="klingon"?><rs><r><a>é</a></r></rs>'.encode()
+    found = told(tmp_path, data, "xml", "a.xml", record_path="rs/r")
+    assert found.read_as["notes"] == [f"The encoding 'klingon' that the file declares is none that it can be in: it is read as utf-8. {NAME_IT}"]
+    assert "notes" not in told(tmp_path, data, "xml", "a.xml", record_path="rs/r", encoding="utf-8").read_as
+
+
+@pytest.mark.parametrize("data", [b'[{"a":"\xff"},{"a":"\xe9t\xc3\xa9"},{"a":"\xc3\xa9"},{"a":"\xc3\xa8"},{"a":"\xc3\xa7"}]', b'[{"a":"\xff","b":"\xfe"}]'])
+def test_damage_to_utf_8_in_one_line_is_damage(tmp_path: Path, data: bytes) -> None:
+    assert told(tmp_path, data, "json", "a.json").read_as["encoding"] == "utf-8"
+
+
+@pytest.mark.parametrize(
+    ("data", "source"),
+    [
+        (b"<rows></rows>", {}),
+        (b'<?xml version="1.0"?>\n<!-- none today -->\n<rows at="2026">\n <!-- none -->\n</rows>\n', {}),
+        (b"<rows/>", {}),
+        (b"<rows></rows>", {"record_path": "rows/row"}),
+        (b"<a:rows xmlns:a='u'/>", {"record_path": "rows/list/row"}),
+        (b"<rows></rows>", {"record_path": "row"}),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.xml", "a.txt"])
+def test_an_empty_root_is_a_file_without_records(tmp_path: Path, data: bytes, source: dict[str, str], name: str) -> None:
+    found = told(tmp_path, data, "xml", name, **source)
+    assert (found.refused, found.rows_read) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "source"),
+    [
+        (b"<rows>", {}),
+        (b"<error>no such bucket</error>", {}),
+        (b"<error>no such bucket</error>", {"record_path": "row"}),
+        (b"<rows></rows>", {"record_path": "orders/order"}),
+        (b"<rows><other/></rows>", {"record_path": "rows/row"}),
+        (b"<rows></row>", {"record_path": "rows/row"}),
+        (b"<rows>" + b" " * 5000 + b"<other/></rows>", {"record_path": "rows/row"}),
+    ],
+)
+def test_what_is_more_than_an_empty_root_is_still_refused(tmp_path: Path, data: bytes, source: dict[str, str]) -> None:
+    found = told(tmp_path, data, "xml", "a.xml", **source)
+    assert found.refused is not None
+    assert found.refused[0] in {"path_not_found", "no_records"}
+
+
+def test_an_empty_root_is_one_in_pieces_of_any_size() -> None:
+    rng = Random(3)  # noqa: S311  it makes test data
+    for data, bare in ((b"<rows>\n\n<!-- none at all -->\n</rows>\n", True), (b"<rows>\n\n<!-- none at all -->\n</rows><more>\n", False)):
+        for size in (16, 40, 4_000):
+            for restart in (0.0, 1.0):
+                _, cutter = cut(partial(XmlCutter, XmlOptions("rows/row"), piece_bytes=size), data, rng, restart)
+                assert (cutter.refused is None) is bare
