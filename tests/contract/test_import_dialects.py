@@ -47,6 +47,7 @@ BROKE_OFF = (
     ("name", "data", "source", "told"),
     [
         ("rows.json", b'[{"a":1},{"a":2,},{"a":3}', {}, "ends at byte 25, behind record 3, and its array is not closed: the rest is missing. Write"),
+        ("rows.json", b'[{"a":1},{"a":2,},{"a":3}]\n{"a":4}\n', {}, "At byte 27, behind record 3 and the end of the array, something else stands"),
         ("rows.xml", XML, {"record_path": "rows/row"}, "ends at byte 63, behind record 3, and <rows> is not closed: the rest is missing. Write"),
         ("rows.xml", XML + b"<x><row><a>4</a></row></rows>", {"record_path": "rows/row"}, "<x> is opened among the records and never closed"),
     ],
