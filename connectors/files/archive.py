@@ -17,6 +17,7 @@ _BOOKS: Final = (".xlsx", ".xlsm")
 _ENCRYPTED: Final = 0x1
 _READ_BYTES: Final = 64 * 1024
 _LOCAL: Final = struct.Struct("<4s5HLLLHH")
+_BEGIN: Final = b"PK\x03\x04"
 _END: Final = b"PK\x05\x06"
 _END64: Final = b"PK\x06\x06"
 _TAIL: Final = 66_000
@@ -87,7 +88,7 @@ class Archive(NamedTuple):
         with self.path.open("rb") as file:
             file.seek(info.header_offset)
             head = file.read(_LOCAL.size)
-            if len(head) < _LOCAL.size or head[:4] != b"PK\x03\x04":
+            if len(head) < _LOCAL.size or head[:4] != _BEGIN:
                 raise refusal("damaged", where=where, what="it does not begin where the archive's list says")
             file.seek(sum(_LOCAL.unpack(head)[-2:]), 1)
             left = info.compress_size
@@ -114,10 +115,13 @@ def _count(path: Path, limits: Limits) -> None:
     if not size:
         raise refusal("empty_file")
     with path.open("rb") as file:
+        begins = file.read(len(_BEGIN)) == _BEGIN
         file.seek(max(0, size - _TAIL))
         tail = file.read(_TAIL)
     end = tail.rfind(_END)
     if end < 0 or len(tail) - end < 22:  # noqa: PLR2004  an end record
+        if begins:
+            raise refusal("truncated", where="before the list of members that a zip archive, and so a workbook, ends with")
         raise refusal("not_zip", what="it has no list of members at its end")
     count, listing = struct.unpack_from("<HL", tail, end + 10)
     end64 = tail.rfind(_END64, 0, end)

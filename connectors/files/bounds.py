@@ -52,7 +52,7 @@ class Limits:
 REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "empty_file": "The file is empty; whoever sent or wrote it may have broken off. See that it has rows, and have it read anew.",
     "no_records": "There is no element in {where} within the first bytes of the file that could be a record. Name the records in source_config.record_path.",
-    "wrong_format": "There is not one good row of {what} in the file, and its first bytes are those of {where}. Name its real {how}.",
+    "wrong_format": "There is not one good row of {what} in the file, and its first bytes are those of {where}. {how}.",
     "not_parquet": "This is no Parquet file: {what}. Name its real format in data_format.",
     "not_excel": "This is no Excel workbook: {what}. Name its real format in data_format, or save it as .xlsx.",
     "not_gzip": "This is no gzip file: it does not begin with 1f 8b. Name its real compression in source_config.compression, or leave that out.",
@@ -92,8 +92,14 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
 def wrong_format(form: str, other: str) -> Unreadable:
     """Return the refusal of a file that is read as one format and is of another, or packed."""
     packed = other in {"gzip", "zstd", "zip"}
-    how = "compression in source_config.compression, or leave that out" if packed else "format in data_format"
+    how = "Name its real compression in source_config.compression, or leave that out" if packed else "Name its real format in data_format"
     return refusal("wrong_format", what=form, where=other, how=how)
+
+
+def no_text(form: str, kind: str) -> Unreadable:
+    """Return the refusal of a file that is read as text and is none, nor of any format that is read: of which `kind`."""
+    how = "Write its rows in a format that is read, such as CSV, and import that; where it is text after all, name its encoding in source_config.encoding"
+    return refusal("wrong_format", what=form, where=kind, how=how)
 
 
 def refusal(code: str, **facts: str | int) -> Unreadable:

@@ -11,10 +11,11 @@ import orjson
 
 from connectors.files.csv_reader import unique
 from connectors.files.legacy import legacy
+from connectors.files.rubbish import rubbish
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect, rows
 from flows.core.files.guess import EXTENSIONS
-from flows.core.files.units import named, width
+from flows.core.files.units import WIDE, named, width
 
 SAMPLE_BYTES: Final = 256 * 1024
 _LEGACY_BYTES: Final = 64 * 1024
@@ -28,10 +29,14 @@ _MAGIC: Final = (
     (b"\x1f\x8b", "", "gzip"),
     (b"\x28\xb5\x2f\xfd", "", "zstd"),
 )
-_LETTER: Final = re.compile(rb"[A-Za-z][\xc0-\xff]|[\xc0-\xff][A-Za-z]")
-"""A letter of Europe's legacy encodings beside one of ASCII."""
+_LETTER: Final = re.compile(rb"[A-Za-z][\xc0-\xff]|[\xc0-\xff][A-Za-z]|[\xc0-\xff]{3}")
+"""A letter of Europe's legacy encodings beside one of ASCII, or several of them, as no damage to UTF-8 makes them."""
 _DECLARED: Final = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]{0,39})[\"']")
 _COMPRESSED: Final = {".gz": "gzip", ".zst": "zstd", ".zip": "zip"}
+ABOUT_ENCODING: Final = "The encoding "
+"""Notes on how letters are read begin so."""
+_PARTS: Final = re.compile(rb'[<>",;\t]')
+_NO_TEXT: Final = "These bytes are neither text nor of a known format."
 _DELIMITERS: Final = (",", "\t", ";", "|", ":")
 _TYPES: Final = (
     ("bool", re.compile(r"(?i:true|false|yes|no)")),
@@ -86,17 +91,25 @@ def _hint(name: str) -> str | None:
 def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool) -> None:
     """Say what text is."""
     encoding, sure, certain = _encoding(sample, whole=whole)
-    if not certain:
+    none = rubbish(sample, wide=encoding in WIDE)
+    if not certain and not none:
         found["notes"].append(guess_of(encoding))
+    if (declared := _declared(sample)) and not _said(declared):
+        unknown = f"{ABOUT_ENCODING}{declared!r} that the file declares is none that it can be in: it is read as {encoding}."
+        found["notes"].append(f"{unknown} Name its encoding in source_config.encoding if letters look wrong.")
     text = sample.decode(encoding, "replace").removeprefix("\ufeff")
     start = text.lstrip()
     found.update(encoding=encoding, confidence=sure)
-    if start.startswith("<") and re.match(r"<[?!A-Za-z_]", start):
+    if none:
+        found.update(format=hint, confidence=0.0)
+        found["notes"].append(_NO_TEXT)
+    elif start.startswith("<") and re.match(r"<[?!A-Za-z_]", start):
         found["format"] = "xml"
     elif (start.startswith(("{", "[")) or hint == "ndjson") and (kind := _json(start, whole=whole)):
         found["format"] = kind
     elif "\0" in text:
-        found.update(format=hint, confidence=0.0, notes=["These bytes are neither text nor of a known format."])
+        found.update(format=hint, confidence=0.0)
+        found["notes"].append(_NO_TEXT)
     else:
         found["format"] = "csv"
         _csv(found, sample, text, encoding, whole=whole)
@@ -105,7 +118,7 @@ def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool
 def guess_of(encoding: str) -> str:
     """Return what is said of an encoding that is a guess, by the name that people know it by."""
     name = f"windows-{encoding[2:]}" if encoding.startswith("cp125") else encoding
-    return f"The encoding is a guess ({name}): name it in source_config.encoding if letters look wrong."
+    return f"{ABOUT_ENCODING}is a guess ({name}): name it in source_config.encoding if letters look wrong."
 
 
 def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float, bool]:
@@ -113,7 +126,7 @@ def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float, bool]:
     for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if sample.startswith(mark):
             return name, 1.0, True
-    if (declared := _DECLARED.match(sample[:1024])) and (said := _said(declared[1].decode("ascii"))):
+    if (declared := _declared(sample)) and (said := _said(declared)):
         return said, 1.0, True
     half = len(sample) // 2
     for name, zeros in (("utf-16-le", sample[1::2].count(0)), ("utf-16-be", sample[::2].count(0))):
@@ -129,6 +142,12 @@ def _encoding(sample: bytes, *, whole: bool) -> tuple[str, float, bool]:
     return "utf-8", 1.0, True
 
 
+def _declared(sample: bytes) -> str:
+    """Return the encoding that an XML file names at its beginning."""
+    found = _DECLARED.match(sample[:1024])
+    return found[1].decode("ascii") if found else ""
+
+
 def _said(name: str) -> str:
     """Return the encoding that an XML file says it is in; empty: none that it can be in, since its first bytes were read as ASCII."""
     try:
@@ -139,10 +158,15 @@ def _said(name: str) -> str:
 
 
 def _is_legacy(sample: bytes) -> bool:
-    """Tell whether bytes that are not all UTF-8 are in another encoding, rather than damaged: most lines beyond ASCII are, and several, or one with letters."""
+    """Tell whether bytes that are not all UTF-8 are in another encoding, rather than damaged: most lines beyond ASCII are, and several, or one with letters.
+
+    Where all of them stand in one line, as XML and JSON may, the texts in it are looked at.
+    """
     beyond = [line for line in sample.split(b"\n") if not line.isascii()]
+    if one := len(beyond) == 1:
+        beyond = [part for part in _PARTS.split(beyond[0]) if not part.isascii()]
     wrong = [line for line in beyond if not _is_utf8(line)]
-    return 2 * len(wrong) > len(beyond) and (len(wrong) > 1 or _LETTER.search(wrong[0]) is not None)
+    return 2 * len(wrong) > len(beyond) and ((len(wrong) > 1 and not one) or any(map(_LETTER.search, wrong)))
 
 
 def _is_utf8(line: bytes) -> bool:

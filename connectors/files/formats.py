@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from connectors.files import jsonarray, ndjson, xmlreader
-from connectors.files.bounds import Limits, refusal, wrong_format
+from connectors.files.bounds import Limits, no_text, refusal, wrong_format
 from connectors.files.csv_reader import CsvReader
-from connectors.files.detect import detect, guess_of
+from connectors.files.detect import ABOUT_ENCODING, detect
 from connectors.files.excel import Excel, Wish
 from connectors.files.inflate import Compression, blocks
 from connectors.files.reader import Reader, Unreadable
+from connectors.files.rubbish import rubbish
 from connectors.files.whole import WholeReader
 from connectors.files.xmljudge import XmlOptions as XmlRows
 from flows.core.files.csv_rows import Dialect
@@ -22,7 +25,7 @@ from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format, Options, cutter
 from flows.core.files.pieces import Cutter
 from flows.core.files.units import WIDE, shadow
-from flows.core.files.xml_tags import first_path
+from flows.core.files.xml_tags import first_path, root_alone
 from flows.core.imports.source import LOOKS_LIKE, NOTES
 
 Source = Mapping[str, Any]
@@ -35,7 +38,7 @@ _OTHERS: Final[Mapping[str, frozenset[str]]] = {
     "csv": frozenset({"json", "ndjson", "xml"}) | WHOLE,
     "tsv": frozenset({"json", "ndjson", "xml"}) | WHOLE,
     "json": frozenset({"xml"}) | WHOLE,
-    "ndjson": frozenset({"xml"}) | WHOLE,
+    "ndjson": frozenset({"csv", "json", "xml"}) | WHOLE,
     "xml": frozenset({"json", "ndjson"}) | WHOLE,
 }
 """What a file that a job reads as one format may prove to be."""
@@ -45,6 +48,11 @@ _SURE: Final[Mapping[str, re.Pattern[str]]] = {
     "xml": re.compile(r"\s*(?:<\?xml\s|<[^<>]+>\s*<)"),
 }
 """How such a file begins for certain: the names of a CSV file's columns may stand in brackets."""
+_SPREAD: Final = re.compile(r"\s*\{[ \t\r]*\n")
+"""An object over several lines."""
+_ARRAY: Final = re.compile(r"\s*\[\s*(?:\{\s*[\"}]|\]\s*$|$)")
+_LIKELY: Final = 0.8
+"""How sure one has to be of a CSV file, which begins like nothing for certain."""
 _PARQUET: Final = re.compile(rb"PAR1[\x00-\x08\x0e-\x1f]")
 
 
@@ -56,10 +64,9 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     if not sample and form != "ndjson":
         raise refusal("empty_file")
     found = detect(sample, f"file.{form}")
-    if other := _binary(found, sample):
-        raise wrong_format(form, other)
-    if "encoding" not in settled and (note := guess_of(found["encoding"] or "")) in found["notes"]:
-        settled[NOTES] = [note]
+    _require_text(form, settled.get("encoding"), found, sample)
+    if "encoding" not in settled and (notes := [note for note in found["notes"] if note.startswith(ABOUT_ENCODING)]):
+        settled[NOTES] = notes
     settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
@@ -67,11 +74,21 @@ def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     other = _other(form, found, sample)
     if other is not None:
         settled[LOOKS_LIKE] = other
+        if form == "ndjson" and other == "json" and _is_array(sample.decode(settled["encoding"], "replace")):
+            raise wrong_format(form, other)  # its last line would be taken for a row
     if form == "tsv":
         settled["delimiter"] = "\t"
     if form == "xml":
         settled.setdefault("record_path", _records(shadow(sample, settled["encoding"])))
     return settled
+
+
+def _require_text(form: str, encoding: str | None, found: Source, sample: bytes) -> None:
+    """Do nothing where bytes may be text; raises `Unreadable`."""
+    if other := _binary(found, sample):
+        raise wrong_format(form, other)
+    if kind := rubbish(sample, wide=_encoding(encoding, found["encoding"] or "utf-8", sample) in WIDE):
+        raise no_text(form, kind)
 
 
 def _binary(found: Source, sample: bytes) -> str | None:
@@ -90,7 +107,24 @@ def _other(form: str, found: Source, sample: bytes) -> str | None:
     if other in WHOLE:
         return str(other)
     text = sample.decode(found["encoding"] or "utf-8", "replace").removeprefix("\ufeff")
+    if other == "csv":
+        return "csv" if found["confidence"] >= _LIKELY else None
+    if form == "ndjson" and other == "json":  # a line of NDJSON is JSON, too
+        return "json" if _SPREAD.match(text) or _is_array(text) else None
     return str(other) if _SURE[other].match(text) else None
+
+
+def _is_array(text: str) -> bool:
+    """Tell whether this is an array of objects that goes on behind its first line, or is all there is; as a first line it may be a bad row of NDJSON."""
+    text = text.removeprefix("\ufeff")
+    if not _ARRAY.match(text):
+        return False
+    first, _, rest = text.strip().partition("\n")
+    try:
+        orjson.loads(first)
+    except orjson.JSONDecodeError:
+        return True
+    return not rest
 
 
 def _encoding(said: str | None, found: str, sample: bytes) -> str:
@@ -103,6 +137,8 @@ def _encoding(said: str | None, found: str, sample: bytes) -> str:
 def _records(units: bytes) -> str:
     """Return the way to the records of an XML file that nobody has named: the elements in the root that are called like the first; raise `Unreadable`."""
     names = [name.decode("latin-1") for name in first_path(units)]
+    if len(names) == 1 and root_alone(units) is not None:
+        return f"{names[0]}/row"  # it has no record by any name
     if len(names) == 1:
         raise refusal("no_records", where=f"<{names[0]}>")
     return "/".join(names) or "row"  # without an element: the cutter says so

@@ -36,7 +36,10 @@ def test_a_report_says_how_its_file_is_read(kafka: str, tmp_path: Path, data: by
 
 
 XML = b"<rows><row><a>1</a></row><row><a>2</b></row><row><a>3</a></row>"
-BROKE_OFF = "The file ends at byte 23, behind record 3, and its array is not closed: the rest is missing. Write it again, to its end, and import that."
+BROKE_OFF = (
+    "The file ends at byte 23, and record 3 is not closed: a quote or bracket in it is missing, or the rest of the file. "
+    "Mend that record, or write the file again, to its end, and import that."
+)
 
 
 @pytest.mark.parametrize("more", [{}, {"all_or_nothing": True}], ids=["as it comes", "all or nothing"])
@@ -44,6 +47,7 @@ BROKE_OFF = "The file ends at byte 23, behind record 3, and its array is not clo
     ("name", "data", "source", "told"),
     [
         ("rows.json", b'[{"a":1},{"a":2,},{"a":3}', {}, "ends at byte 25, behind record 3, and its array is not closed: the rest is missing. Write"),
+        ("rows.json", b'[{"a":1},{"a":2,},{"a":3}]\n{"a":4}\n', {}, "At byte 27, behind record 3 and the end of the array, something else stands"),
         ("rows.xml", XML, {"record_path": "rows/row"}, "ends at byte 63, behind record 3, and <rows> is not closed: the rest is missing. Write"),
         ("rows.xml", XML + b"<x><row><a>4</a></row></rows>", {"record_path": "rows/row"}, "<x> is opened among the records and never closed"),
     ],

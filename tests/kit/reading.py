@@ -1,20 +1,42 @@
 """Files put through the process that reads them, as an upload and a job do, without a broker between: cut, opened, read portion by portion."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
+from connectors.files.bounds import Limits
+from connectors.files.child import Session
+from flows.core.files.frames import Frame
 from flows.core.files.guess import SAMPLE, Cut, guess
 from flows.core.files.pieces import Piece, Refusal
 from flows.core.files.rejects import Reject
 from flows.core.imports.opening import opening
 from flows.core.imports.portion import Portion
-from flows.wire.child import Child
 
 BLOCK: Final = 256 * 1024
 PORTION_BYTES: Final = 4 << 20
 ROWS: Final = 64_000
 FILE: Final = "ab" * 32
+
+
+class Asked(Protocol):
+    """The process that reads files."""
+
+    def ask(self, head: dict[str, Any], parts: Sequence[bytes] = ()) -> Frame:
+        """Return its answer."""
+        ...
+
+
+class Here:
+    """What answers in that process, in this one."""
+
+    def __init__(self) -> None:
+        """Begin with no file."""
+        self._session = Session(Limits())
+
+    def ask(self, head: dict[str, Any], parts: Sequence[bytes] = ()) -> Frame:
+        """Return the answer to a message."""
+        return self._session.answer(Frame(head, tuple(parts)))
 
 
 class Outcome(NamedTuple):
@@ -35,7 +57,7 @@ class Outcome(NamedTuple):
         return len({reject.ordinal for reject in self.rejects})
 
 
-def read_through(child: Child, data: bytes, data_format: str, scratch: Path, *, name: str = "", kept: int = 1000, **source: Any) -> Outcome:
+def read_through(child: Asked, data: bytes, data_format: str, scratch: Path, *, name: str = "", kept: int = 1000, **source: Any) -> Outcome:
     """Read a file as a job does whose `source_config` has `source`; keeps the first values only."""
     cut = guess(data[:SAMPLE], name)
     pieces, refused = _cut(data, cut)

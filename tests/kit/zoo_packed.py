@@ -128,7 +128,7 @@ ENTRIES: Final = [
         ("bomb", lambda: zipped(("a.csv", _zeros())), Refused("ratio_too_high")),
         ("many members", lambda: zipped(*((f"{n}.csv", b"") for n in range(101))), Refused("too_many_members")),
         ("wrong sum", _wrong_sum, Refused("damaged")),
-        ("no list", lambda: zipped(("a.csv", LINES))[:-30], Refused("not_zip")),
+        ("no list", lambda: zipped(("a.csv", LINES))[:-30], Refused("truncated")),
         ("a list that is none", lambda: _patched(zipped(("a.csv", LINES)), b"PK\x01\x02", b"PK\x01\x03"), Refused("not_zip")),
         ("no member where it says", lambda: _patched(zipped(("a.csv", LINES)), b"PK\x03\x04", b"PK\x03\x05"), Refused("damaged")),
         ("bzip2 inside", lambda: zipped(("a.csv", LINES), method=zipfile.ZIP_BZIP2), Refused("unknown_method")),

@@ -100,7 +100,7 @@ SHEETS: Final[list[tuple[str, Callable[[], bytes], Rows | Refused]]] = [
     ("a sheet outside", lambda: book(target="../../../etc/passwd"), Refused("no_sheet")),
     ("no workbook inside", lambda: zipped(("a.txt", b"x")), Refused("not_excel")),
     ("a workbook that is no XML", lambda: book(main="x"), Refused("damaged")),
-    ("half a file", lambda: book()[:300], Refused("not_zip")),
+    ("half a file", lambda: book()[:300], Refused("truncated")),
     ("is a CSV", lambda: b"a,b\n1,2\n", Refused("not_excel")),
     ("an old file that is none", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000), Refused("damaged")),
     ("empty file", lambda: b"", Refused("empty_file")),

@@ -132,6 +132,65 @@ def test_a_file_without_the_array_is_refused_with_a_sentence(path: str, text: st
         assert "put it in brackets, or on one line with ndjson as data_format" in str(cutter.refused)
 
 
+LAST = [one for one in DAMAGE if one and not one.endswith(':"x}')]
+
+
+@pytest.mark.parametrize("broken", [*LAST, '{"id":%d}{"id":0}', '{"id":%d', '{"id":%d,"v":"x}\n'])
+@pytest.mark.parametrize(("path", "around"), [("", "[%s]"), ("", "[\n%s\n]\n"), ("/x/0", '{"x": [[%s ]\n]} ')])
+def test_a_broken_last_element_costs_itself_alone(broken: str, path: str, around: str) -> None:
+    rng = seeded(broken + around)
+    texts = ['{"id":%d,"v":[{"x":1},{"x":"},{"}]}'.replace("%d", str(n)) for n in range(12)] + [broken % 12]
+    data = around.replace("%s", ",\n".join(texts)).encode()
+    for size in (200, 4_000):
+        pieces, cutter = cut(partial(JsonCutter, JsonOptions(path), piece_bytes=size), data, rng, rng.choice([0.0, 0.5, 1.0]))
+        check(pieces, data, size)
+        assert cutter.refused is None
+        assert [each.raw.decode() for each in elements(pieces, listed=True)] == [one.strip() for one in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[{"id":1},{"id":2,"a":"un}]', "The file ends at byte 27, and record 2 is not closed: "),
+        ('[{"id":1},{"id":2,"a":[1', "The file ends at byte 24, and record 2 is not closed: "),
+        ('[{"id":1},{"id":2', "The file ends at byte 17, and record 2 is not closed: "),
+        ('[{"id":1},{"id":2}', "The file ends at byte 18, behind record 2, and its array is not closed: "),
+        ('[{"id":1},{"id":2}{"id":3,"a":[1,2]', "Record 2 is damaged, and neither its end nor that of the array is found before the file ends at byte 35. "),
+        ('[{"id":1},{"id":2}{"id":3}] and more', "Record 2 is damaged, and neither its end nor that of the array is found before the file ends at byte 36. "),
+    ],
+)
+def test_it_is_told_what_is_not_closed(text: str, told: str) -> None:
+    for restart in (0.0, 1.0):
+        for size in (16, 4_000):
+            pieces, cutter = cut(partial(JsonCutter, JsonOptions(), piece_bytes=size), text.encode(), seeded(text), restart)
+            assert sum(piece.records for piece in pieces) == 2
+            assert cutter.refused is not None
+            assert cutter.refused.torn.startswith(told)
+
+
+@pytest.mark.parametrize("behind", ['{"id":3}', "[3]", "x" * 300, "\0", ",3]"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_what_stands_behind_the_array_is_told_with_its_place_and_white_space_is_nothing(behind: str, encoding: str) -> None:
+    rng = seeded(behind + encoding)
+    for size in (64, 4_000):
+        for text, told in (('[{"id":1},{"id":2}]\n ' + behind + "\n", True), ('[{"id":1},{"id":2}] \r\n' + " " * 200, False)):
+            data = text.encode(encoding)
+            make = partial(JsonCutter, JsonOptions(encoding=encoding), piece_bytes=size)
+            pieces, cutter = cut(make, data, rng, rng.choice([0.0, 0.5, 1.0]))
+            check(pieces, data, size)
+            assert sum(piece.records for piece in pieces) == 2
+            assert (cutter.refused is not None) is told
+            if cutter.refused is not None:
+                assert cutter.refused.torn.startswith(
+                    f"At byte {21 * (len(data) // len(text))}, behind record 2 and the end of the array, something else stands"
+                )
+
+
+def test_what_stands_behind_an_array_on_a_path_is_the_rest_of_its_document() -> None:
+    _, cutter = cut(partial(JsonCutter, JsonOptions("/x")), b'{"x": [{"id":1}], "y": 2}', seeded(1))
+    assert cutter.refused is None
+
+
 def test_deep_nesting_is_linear_and_never_crashes() -> None:
     data = b'[1,{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"},2," + b"[" * 100_000
     pieces, _ = cut(partial(JsonCutter, JsonOptions(), piece_bytes=4_096), data, seeded(1))

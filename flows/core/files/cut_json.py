@@ -20,7 +20,7 @@ from flows.core.errors import BadRequest
 from flows.core.files import json_path, json_values
 from flows.core.files.json_path import Astray, Way
 from flows.core.files.json_values import Outcome, Place
-from flows.core.files.pieces import PIECE_BYTES, Part, Piece, truncated
+from flows.core.files.pieces import PIECE_BYTES, Part, Piece, behind, truncated, unclosed
 from flows.core.files.shears import START, Run, Shears, Stride
 from flows.core.files.units import named
 
@@ -29,9 +29,10 @@ _LETTERS: Final = bytes(range(128)) + b"x" * 128
 _SPACE: Final = b" \t\r\n"
 _FIRST: Final = re.compile(rb"[ \t\r\n]*+(\{[ \t\r\n]*+\"(?:[^\"\\\x00-\x1f]|\\.){0,64}+\"|[\[{])?")
 _CLOSE: Final = re.compile(rb"[ \t\r\n]*+\]")
+_SOMETHING: Final = re.compile(rb"[^ \t\r\n]")
 _LAST: Final = re.compile(rb"[ \t\r\n]*+(?:\]|\Z)")
 _BEFORE, _AMONG = 0, 1
-_LOST, _END, _TRIES, _LEAST = "lost", "end", 100, 1_024
+_LOST, _END, _OPEN, _TRIES, _LEAST = "lost", "end", "open", 100, 1_024
 _LOOKS: Final = 4
 """Pieces' worth of bytes that are gone over at most to find where to go on behind damage, before one goes on further on."""
 
@@ -58,13 +59,15 @@ class JsonCutter(Shears):
         except ValueError as exc:
             raise BadRequest(f"json_path: {exc}") from exc
         self._pointer, self._listed = options.path, not options.concatenated
-        self._phase, self._first = int(options.concatenated), ""
+        self._phase, self._first, self._behind = int(options.concatenated), "", -1
+        self._left = ""
+        self._closing = re.compile(rb"\](?:[ \t\r\n]*+[\]}]){%d}[ \t\r\n]*+\Z" % len(self._path))
         self._reach = piece_bytes
         super().__init__(saved, encoding=named(options.encoding, SIGNS), piece_bytes=piece_bytes)
 
     def more(self) -> Any:
-        """Return whether elements have begun, and how the first of them does."""
-        return [self._phase, self._first]
+        """Return whether elements have begun, how the first of them does, where something stands behind their array, and how the last one was left."""
+        return [self._phase, self._first, self._behind, self._left]
 
     def shadowed(self, raw: bytes) -> bytes:
         """Return code units, of which those beyond ASCII stand for any letter."""
@@ -72,14 +75,25 @@ class JsonCutter(Shears):
 
     def restore(self, more: Any) -> None:
         """Take it back."""
-        self._phase, self._first = more
+        self._phase, self._first, *last = more
+        self._behind, self._left = last or (-1, "")  # a state of before has no more
 
     def after(self, piece: Piece, *, over: bool) -> None:
-        """Behind the first piece, or what it began, the elements stand; behind them, the closing bracket."""
+        """Behind the first piece, or what it began, the elements stand; behind them, the closing bracket, and nothing else where the file is the array."""
         if self._phase == _BEFORE:
             self._phase += over
-        elif self._listed and not piece.records and piece.part in {Part.RECORDS, Part.BEGIN} and self.shadowed(piece.data[:4096]).lstrip(_SPACE)[:1] == b"]":
-            self._phase += 1
+            return
+        if not self._listed or piece.records or (self._phase == _AMONG and piece.part not in {Part.RECORDS, Part.BEGIN}):
+            return
+        units, begin = self.shadowed(piece.data), 0
+        if self._phase == _AMONG:
+            found = _CLOSE.match(units)
+            if found is None:
+                return
+            self._phase, begin = self._phase + 1, found.end()
+        other = _SOMETHING.search(units, begin) if self._behind < 0 and not self._path else None
+        if other is not None:
+            self._behind = piece.start + other.start() * self._width
 
     def run(self, at: int, end: int, *, final: bool) -> Run:  # noqa: ARG002  nothing depends on it
         """Parse up to a comma that may lie between two elements."""
@@ -131,7 +145,9 @@ class JsonCutter(Shears):
             enough = mode or most == at + self.limit + 2
             return Stride(end, place.dump()) if enough else Stride(at, START)
         if outcome is Outcome.DAMAGED:
-            return Stride(end, _LOST) if mode else self._resume(at, mode, final=final)
+            return Stride(end, _LOST) if mode else self._resume(at, mode, final=final, hurt=end)
+        if last and end == most and (place.text or place.stack):
+            self._left = _OPEN
         return Stride(end, START, int(bool(self.units[at:end].strip(_SPACE))))
 
     def _to_elements(self, at: int, mode: str, *, final: bool) -> Stride:
@@ -150,8 +166,8 @@ class JsonCutter(Shears):
             found = _FIRST.match(self.units, at)
             self._first = (found[1] or b"{").decode("latin-1") if found else "{"
 
-    def _resume(self, at: int, mode: str, *, final: bool) -> Stride:
-        """Find the next element behind a damaged one."""
+    def _resume(self, at: int, mode: str, *, final: bool, hurt: int = -1) -> Stride:
+        """Find the next element behind a damaged one, or the bracket that closes the array; `hurt`: where the damage shows."""
         if not final and len(self.units) - at <= self.limit:
             return Stride(at, mode)
         end, first = min(at + self.limit, len(self.units)), self._first.encode("latin-1")
@@ -166,8 +182,18 @@ class JsonCutter(Shears):
                 if left < 0:
                     break
         if end == len(self.units):
-            return Stride(end, START, alone=True)
+            return Stride(self._ended(at, hurt) if self._listed else end, START, alone=True)
         return Stride(at + self.limit // 2 if mode else max(at, self.limit + 1), _LOST)
+
+    def _ended(self, at: int, hurt: int) -> int:
+        """Return where a damaged last element ends: before the bracket that closes the array, if it stands behind one of an element, or shows the damage."""
+        found = self._closing.search(self.units, at + 1)
+        if found is not None:
+            ends = b"]" if self._first[:1] == "[" else b"}"
+            if found.start() == hurt or self.units[at : found.start()].rstrip(_SPACE)[-1:] == ends:
+                return found.start()
+        self._left = _LOST
+        return len(self.units)
 
     def _near(self, at: int) -> tuple[int, Outcome]:
         """Go to the end of a value that is over soon, as most are; so not all that is held is copied for each."""
@@ -189,7 +215,9 @@ class JsonCutter(Shears):
         """Return what is left; the file is over."""
         pieces = super().finish()
         if not self.refused and self._listed and not (self._phase > _AMONG):
-            self.refused = truncated(self._at, self._ordinal, "its array")
+            self.refused = unclosed(self._at, self._ordinal, lost=self._left == _LOST) if self._left else truncated(self._at, self._ordinal, "its array")
+        elif not self.refused and self._behind >= 0:
+            self.refused = behind(self._behind, self._ordinal)
         return pieces
 
 

@@ -14,17 +14,18 @@ from flows.core.errors import BadRequest
 from flows.core.files.pieces import PIECE_BYTES, TRUNCATED, Piece, Refusal, truncated
 from flows.core.files.shears import START, Run, Shears, Stride
 from flows.core.files.units import named, shadow
-from flows.core.files.xml_record import Inside, Specials
-from flows.core.files.xml_tags import Doctype, Skip, Tag, local, namespaces, token, until
+from flows.core.files.xml_record import Inside, Specials, patterns
+from flows.core.files.xml_tags import Doctype, Skip, Tag, local, namespaces, root_alone, token, until
 
 _DEPTH: Final = 128
 _SCOPE: Final = 16 * 1024
 _DOCTYPE: Final = Refusal("doctype", "The file has a DOCTYPE, which may define entities and name other files; it is not read. Take the declaration out.")
 _NESTED: Final = Refusal("too_deep", f"Records lie more than {_DEPTH} elements deep, or those around them declare more than {_SCOPE} bytes of namespaces.")
-_NAME_END: Final = rb"(?![^\s<>/=\"'&!?])"
 
 
 _DOUBTS: Final = 50
+_BARE: Final = 4096
+"""Most of a file that is nothing but an empty root."""
 
 
 def _before(places: list[int], at: int) -> int:
@@ -68,14 +69,15 @@ class XmlCutter(Shears):
         self._parents = tuple(code.decode("latin-1") for code in codes[:-1]) if options.record.startswith("/") or len(steps) > 1 else None
         self._record, self._options = codes[-1], options
         self._changes: list[tuple[int, Around]] = [(0, Around())]
-        self._sound = self._one = self._last = self._start = re.compile(b"(?!)")
+        self._sound, self._one, self._last, self._start = patterns(self._record)
         self._open = ""
         self._nests: list[int] = []
         self._doubts: list[int] = []
         self._specials = Specials()
+        self._head = ""
+        """What there was before the first record, as far as it may be an empty root."""
         super().__init__(saved, encoding=encoding, piece_bytes=piece_bytes)
         self._reach = PIECE_BYTES // self._width
-        self._compile()
 
     @property
     def scope(self) -> tuple[str, ...]:
@@ -83,17 +85,20 @@ class XmlCutter(Shears):
         return tuple(each for each in self._around(self._at).scope if each)
 
     def more(self) -> Any:
-        """Return what is open at the next piece, and where that changes in what is owed."""
+        """Return what is open at the next piece, and where that changes in what is owed; and what came before the first record."""
         end = self._at + self._owed
-        return [[(at, tuple(around)) for at, around in self._changes if at <= max(end, self._changes[0][0])], self._open, self._nests, self._doubts]
+        return [[(at, tuple(around)) for at, around in self._changes if at <= max(end, self._changes[0][0])], self._open, self._nests, self._doubts, self._head]
 
     def restore(self, more: Any) -> None:
         """Take it back."""
-        changes, self._open, self._nests, self._doubts = more
+        changes, self._open, self._nests, self._doubts, *head = more
+        self._head = head[0] if head else ""  # a state of before has none
         self._changes = [(at, Around(tuple(names), tuple(scope), begun)) for at, (names, scope, begun) in changes]
 
     def after(self, piece: Piece, *, over: bool) -> None:  # noqa: ARG002  the place alone counts
-        """Forget what was open before."""
+        """Forget what was open before, and keep what may be an empty root."""
+        begun = self._around(self._at).begun
+        self._head = "" if begun else (self._head + self.shadowed(piece.data[: 2 * _BARE]).decode("latin-1"))[: _BARE + 1]
         passed = sum(at <= self._at for at, _ in self._changes)
         self._changes = self._changes[passed - 1 :]
 
@@ -274,20 +279,10 @@ class XmlCutter(Shears):
         if self._at + at > self._changes[-1][0]:
             self._changes.append((self._at + at, around))
 
-    def _compile(self) -> None:
-        """Make the pattern of sound records: possessive, so that time is linear."""
-        name = rb"(?:[^\s<>/=\"'&!?:]++:)*+" + re.escape(self._record) + _NAME_END
-        start = b"<" + name + rb"(?:\s(?:[^<>\"'/]|\"[^\"<]*+\"|'[^'<]*+'|/(?!>))*+)?>"
-        end = b"</" + name + rb"\s*+>"
-        other = rb"<!--(?:[^-<]++|-(?!->)|<(?!!--))*+-->|<!\[CDATA\[(?:[^\]]++|\](?!\]>))*+\]\]>|<\?(?:[^?]++|\?(?!>))*+\?>"
-        one = b"[^<]*+" + start + b"(?:[^<]++|<(?!/?" + name + b"|[!?])|" + other + b")*+" + end
-        self._one, self._sound = re.compile(one), re.compile(b"(?:" + one + b")*+")
-        self._last, self._start = re.compile(end), re.compile(start)
-
     def finish(self) -> list[Piece]:
         """Return what is left; the file is over."""
         pieces, around = super().finish(), self._around(self._at)
-        if not self.refused and not around.begun:
+        if not self.refused and not around.begun and not self._is_bare():
             detail = f"There is no element {self._options.record!r} in the file; name the one that is a record, or its path, in source_config.record_path."
             self.refused = Refusal("path_not_found", detail)
         elif not self.refused and self._open:
@@ -297,3 +292,8 @@ class XmlCutter(Shears):
         elif not self.refused and around.names:
             self.refused = truncated(self._at, self._ordinal, f"<{around.names[-1]}>")
         return pieces
+
+    def _is_bare(self) -> bool:
+        """Tell whether the file is a root with nothing in it, in which records may lie: it has none, as a header alone has none."""
+        root = root_alone(self._head.encode("latin-1")) if len(self._head) <= _BARE else None
+        return root is not None and (self._parents is None or self._parents[:1] == (root.decode("latin-1"),))

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Protocol
 PIECE_BYTES: Final = 512 * 1024
 """Most of one piece: with its headers it fits a broker's default limit of 1 MiB."""
 TRUNCATED: Final = "truncated"
-"""The code of a refusal at the end of a file: all that was cut before is right, and is read; then the file has failed."""
+"""The code of a refusal at the end of a file, or of its array: all that was cut before is right, and is read; then the file has failed."""
 
 
 class Part(StrEnum):
@@ -56,6 +56,22 @@ def truncated(at: int, records: int, open_: str) -> Refusal:
     where = f"behind record {records:,}" if records else "before its first record"
     sentence = f"The file ends at byte {at:,}, {where}, and {open_} is not closed: the rest is missing. Write it again, to its end, and import that."
     return Refusal(TRUNCATED, sentence)
+
+
+def unclosed(at: int, records: int, *, lost: bool) -> Refusal:
+    """Return the refusal of a file that ends at byte `at` in the last of so many records: it is open, or damaged so that no end of it is found (`lost`)."""
+    if lost:
+        told = f"Record {records:,} is damaged, and neither its end nor that of the array is found before the file ends at byte {at:,}"
+    else:
+        told = f"The file ends at byte {at:,}, and record {records:,} is not closed: a quote or bracket in it is missing, or the rest of the file"
+    return Refusal(TRUNCATED, f"{told}. Mend that record, or write the file again, to its end, and import that.")
+
+
+def behind(at: int, records: int) -> Refusal:
+    """Return the refusal of a file whose array of so many records is over, while at byte `at` something else stands than white space."""
+    where = f"behind record {records:,} and the end of the array" if records else "behind an array without a record"
+    mend = "Put all records into one array, or each on a line of its own and give ndjson as data_format, and import that."
+    return Refusal(TRUNCATED, f"At byte {at:,}, {where}, something else stands: neither it nor what follows it is read. {mend}")
 
 
 class Cutter(Protocol):

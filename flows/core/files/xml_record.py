@@ -1,9 +1,12 @@
 """Where one record of an XML file ends, whatever is wrong with it: what is open inside of it, and where comments and the like are over."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from flows.core.files.xml_tags import Skip, Tag, local
+
+_NAME_END: Final = rb"(?![^\s<>/=\"'&!?])"
 
 
 @dataclass
@@ -72,3 +75,13 @@ class Specials:
             upto = max(last, upto)
         self._seen[sign] = since, upto, there
         return there - base if 0 <= there <= last - len(sign) else -1
+
+
+def patterns(record: bytes) -> tuple[re.Pattern[bytes], ...]:
+    """Return what sound records of this name match, one of them, its end tag, and its start tag: possessive, so that time is linear."""
+    name = rb"(?:[^\s<>/=\"'&!?:]++:)*+" + re.escape(record) + _NAME_END
+    start = b"<" + name + rb"(?:\s(?:[^<>\"'/]|\"[^\"<]*+\"|'[^'<]*+'|/(?!>))*+)?>"
+    end = b"</" + name + rb"\s*+>"
+    other = rb"<!--(?:[^-<]++|-(?!->)|<(?!!--))*+-->|<!\[CDATA\[(?:[^\]]++|\](?!\]>))*+\]\]>|<\?(?:[^?]++|\?(?!>))*+\?>"
+    one = b"[^<]*+" + start + b"(?:[^<]++|<(?!/?" + name + b"|[!?])|" + other + b")*+" + end
+    return re.compile(b"(?:" + one + b")*+"), re.compile(one), re.compile(end), re.compile(start)

@@ -1,6 +1,8 @@
 """The markup of an XML file, token by token: linear, and going on anywhere; a parser judges whether it is sound."""
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 _MARKUP: Final = re.compile(
@@ -9,6 +11,7 @@ _MARKUP: Final = re.compile(
 """A tag has no `<` in it, so that one that was not closed ends at the next."""
 _ENDS: Final = {1: b"-->", 2: b"]]>", 3: b"?>"}
 _LONGEST: Final = 64 * 1024
+_COMMENTS: Final = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
 _NAMESPACE: Final = re.compile(rb"\sxmlns(?::[^\s=]+)?\s*=\s*(?:\"[^\"]*+\"|'[^']*+')")
 
 
@@ -82,17 +85,32 @@ def local(name: bytes) -> bytes:
 def first_path(data: bytes) -> list[bytes]:
     """Return the names of the root and of the first element in it, without prefixes: fewer where these bytes do not tell."""
     names: list[bytes] = []
+    for tag in _tags(data):
+        if tag.opens:
+            names.append(local(tag.name))
+        if len(names) == 2 or tag.closes or not tag.opens:  # noqa: PLR2004  the root and an element in it
+            break
+    return names
+
+
+def root_alone(data: bytes) -> bytes | None:
+    """Return the name of the root of a file in which nothing else is but white space and comments; None: it is not closed, or more is in it."""
+    tags = [*islice(_tags(data), 3)]
+    if not tags or not tags[0].opens:
+        return None
+    within = b"" if tags[0].closes else data[tags[0].end : tags[-1].start]
+    alone = len(tags) == 1 if tags[0].closes else len(tags) == 2 and not tags[1].opens and tags[1].name == tags[0].name  # noqa: PLR2004  start and end
+    return local(tags[0].name) if alone and not _COMMENTS.sub(b"", within).strip() else None
+
+
+def _tags(data: bytes) -> Iterator[Tag]:
+    """Yield the tags that these bytes have for certain, up to a DOCTYPE."""
     at = 0
     while (found := token(data, at, final=False)) is not None and not isinstance(found, Doctype):
         at = found.end
-        if isinstance(found, Skip):
-            at, done = until(data, at, found.until)
-            if not done:
-                break
+        if isinstance(found, Tag):
+            yield found
             continue
-        if not found.opens:
-            break
-        names.append(local(found.name))
-        if len(names) == 2 or found.closes:  # noqa: PLR2004  the root and an element in it
-            break
-    return names
+        at, done = until(data, at, found.until)
+        if not done:
+            return
