@@ -83,7 +83,7 @@ def test_a_worker_that_dies_decides_the_same_about_repeated_keys(kafka: str, tmp
     made = importer(kafka, tmp_path)
     ids = [n % 4500 for n in range(ROWS)]
     job_id = made.job(file("csv", ids), transformation_rules=UNIQUE, source={"chunk_size": 10})
-    for times in (3, 5, 8):
+    for times in (2, 2, 2):
         with pytest.raises(Crash):
             made.run(job_id, after=dies(step, times))
     (report,) = made.run(job_id)
