@@ -62,12 +62,12 @@ class Parser:
         except BaseException:
             reading.close()
             raise
-        if not reading.settle(asked, found):
-            self._keep(reading, None)
-        elif reading.over:
+        if ahead.asked is not None:
+            self._keep(reading, ahead)
+        elif reading.over and reading.settled:
             reading.close()
         else:
-            self._keep(reading, Ahead(reading, following(asked, found)))
+            self._keep(reading, None)
         return found
 
     def close(self) -> None:
@@ -122,6 +122,8 @@ class Reading:
         self.job_id: str = asked["job"]["job_id"]
         self.used_at = time.monotonic()
         self.over = False
+        self.settled = True
+        """Whether the last answer will do: it is not asked for once more, with what is known then."""
         self._settings = settings
         self._at, self._next = asked["at"], asked["from"]
         self._opened = self._file = False
@@ -152,19 +154,27 @@ class Reading:
         if self._file:
             answer = self._child.ask({"kind": "rows", "most": most.rows, "known": asked["known"]})
         else:
-            last = asked["whole"] and (not found or found[-1].offset + 1 >= asked["last"])
-            pieces = [one.piece for one in found]
-            places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
-            head = {"kind": "pieces", "places": places, "last": last, "torn": asked.get("torn", ""), "known": asked["known"]}
-            ahead = partial(self._supply.look_ahead, found[-1].offset + 1, asked, self._most(asked)) if found else None
-            answer = self._child.ask(head, [piece.data for piece in pieces], meanwhile=ahead)
+            answer = self._fed(asked, found)
+            while found and found[-1].offset < asked["last"] and _inside(asked, answer):
+                found = self._supply.take(found[-1].offset + 1, asked, self._most(asked))
+                answer = self._fed(asked, found)
         return self._answered(asked, found, answer)
 
-    def settle(self, asked: dict[str, Any], answer: bytes) -> bool:
-        """Tell whether an answer will do; False: it may be asked for once more, with what is known then, so that nothing may be read ahead."""
+    def _fed(self, asked: dict[str, Any], found: list[Found]) -> Frame:
+        """Return what these pieces hold, and have those behind them ready."""
+        last = asked["whole"] and (not found or found[-1].offset + 1 >= asked["last"])
+        pieces = [one.piece for one in found]
+        places = [[piece.start, piece.line, piece.first, piece.records, piece.part] for piece in pieces]
+        head = {"kind": "pieces", "places": places, "last": last, "torn": asked.get("torn", ""), "known": asked["known"]}
+        ahead = partial(self._supply.look_ahead, found[-1].offset + 1, asked, self._most(asked)) if found else None
+        return self._child.ask(head, [piece.data for piece in pieces], meanwhile=ahead)
+
+    def more(self, asked: dict[str, Any], answer: bytes) -> bool:
+        """Tell whether what follows an answer can be read: there is more of the file, and the answer will do."""
         self._last = {**asked, "known": None}
         self._behind = following(asked, answer)
-        return not self._remembers or asked["known"] is not None
+        self.settled = not self._remembers or asked["known"] is not None
+        return self.settled and not self.over and (self._file or self._next <= asked["last"])
 
     def serves(self, asked: dict[str, Any]) -> bool:
         """Tell whether what is asked follows the last portion, or is that one by other answers."""
@@ -186,8 +196,7 @@ class Reading:
         if answer.head["kind"] == "failed":
             self.over, self._remembers = True, False
             return unreadable(asked, answer.head["code"], answer.head["detail"])
-        packed = answer.parts[0]
-        head = orjson.loads(packed[: packed.index(b"\n")])
+        packed, head = answer.parts[0], _head(answer)
         self._at, self.over, self._remembers = head["place"][0], head["over"] or head["unreadable"] is not None, bool(head["lots"])
         offset: int = asked["from"] if found is not None else self._offset
         if found:
@@ -222,6 +231,21 @@ class Reading:
         chunk = asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size
         part = 1 if self._opened else FIRST
         return Most(CHUNKS // part * chunk, PORTION_BYTES // part)
+
+
+def _inside(asked: dict[str, Any], answer: Frame) -> bool:
+    """Tell whether all that was read lies inside one record, which is not over: behind that answer the same would be asked for ever."""
+    if answer.head["kind"] == "failed":
+        return False
+    head = _head(answer)
+    return not head["over"] and head["unreadable"] is None and not head["rows"][0] and head["place"][0] == asked["at"]
+
+
+def _head(answer: Frame) -> dict[str, Any]:
+    """Return the head of an answer's portion."""
+    packed = answer.parts[0]
+    found: dict[str, Any] = orjson.loads(packed[: packed.index(b"\n")])
+    return found
 
 
 def _is_file(asked: dict[str, Any], first: Found) -> bool:

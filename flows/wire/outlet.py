@@ -17,6 +17,9 @@ from flows.wire.watchdog import Watchdog
 TRANSACTION_MS: Final = 30_000
 """A transaction that is open for longer is aborted by the broker; readers wait no longer than this for a worker that died and is not started again."""
 LINGER_MS: Final = 2
+STICKY_MS: Final = 0
+"""Records without keys go to all partitions alike. Of a partition one batch is under way at a time, and while another one waits for it the client's thread
+looks for the answer without a pause (`rd_kafka_toppar_producer_serve`): with 10 ms for each partition in turn that was half of an importing worker's work."""
 RETRY_MS: Final = 5
 RETRY_MOST_MS: Final = 200
 """A broker still closing the last transaction turns the next one away for milliseconds; the client's own 100 ms would be most of a record's way."""
@@ -55,6 +58,7 @@ class Outlet:
                 retry_backoff_max_ms=RETRY_MOST_MS,
                 compression_type="lz4",
                 partitioner=PARTITIONER,
+                sticky_partitioning_linger_ms=STICKY_MS,
                 message_max_bytes=KEPT_BYTES + MIB,
                 queue_buffering_max_messages=1_000_000,
                 queue_buffering_max_kbytes=QUEUE_KIB,

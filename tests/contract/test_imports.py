@@ -9,6 +9,7 @@ import orjson
 import polars as pl
 import pytest
 
+from connectors.files.bypiece import RECORD_BYTES
 from flows.core.files.cutters import Format
 from tests.kit.door import until
 from tests.kit.engine import Crash, balanced, dies
@@ -59,6 +60,25 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_file_leaves_no_reading_proc
     until(lambda: not [*made.bench.settings.batch_import_upload_dir.glob("reader-*")], timeout_s=30)
     (report,) = made.run(job_id)
     assert counts(report) == ("completed", 10 * ROWS, 10 * ROWS, 0, 0)
+
+
+@pytest.mark.parametrize("size", [3_000_000, 50_000_000])
+@pytest.mark.parametrize("form", [Format.CSV, Format.JSON, Format.LINES])
+def test_a_row_that_is_larger_than_what_is_read_at_once_stops_no_file(kafka: str, tmp_path: Path, form: Format, size: int) -> None:
+    made = importer(kafka, tmp_path)
+    rows = [{"id": str(n), "name": "x" * size if n == 1 else "short"} for n in range(4)]
+    match form:
+        case Format.CSV:
+            data = b"id,name\n" + b"".join(f"{row['id']},{row['name']}\n".encode() for row in rows)
+        case Format.JSON:
+            data = orjson.dumps(rows)
+        case _:
+            data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+    job_id = made.job(data, "ndjson" if form is Format.LINES else form.value, form)
+    (report,) = made.run(job_id)
+    turned = size > RECORD_BYTES
+    assert report.errors_by_code == ({"record_too_long" if form is Format.CSV else "record_too_large": 1} if turned else {})
+    assert sorted(int(orjson.loads(row.value or b"")["id"]) for row in made.rows(job_id)) == ([0, 2, 3] if turned else [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("data_format", ["ndjson", "json", "parquet", "excel"])

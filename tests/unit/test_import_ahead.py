@@ -1,29 +1,37 @@
 """What is read before it is asked for: it is what will be asked, its errors are told when it is, and nothing of it is left behind."""
 
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Semaphore
 from typing import Any
 
-import orjson
 import pytest
 
 from flows.core.files.rejects import Reject
 from flows.core.imports.portion import Place, Portion, place_in
-from flows.steps.ahead import OFFSET_BYTES, Ahead, following
+from flows.steps.ahead import DEPTH, OFFSET_BYTES, Ahead, following
 
 WAIT_S = 10.0
+FOR_NOTHING_S = 0.05
+BEGIN: dict[str, Any] = {"at": 0, "line": 1, "ordinal": 0, "state": "", "from": 0}
 
 
 class Source:
-    """Reads by calling something; notes that it was closed."""
+    """Reads by calling something, so many portions at most; notes what was asked, and that it was closed."""
 
-    def __init__(self, read: Callable[["Source"], bytes]) -> None:
-        self._read = read
-        self.begun, self.stopped, self.closed = Event(), Event(), Event()
+    def __init__(self, read: Callable[["Source"], bytes], portions: int = 1) -> None:
+        self._read, self._portions = read, portions
+        self.asked: list[dict[str, Any]] = []
+        self.stopped, self.closed = Event(), Event()
+        self.begun = Semaphore(0)
 
     def portion(self, asked: dict[str, Any]) -> bytes:
-        self.begun.set()
-        return self._read(self) + orjson.dumps(asked)
+        self.asked.append(asked)
+        self.begun.release()
+        return self._read(self)
+
+    def more(self, asked: dict[str, Any], answer: bytes) -> bool:
+        assert (asked, answer) == (self.asked[-1], answer)
+        return len(self.asked) < self._portions
 
     def stop(self) -> None:
         self.stopped.set()
@@ -54,15 +62,37 @@ def test_what_is_asked_next_stands_in_the_answer(keys: list[bytes | None]) -> No
     assert asked == {"job": 1, "at": 90, "line": 7, "ordinal": 6, "state": "c3RhCnRl", "from": 12}
 
 
-def test_what_was_read_is_taken() -> None:
-    source = Source(lambda _: b"rows ")
-    assert Ahead(source, {"at": 1}).take() == b'rows {"at":1}'
+def at(source: Source) -> bytes:
+    """Answer that reading goes on one byte further."""
+    return (0).to_bytes(OFFSET_BYTES, "big") + Portion(Place(len(source.asked)), False, 0, 0, 0, [], [], [], []).pack()
+
+
+def test_portions_are_taken_in_order_until_nothing_more_is_read() -> None:
+    source = Source(at, portions=4)
+    ahead = Ahead(source, BEGIN)
+    for n in range(4):
+        assert ahead.asked == {**BEGIN, "at": n}
+        assert place_in(ahead.take(), OFFSET_BYTES) == Place(n + 1)
+    assert ahead.asked is None
+    assert [asked["at"] for asked in source.asked] == [0, 1, 2, 3]
     assert not source.closed.is_set()
 
 
-def test_an_error_is_told_to_who_takes_it() -> None:
-    source = Source(stuck)
-    ahead = Ahead(source, {})
+def test_so_many_are_read_ahead_and_no_more_before_one_is_taken() -> None:
+    source = Source(at, portions=9)
+    ahead = Ahead(source, BEGIN)
+    for _ in range(DEPTH):
+        assert source.begun.acquire(timeout=WAIT_S)
+    assert not source.begun.acquire(timeout=FOR_NOTHING_S)
+    ahead.take()
+    assert source.begun.acquire(timeout=WAIT_S)
+    ahead.close()
+
+
+def test_an_error_is_told_behind_what_was_read_before_it() -> None:
+    source = Source(lambda source: at(source) if len(source.asked) < 2 else stuck(source), portions=9)
+    ahead = Ahead(source, BEGIN)
+    ahead.take()
     source.stop()
     with pytest.raises(ValueError, match="it was stopped"):
         ahead.take()
@@ -71,15 +101,16 @@ def test_an_error_is_told_to_who_takes_it() -> None:
 
 def test_nobody_waits_for_what_is_not_wanted_any_more_and_its_source_is_closed() -> None:
     source = Source(stuck)
-    ahead = Ahead(source, {})
-    assert source.begun.wait(WAIT_S)
+    ahead = Ahead(source, BEGIN)
+    assert source.begun.acquire(timeout=WAIT_S)
     ahead.close()
     assert source.closed.wait(WAIT_S)
 
 
 def test_what_was_read_and_is_not_wanted_closes_its_source() -> None:
-    source = Source(lambda _: b"")
-    ahead = Ahead(source, {})
-    ahead.take()
+    source = Source(at, portions=9)
+    ahead = Ahead(source, BEGIN)
+    for _ in range(DEPTH):
+        assert source.begun.acquire(timeout=WAIT_S)
     ahead.close()
-    assert source.closed.is_set()
+    assert source.closed.wait(WAIT_S)
