@@ -103,9 +103,14 @@ def exits_table() -> str:
     """Return the exit codes of the command `xyra`."""
     ending = [error for error in _tree(errors.XyraError) if error.exit_code != 1]
     fixed = [("0", "", "Done; a process that was told to stop has drained.", ""), ("1", "", "It did not work, or is not so; the text says what.", "")]
+    away = "Kafka, the disk or another part that a worker or the ingress needs was not ready, or went away for longer than it is waited for"
     return table(
         ("exit", "`code`", "means", "what an operator does"),
-        (*fixed, *((str(error.exit_code), f"`{error.code}`", _sentence(error), error.operator) for error in ending)),
+        (
+            *fixed,
+            *((str(error.exit_code), f"`{error.code}`", _sentence(error), error.operator) for error in ending),
+            (str(errors.AWAY), f"`{errors.Unavailable.code}`", away, errors.Fatal.operator),
+        ),
     )
 
 

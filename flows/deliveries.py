@@ -15,6 +15,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from flows.core import signals, topics
+from flows.core.case import text
 from flows.core.outbound import backoff, breaker, outcome
 from flows.core.outbound.egress import Policy
 from flows.core.outbound.outcome import Outcome
@@ -95,8 +96,8 @@ def address(url: str | None) -> str:
 
 
 def endpoint_of(record: Record) -> str:
-    """Return the endpoint whose target a record is for; `-` when its key is no text."""
-    return (record.key or b"").decode("utf-8", "replace") or UNKNOWN
+    """Return the endpoint whose target a record is for; `-` when its key names none."""
+    return text(record.key) or UNKNOWN
 
 
 class Deliveries:
@@ -205,6 +206,8 @@ def _plan(batch: Batch, record: Record) -> Plan:
 
 def _refusal(plan: Plan, target: Target) -> Reason | None:
     """Return why nothing is sent to a target, as its definition stands now."""
+    if target.name == UNKNOWN:
+        return Reason("unknown_endpoint", "The record names no endpoint: its key has to be an ENDPOINT_ID.")
     if plan is NOBODY:
         return Reason("unknown_endpoint", f"There is no endpoint {target.name}: register it, then replay this record.")
     if not plan.active:

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-from flows.core.errors import XyraError
+from flows.core.errors import XyraError, ending
 from flows.core.settings import load
 from flows.wire.logs import log_to_stderr
 
@@ -20,7 +20,7 @@ def main() -> int:
         return run(settings)
     except XyraError as error:
         sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        return ending(error)[0]
 
 
 if __name__ == "__main__":

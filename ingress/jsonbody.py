@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from flows.core.errors import BadRequest, FieldError, InvalidFields, TooLarge, UnsupportedMedia
+from flows.core.foreign import misread
 from ingress.body import RequestTimeout
 from ingress.problems import MOST_ERRORS
 
@@ -32,7 +33,7 @@ def read_json(raw: bytes) -> Any:
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from error
+        raise BadRequest(f"The body {misread(error)[1]}.") from error
     _check_depth(document)
     try:
         json.loads(raw, object_pairs_hook=_unique)

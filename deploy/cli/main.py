@@ -69,7 +69,9 @@ def status(data_dir: DataDir = "", json: Json = False) -> None:
     raise typer.Exit(0 if tell(told(os.environ, data_dir), json=json) else 1)
 
 
-@app.command(epilog=f"Examples: `xyra worker webhooks` · beside a running stack: `xyra worker webhooks --slot 1`. {EXIT_CODES}")
+@app.command(
+    epilog=f"Examples: `xyra worker webhooks` · beside a running stack: `xyra worker webhooks --slot 1`. {EXIT_CODES} 8 here: Kafka or the disk was not ready."
+)
 def worker(
     flow: Annotated[str, typer.Argument(help="The flow to run.")],
     slot: Annotated[int, typer.Option(min=0, max=1023, help="Which of the flow's workers this is; no two that run may share one.")] = 0,

@@ -3,9 +3,11 @@
 import signal
 from typing import Final
 
-from flows.core.errors import Busy, Fatal, WrongSetting, XyraError
+from flows.core.errors import AWAY, Busy, Fatal, WrongSetting, XyraError
 
-MEANINGS: Final = {0: "it ended by itself", 1: "it failed"} | {kind.exit_code: kind.title[0].lower() + kind.title[1:] for kind in (WrongSetting, Busy, Fatal)}
+MEANINGS: Final = {0: "it ended by itself", 1: "it failed", AWAY: "Kafka, the disk or another part it needs was not ready"} | {
+    kind.exit_code: kind.title[0].lower() + kind.title[1:] for kind in (WrongSetting, Busy, Fatal)
+}
 LASTING: Final = frozenset({WrongSetting.exit_code, Busy.exit_code})
 """Codes that another start does not mend."""
 SHELL_SIGNAL: Final = 128

@@ -178,6 +178,8 @@ class Supervisor:
         while True:
             await asyncio.sleep(RECHECK_EVERY_S)
             ready = await asyncio.to_thread(child.part.ready)
+            if self._stopping.is_set():
+                return  # it leaves, and need not be ready
             if ready != (child.record.state == "ready"):
                 self._set(child, state="ready" if ready else "unready")
                 self._say(f"{child.part.name} is ready again" if ready else f"{child.part.name} runs, and says that it is not ready: {child.part.url}")

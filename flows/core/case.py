@@ -9,6 +9,7 @@ import orjson
 from flows.core import ids
 from flows.core.clock import rfc3339
 from flows.core.expressions import Scope
+from flows.core.foreign import misread
 from flows.core.pointer import ABSENT
 from flows.core.record import CE_ID, CE_TIME, CE_TYPE, HTTP, Record
 from flows.core.rules import Rules
@@ -69,20 +70,20 @@ class Case:
         self.key: bytes | None = None
         """Where deduplication keeps it; None: nothing is compared."""
         self.window_ms = 0
-        self.fault = ""
-        """Why the body is no JSON, once `document` was asked for."""
+        self.fault = "", ""
+        """Why the body cannot be read as JSON, once `document` was asked for: a code, and what it is or has."""
         self._document: Any = _UNREAD
         self._scope: Scope | None = None
         self._type: Any = _attribute(headers, CE_TYPE) or _UNREAD
 
     @property
     def document(self) -> Any:
-        """The body as JSON, parsed on first use; `ABSENT` when it is none, and `fault` then says why."""
+        """The body as JSON, parsed on first use; `ABSENT` when it cannot be read, and `fault` then says why."""
         if self._document is _UNREAD:
             try:
                 self._document = orjson.loads(self.record.value or b"")
             except orjson.JSONDecodeError as error:
-                self._document, self.fault = ABSENT, str(error)
+                self._document, self.fault = ABSENT, misread(error)
         return self._document
 
     @property

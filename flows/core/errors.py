@@ -16,7 +16,7 @@ XyraError
 │   ├── HeadTooLarge     431
 │   └── Damaged          460  a checksum says that bytes were damaged on the way
 ├── OurError             500  it is an error of ours
-├── Unavailable          503  a part we depend on is away: the same call works later
+├── Unavailable          503  a part we depend on is away: the same call works later; ends a worker with exit 8
 ├── WrongSetting         exit 2: the operator mends the setting and starts again
 ├── Busy                 exit 3: a port, a slot or a data directory is held by somebody else
 └── Fatal                exit 4: the process cannot go on; it ends without committing and is started again
@@ -32,6 +32,8 @@ from typing import ClassVar, Final
 
 PROBLEM: Final = "application/problem+json"
 """What a refusal is answered as over HTTP."""
+AWAY: Final = 8
+"""Exit code of a worker, or an ingress, that a part it depends on was away from; of a command that only asks it is 1, and 5 to 7 are `xyra import`'s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +214,8 @@ class StateNewer(Fatal):
 
     code, title = "state_newer", "The state was written by a newer version"
     operator = "Start the version that wrote it, or delete that state as the text says."
+
+
+def ending(error: XyraError) -> tuple[int, str]:
+    """Return with which exit code an error ends a worker or an ingress, and what an operator does then."""
+    return (AWAY, Fatal.operator) if isinstance(error, Unavailable) else (error.exit_code, error.operator)

@@ -3,9 +3,14 @@
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+import orjson
+
 T = TypeVar("T")
 LONGEST: Final = 300
 """Characters of a library's text that are kept: a reason is a sentence, not a dump."""
+
+INFINITE: Final = "number is infinity when parsed as double"
+"""orjson's word for a number such as 1e400."""
 
 
 def guarded(run: Callable[[], T], failure: Callable[[str], Exception], let: tuple[type[Exception], ...] = ()) -> T:
@@ -27,6 +32,13 @@ def guarded(run: Callable[[], T], failure: Callable[[str], Exception], let: tupl
         if type(error).__name__ != "PanicException":  # PyO3's class stands below BaseException and cannot be imported
             raise
         raise failure(f"the library gave up: {short(str(error))}") from error
+
+
+def misread(error: orjson.JSONDecodeError) -> tuple[str, str]:
+    """Return a code of what is wrong with a body that is to be JSON, and what it is or has; a number that no double holds is JSON all the same."""
+    if error.msg == INFINITE:
+        return "number_out_of_range", f"has a number beyond what a double holds, at line {error.lineno} column {error.colno}: write it as a text"
+    return "not_json", f"is not JSON: {error}"
 
 
 def short(text: str) -> str:

@@ -9,7 +9,6 @@ from flows.core.rules import NOT_WANTED
 from flows.core.verdict import Bury, Drop, Reason, Verdict
 
 JSON_TYPE: Final = b"application/json"
-NOT_JSON: Final = "not_json"
 
 
 def judged(case: Case) -> Verdict | None:
@@ -18,22 +17,24 @@ def judged(case: Case) -> Verdict | None:
 
 
 def wanted(case: Case) -> Drop | Bury | None:
-    """Drop an event of a type that the definition does not name; bury a body that is no JSON, where the type stands in it: it may have been wanted."""
+    """Drop an event of a type that the definition does not name; bury a body that cannot be read, where the type stands in it: it may have been wanted."""
     events = case.plan.rules.events
     if events.all or events.want(case.event_type):
         return None
     if case.event_type is None and case.plan.type_in_body and case.document is ABSENT:
-        return Bury((Reason(NOT_JSON, f"The type of an event stands in its body, which is not JSON: {case.fault}."),))
+        code, what = case.fault
+        return Bury((Reason(code, f"The type of an event stands in its body, which {what}."),))
     return Drop(NOT_WANTED, f"its type is {case.event_type!r}" if case.event_type else "it has no type")
 
 
 def valid(case: Case) -> Bury | None:
-    """Bury a body that is no JSON, where a rule needs JSON, and one that the schema does not allow, with every violation."""
+    """Bury a body that cannot be read as JSON, where a rule needs that, and one that the schema does not allow, with every violation."""
     rules = case.plan.rules
     if not rules.reads_body:
         return None
     if case.document is ABSENT:
-        return Bury((Reason(NOT_JSON, f"The definition has rules about the body, and it is not JSON: {case.fault}."),))
+        code, what = case.fault
+        return Bury((Reason(code, f"The definition has rules about the body, and it {what}."),))
     reasons = rules.schema.reasons(case.document) if rules.schema is not None else ()
     return Bury(reasons) if reasons else None
 

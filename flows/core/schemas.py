@@ -1,10 +1,12 @@
 """JSON Schema for record bodies: draft 2020-12 unless `$schema` says otherwise, formats asserted, nothing fetched, patterns in linear time."""
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
 import jsonschema_rs
 import orjson
+from jsonschema_rs import ValidationErrorKind as Kind
 
 from flows.core import pointer
 from flows.core.errors import FieldError
@@ -61,14 +63,34 @@ class Schema:
     def _violations(self, value: Any) -> tuple[Reason, ...]:
         if self._validator.is_valid(value):
             return ()
-        found = islice(self._validator.iter_errors(value), MAX_REASONS)
-        return tuple(Reason("schema", short(error.message), _place(error)) for error in found)
+        found = (reason for error in self._validator.iter_errors(value) for reason in _told(error, value))
+        return tuple(islice(found, MAX_REASONS))
 
 
-def _place(error: jsonschema_rs.ValidationError) -> str:
-    """Return where it stands, or would stand: a field that is missing has a place of its own, so that another one missing is another cause."""
-    missing = [error.kind.property] if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required) else []
-    return pointer.text([*error.instance_path, *missing])
+def _told(error: jsonschema_rs.ValidationError, value: Any) -> Iterator[Reason]:
+    """Give a reason for each field that an error is about, at its own place, where it stands or would stand: another field is another cause."""
+    about: list[tuple[list[str], str]] = [([], error.message)]
+    match error.kind:
+        case Kind.Required(property=missing):
+            about = [([missing], error.message)]
+        case Kind.PropertyNames(error=inner):
+            about = [([str(inner.instance)], error.message)]
+        case Kind.AdditionalProperties(unexpected=fields):
+            about = [([field], f"Additional properties are not allowed ({field!r} was unexpected)") for field in fields]
+        case Kind.UnevaluatedProperties(unexpected=fields):
+            about = [([field], f"Unevaluated properties are not allowed ({field!r} was unexpected)") for field in fields]
+        case Kind.FalseSchema() if fields := _closed_to(error, value):
+            about = [([field], f"Additional properties are not allowed ({field!r} was unexpected)") for field in fields]
+    for field, message in about:
+        yield Reason("schema", short(message), pointer.text([*error.instance_path, *field]))
+
+
+def _closed_to(error: jsonschema_rs.ValidationError, value: Any) -> list[str]:
+    """Return the fields of an object that may have none: the library tells the first one's value only, at the object's own place."""
+    if error.schema_path[-1:] != ["additionalProperties"]:
+        return []
+    here = pointer.get(value, tuple(map(str, error.instance_path)))
+    return list(here) if isinstance(here, dict) and here != error.instance else []  # else it is a field of that name, which is refused itself
 
 
 def _compile(schema: dict[str, Any] | bool, mask: str | None) -> jsonschema_rs.Validator:  # noqa: FBT001  a schema may be true or false

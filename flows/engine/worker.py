@@ -15,7 +15,7 @@ from bytewax.run import cli_main
 
 from flows.core import topics
 from flows.core.clock import Clock, SystemClock
-from flows.core.errors import Busy, WrongSetting, XyraError
+from flows.core.errors import Busy, WrongSetting, XyraError, ending
 from flows.core.settings import Settings
 from flows.engine.flow import Flow
 from flows.engine.runtime import Engine
@@ -51,7 +51,7 @@ def run(flow: Flow, settings: Settings, slot: int, *, port: int | None = None) -
         port: where `/metrics` and `/health` are served; none without it.
 
     Returns:
-        0: drained. 1: a step raised, which is a bug, or the broker was away, or the disk is full. Otherwise the error's own (`flows.core.errors`).
+        0: drained. 1: a step raised, which is a bug. 8: the broker was away, or the disk is full. Otherwise the error's own (`flows.core.errors`).
 
     """
     faulthandler.enable()  # a crash inside a client's C or Rust code then says where
@@ -60,9 +60,10 @@ def run(flow: Flow, settings: Settings, slot: int, *, port: int | None = None) -
         with ExitStack() as stack:
             _run(flow, settings, slot, port, stack)
     except XyraError as error:
-        advice = "" if isinstance(error, Busy) else f" {error.operator}"  # what is held is said with what to do, by name
+        code, operator = ending(error)
+        advice = "" if isinstance(error, Busy) else f" {operator}"  # what is held is said with what to do, by name
         LOG.error("%s: %s%s", error.code, error.detail, advice)  # noqa: TRY400  its text says it all, a trace would bury it
-        return error.exit_code or BUG
+        return code
     except Exception:  # the process's last stop: whatever it is, nothing was committed and the code is not 0
         LOG.exception("A step raised. Nothing of its batch was committed; mend the step, or wrap it with flows.steps.guard.")
         return BUG

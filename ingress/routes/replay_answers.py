@@ -62,7 +62,7 @@ class ReplayAnswer(Answer):
     """A replay, and how far it has come."""
 
     replay_id: str
-    state: Literal["accepted", "running", "done", "cancelling", "cancelled", "failed"]
+    status: Literal["accepted", "running", "done", "cancelling", "cancelled", "failed"]
     from_time: str = Field(serialization_alias="from")
     to_time: str = Field(serialization_alias="to")
     endpoint_id: str | None
@@ -93,7 +93,7 @@ class ReplayAnswer(Answer):
         report = door.status.reruns.get(order.replay_id)
         return cls(
             replay_id=order.replay_id,
-            state=_state(order, report),
+            status=_status(order, report),
             from_time=rfc3339(order.from_ms),
             to_time=rfc3339(order.until_ms),
             endpoint_id=order.endpoint_id,
@@ -124,7 +124,7 @@ def is_over(door: Door, replay_id: str) -> bool:
     return report is not None and report.over
 
 
-def _state(order: StoredRerun, report: Report | None) -> Any:
+def _status(order: StoredRerun, report: Report | None) -> Any:
     if report is not None and report.over:
         return report.state
     if order.cancelled:

@@ -17,7 +17,7 @@ from ingress.view import live_secrets, seal_context
 
 router = APIRouter(prefix="/integration/webhooks", tags=["webhooks"], route_class=StrictRoute)
 MOST_ON_A_PAGE: Final = 500
-INVALID: Final = frozenset({"not_json", "schema", "filter_failed", "transform_failed", "output_too_large"})
+INVALID: Final = frozenset({"not_json", "number_out_of_range", "schema", "filter_failed", "transform_failed", "output_too_large"})
 """Codes of dead letters whose data did not pass; the others are about the endpoint."""
 
 

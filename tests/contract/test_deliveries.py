@@ -362,7 +362,9 @@ def test_what_cannot_be_read_is_buried_and_the_rest_goes_on(made: Courier, name:
     made.bench.send((name.encode(), b"bad \xff"), headers=[("ce_id", b"\xff\r\nx: y"), ("ce_type", b"\r\n"), ("content-type", b"\x00"), ("x-attempt", b"many")])
     made.run()
     assert sorted(request.body for request in target.requests) == [b"", b"bad \xff"]
-    assert [letter.header("x-dlq-code") for letter in made.bench.dead()] == ["unknown_endpoint"] * 2
+    dead = made.bench.dead()
+    assert [letter.header("x-dlq-code") for letter in dead] == ["unknown_endpoint"] * 2
+    assert all("The record names no endpoint" in (letter.header("x-dlq-reasons") or "") for letter in dead)
     assert balanced(made.bench.tallies())
 
 

@@ -14,7 +14,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from flows.core.clock import SystemClock
-from flows.core.errors import Busy
+from flows.core.errors import Busy, Unavailable
 from flows.engine import Batch
 from flows.engine.runtime import Engine
 from flows.engine.worker import live, ready, run
@@ -46,14 +46,15 @@ def test_a_signal_drains(kafka: str, tmp_path: Path, number: signal.Signals) -> 
     assert not faults(made.read(), Counter(f"k{n % 3}" for n in range(50)))
 
 
-def test_a_step_that_raises_ends_the_worker_with_a_code(kafka: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("error", "code"), [(ValueError("a bug"), 1), (Unavailable("Kafka is away."), 8)])
+def test_a_step_that_raises_ends_the_worker_with_a_code(kafka: str, tmp_path: Path, error: Exception, code: int) -> None:
     made = bench(kafka, tmp_path)
 
     def fails(_batch: Batch) -> None:
-        raise ValueError("a bug")
+        raise error
 
     made.send((b"k", b"v"))
-    assert run(made.flow(fails), made.settings, 0) == 1
+    assert run(made.flow(fails), made.settings, 0) == code
 
 
 def test_a_slot_runs_once(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -34,7 +34,7 @@ def running(door: RunningDoor) -> list[str]:
     cursor: str | None = ""
     while cursor is not None:
         page = door.http.get(ROUTE, params={"limit": 100, "cursor": cursor}).json()
-        found += [one["replay_id"] for one in page["items"] if one["state"] in {"accepted", "running"}]
+        found += [one["replay_id"] for one in page["items"] if one["status"] in {"accepted", "running"}]
         cursor = page["next_cursor"]
     return found
 
@@ -55,7 +55,7 @@ def shown(door: RunningDoor, replay_id: str) -> dict[str, Any]:
 
 def finish(door: RunningDoor, worker: Path, replay_id: str) -> dict[str, Any]:
     """Wait until a replay is over."""
-    until(lambda: shown(door, replay_id)["state"] in {"done", "failed", "cancelled"}, why=lambda: (shown(door, replay_id), worker.read_text()[-3000:]))
+    until(lambda: shown(door, replay_id)["status"] in {"done", "failed", "cancelled"}, why=lambda: (shown(door, replay_id), worker.read_text()[-3000:]))
     return shown(door, replay_id)
 
 
@@ -95,9 +95,9 @@ def test_a_changed_definition_shows_what_it_changes(door: RunningDoor, worker: P
     )
     before = len(topic_reader(door.settings.kafka_bootstrap_servers, topics.DLQ.name))
     answer = order(door, **{"from": began, "endpoint_id": name})
-    assert (answer["state"], answer["shadow"], answer["counts"]) == ("accepted", True, None)
+    assert (answer["status"], answer["shadow"], answer["counts"]) == ("accepted", True, None)
     found = finish(door, worker, answer["replay_id"])
-    assert (found["state"], found["trouble"]) == ("done", None)
+    assert (found["status"], found["trouble"]) == ("done", None)
     counts, diff = found["counts"], found["diff"]
     assert (counts["kept"], counts["dropped"], counts["buried"]) == (3, {"filtered": 1}, {"schema": 1})
     assert counts["read"] == counts["skipped"] + 5
@@ -148,14 +148,14 @@ def test_a_replay_keeps_to_its_rate_and_is_cancelled(door: RunningDoor, worker: 
     name = door.register()
     sent(door, worker, name, *BODIES)
     replay_id = order(door, **{"from": began, "endpoint_id": name, "rate_per_second": 1})["replay_id"]
-    until(lambda: shown(door, replay_id)["state"] == "running", why=worker.read_text)
-    assert door.http.delete(f"{ROUTE}/{replay_id}").json()["state"] in {"cancelling", "cancelled"}
+    until(lambda: shown(door, replay_id)["status"] == "running", why=worker.read_text)
+    assert door.http.delete(f"{ROUTE}/{replay_id}").json()["status"] in {"cancelling", "cancelled"}
     found = finish(door, worker, replay_id)
-    assert found["state"] == "cancelled"
+    assert found["status"] == "cancelled"
     assert found["counts"]["read"] < found["counts"]["total"] or not found["counts"]["total"]
     assert replay_id in [one["replay_id"] for one in door.http.get(ROUTE).json()["items"]]
     gone = door.http.delete(f"{ROUTE}/{replay_id}").json()
-    assert gone["state"] == "cancelled"
+    assert gone["status"] == "cancelled"
     assert f"The topic xyra.shadow.{replay_id} stays" in gone["note"]
     assert door.http.get(f"{ROUTE}/{replay_id}").status_code == 404
     assert door.http.delete(f"{ROUTE}/{replay_id}").status_code == 404
@@ -193,7 +193,7 @@ def test_what_cannot_be_replayed_is_refused_with_every_reason(door: RunningDoor,
 def test_more_than_a_few_at_once_are_refused(door: RunningDoor, worker: Path, began: str) -> None:
     wanted: dict[str, Any] = {"from": began, "dry_run": True, "rate_per_second": 1}
     made = [order(door, **wanted)["replay_id"] for _ in range(4)]
-    until(lambda: all(shown(door, one)["state"] == "running" for one in made), why=worker.read_text)
+    until(lambda: all(shown(door, one)["status"] == "running" for one in made), why=worker.read_text)
     answer = door.http.post(ROUTE, json=wanted)
     assert answer.status_code == 409
     assert f"cancel one with DELETE {ROUTE}/{made[0]}." in answer.json()["detail"]
@@ -201,5 +201,5 @@ def test_more_than_a_few_at_once_are_refused(door: RunningDoor, worker: Path, be
     made.append(order(door, **wanted)["replay_id"])  # what was cancelled takes up no room, even before a worker has seen it
     for one in made[1:]:
         door.http.delete(f"{ROUTE}/{one}")
-    stopped: Callable[[], bool] = lambda: all(shown(door, one)["state"] == "cancelled" for one in made)  # noqa: E731  handed on
+    stopped: Callable[[], bool] = lambda: all(shown(door, one)["status"] == "cancelled" for one in made)  # noqa: E731  handed on
     until(stopped, why=worker.read_text)

@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 
 from deploy.local.broker import running
+from flows.core.errors import AWAY
 from tests.kit.door import until
 from tests.kit.engine import Bench, balanced, bench, faults
 
@@ -27,7 +28,6 @@ BURST: Final = 500
 KEY_BYTES: Final = 350
 """Keys are random, so that they cannot be packed, and the store has each."""
 SENTENCE: Final = re.compile(r"The state store \S+ cannot be used: .*(No space left on device|File too large).*Make room or mend the rights")
-BUG: Final = 1
 
 
 class Disk:
@@ -134,7 +134,7 @@ def worker(few_partitions: str, tmp_path: Path, disk: Disk) -> Iterator[tuple[Be
 def test_a_full_disk_ends_the_worker_and_room_brings_everything_back(worker: tuple[Bench, Worker], disk: Disk) -> None:
     made, one = worker
     one.fill()
-    assert one.end() == BUG
+    assert one.end() == AWAY
     one.start()
     one.fill()  # a partition that cannot be opened waits; where it can, it is full once more
     disk.make_room()

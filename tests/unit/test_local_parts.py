@@ -163,6 +163,7 @@ def test_the_table_of_flows_says_what_the_flows_say(name: str) -> None:
         (2, "exit code 2: a setting has a wrong value"),
         (3, "exit code 3: held by another process"),
         (4, "exit code 4: the process cannot go on"),
+        (8, "exit code 8: Kafka, the disk or another part it needs was not ready"),
         (77, "exit code 77: it failed"),
     ],
 )

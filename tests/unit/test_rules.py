@@ -230,6 +230,29 @@ class TestSchema:
         assert sorted(reason.pointer for reason in found) == ["/mail", "/order/a~1b", "/order/id"]
         assert len({fingerprint("webhooks", "schema", "shop", [reason]) for reason in found}) == 3
 
+    @pytest.mark.parametrize("closed", [{"additionalProperties": False}, {"unevaluatedProperties": False}])
+    @pytest.mark.parametrize("known", [{}, {"properties": {"a": {"type": "integer"}}}, {"patternProperties": {"^a": {"type": "integer"}}}])
+    def test_each_field_that_may_not_be_there_is_named_at_its_place(self, closed: dict[str, Any], known: dict[str, Any]) -> None:
+        made = Schema({"properties": {"order": {"type": "object", **known, **closed}}})
+        found = made.reasons({"order": {"a": "x", "b/c": 1, "d": {"e": 2}}})
+        assert sorted(reason.pointer for reason in found) == ["/order/a", "/order/b~1c", "/order/d"]
+        assert all(name in reason.detail for name, reason in zip(("'b/c'", "'d'"), found[-2:], strict=True))
+
+    def test_an_object_that_may_have_no_fields_is_told_from_a_field_that_may_not_be(self) -> None:
+        body = {"additionalProperties": {"x": 1}, "y": 2}
+        assert [reason.pointer for reason in Schema({"additionalProperties": False}).reasons(body)] == ["/additionalProperties", "/y"]
+        (found,) = Schema({"properties": {"additionalProperties": False}}).reasons(body)
+        assert (found.pointer, found.detail) == ("/additionalProperties", 'False schema does not allow {"x":1}')
+
+    def test_a_name_that_is_not_allowed_has_the_place_of_its_field(self) -> None:
+        found = Schema({"propertyNames": {"maxLength": 1}}).reasons({"bb": 1, "c": 2, "dd": 3})
+        assert sorted(reason.pointer for reason in found) == ["/bb", "/dd"]
+
+    def test_fields_that_may_not_be_there_are_bounded(self) -> None:
+        many = {f"{n}": n for n in range(500)}
+        assert len(Schema({"additionalProperties": False}).reasons(many)) == MAX_REASONS
+        assert len(Schema({"properties": {"a": {}}, "additionalProperties": False}).reasons(many)) == MAX_REASONS
+
     def test_a_schema_that_refers_to_itself_takes_deep_bodies(self) -> None:
         deep: Any = {}
         for _ in range(1000):

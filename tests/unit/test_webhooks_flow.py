@@ -181,6 +181,13 @@ class TestRules:
         assert verdicts(self.one(line, b"}", filter="type == ''")) == []
         assert verdicts(self.one(line, b"]", transform={"expressions": {"/id": "id"}})) == []
 
+    @pytest.mark.parametrize("number", [b"1e400", b"-" + b"1" * 400])
+    @pytest.mark.parametrize("definition", [{"schema": True}, {"filter": "body.n > 1"}, {"events": ["a"]}])
+    def test_a_number_that_no_double_holds_is_not_called_no_json(self, line: Line, definition: dict[str, Any], number: bytes) -> None:
+        batch = self.one(line, b'{"type": "a",\n "n": ' + number + b"}", **definition)
+        assert verdicts(batch) == ["number_out_of_range"]
+        assert "has a number beyond what a double holds, at line 2 column 7: write it as a text" in detail(batch)
+
     def test_a_filter_lets_through_what_it_says(self, line: Line) -> None:
         assert verdicts(self.one(line, {"a": 2}, filter="body.a > 1")) == []
         assert verdicts(self.one(line, {"a": 1}, filter="body.a > 1")) == ["filtered"]
