@@ -37,6 +37,8 @@ class Made(NamedTuple):
     encoded: Encoded | None
     """Its rows as they go out; None: in blocks, which are made when it is known which rows are in them."""
     marked: Marked | None
+    size: int
+    """Bytes of rows and rejects, about as they go out."""
 
 
 class Gatherer:
@@ -63,6 +65,11 @@ class Gatherer:
     def rows(self) -> int:
         """Rows read since the last portion."""
         return sum(one.read.rows_read for one in self._made) if self._told is None else 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of what was read since the last portion, about as they go out."""
+        return sum(one.size for one in self._made) if self._told is None else 0
 
     def add(self, reads: Iterable[Read]) -> None:
         """Take tables that follow one another; raises `Unreadable` where they lack a column that must be there, as their file then does."""
@@ -115,11 +122,11 @@ class Gatherer:
             encoded = encode(sifted, read.table.ordinals, self._output)
             if not Lines.of(encoded.values).within(self._most_bytes):
                 sifted, encoded = self._small(read.table, sifted, encoded)
-        marks = self._sieve.marks
+        marks, size = self._sieve.marks, _size(read, sifted, encoded)
         if not marks.any:
-            return Made(read, sifted, encoded, None)
+            return Made(read, sifted, encoded, None, size)
         lines = (encoded.values if encoded is not None else lines_of(sifted.frame, sifted.fragments)) if marks.key else []
-        return Made(read, sifted, encoded, marks.mark(sifted, lines))
+        return Made(read, sifted, encoded, marks.mark(sifted, lines), size)
 
     def _small(self, table: Table, sifted: Sifted, encoded: Encoded) -> tuple[Sifted, Encoded]:
         """Take rows out that no record can hold, and say why."""
@@ -144,6 +151,11 @@ class Gatherer:
                 most = self._most_bytes
                 raise Unreadable("block_too_large", f"A block of rows is larger than the {most:,} bytes its topic takes; give fewer rows_per_record.")
         return sifted, encoded
+
+
+def _size(read: Read, sifted: Sifted, encoded: Encoded | None) -> int:
+    values = sifted.frame.estimated_size() if encoded is None else len(Lines.of(encoded.values).text)
+    return int(values) + sum(len(reject.raw) for reject in (*read.rejects, *sifted.rejects))
 
 
 def _only(sifted: Sifted, encoded: Encoded, gone: Iterable[int], rejects: Sequence[Reject]) -> tuple[Sifted, Encoded]:

@@ -24,6 +24,10 @@ from flows.core.imports.source import LOOKS_LIKE
 _NOT_BEGUN: Final = frozenset({"bad_header", "no_key_column", "not_an_array", "path_not_found"})
 """Codes of refusals before the first row."""
 
+PORTION_BYTES: Final = 4 << 20
+"""A file's portion is over with so many bytes of what goes out, however many rows were asked for: who publishes it holds it several times over, and it has to
+fit a frame. About what becomes of a portion of pieces, whose rows do not name their columns yet."""
+
 
 class State(NamedTuple):
     """What a portion leaves for the next."""
@@ -109,12 +113,12 @@ class File:
         self._tables = self._whole() if form in WHOLE else self._cut()
 
     def portion(self, most: int, known: Sequence[bytes] = ()) -> Portion:
-        """Return about `most` rows; those before the place where the file cannot be read any further, with why. Raises `Unreadable` where there are none.
+        """Return about `most` rows, fewer where they are large; those before the place where the file cannot be read any further, with why.
 
-        `known`: the answers of the job's memory.
+        `known`: the answers of the job's memory. Raises `Unreadable` where there are no rows.
         """
         over, failed = False, None
-        while not over and self._gatherer.rows < most:
+        while not over and self._gatherer.rows < most and self._gatherer.size < PORTION_BYTES:
             try:
                 with _of_another(self._begun.settled, self._form):
                     over = next(self._tables, None) is None

@@ -25,8 +25,8 @@ from flows.steps.supply import PORTION_BYTES, Found, Gone, Most, Supply
 from flows.wire.readers import Readers
 from flows.wire.scratch import clear, scratch
 
-CHUNKS: Final = 64
-"""A portion has so many chunks of `chunk_size` rows at most, and one at least."""
+CHUNKS: Final = 32
+"""A portion has so many chunks of `chunk_size` rows at most, and one at least: a row that is published takes a kilobyte and more, however short it is."""
 FIRST: Final = 8
 """The first portion of a process has so small a part of that: its rows go out sooner, and the next one is read meanwhile."""
 KEPT: Final = 4
