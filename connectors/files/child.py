@@ -24,14 +24,14 @@ from typing import Any, BinaryIO
 from connectors.files.bounds import Limits
 from connectors.files.detect import detect
 from connectors.files.encode import Output, Shape
-from connectors.files.formats import FORMATS, first_of, packed
+from connectors.files.formats import FORMATS, WHOLE, first_of, packed
 from connectors.files.gather import Gatherer, Sieve
 from connectors.files.lacking import Lacking
 from connectors.files.marks import Marks
 from connectors.files.plan import AsRead
 from connectors.files.reader import Unreadable
 from connectors.files.rules import compile_rules, cursor_of
-from connectors.files.sources import File, Pieces, State
+from connectors.files.sources import File, Pieces, Reread, State
 from connectors.files.watch import Watched
 from flows.core.errors import BadRequest, InvalidFields
 from flows.core.files.frames import Frame, read, write
@@ -49,7 +49,7 @@ class Session:
     def __init__(self, limits: Limits) -> None:
         """Take the bounds on files."""
         self._limits = limits
-        self._source: Pieces | File | None = None
+        self._source: Pieces | Reread | File | None = None
         self._watched: Watched | None = None
         self._gatherer: Gatherer | None = None
         self._portion: Portion | None = None
@@ -77,7 +77,7 @@ class Session:
                 return Frame({"kind": "columns", **self._watched.told()})
             case "pieces", Pieces() as source:
                 portion = source.portion(_pieces(frame), known, last=head["last"], torn=head.get("torn", ""))
-            case "again", Pieces() as source:
+            case "again", (Pieces() | Reread()) as source:
                 portion = source.again(_pieces(frame), known)
             case "rows", File() as source:
                 portion = source.portion(head["most"], known)
@@ -89,13 +89,15 @@ class Session:
         self._portion = portion
         return Frame({"kind": "portion"}, (portion.pack(),))
 
-    def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | File:
+    def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | Reread | File:
         form, out = head["format"], head["output"]
         if form not in FORMATS:
             raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
         watched = bool(head.get("watch"))
         self._gatherer = gatherer = Gatherer(self._sieve(head), output, out["most_bytes"], head["ordinal"], fixed=form in FIXED, watched=watched)
+        if head["path"] is None and form in WHOLE:
+            return Reread(State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
         if head["path"] is None:
             return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
         path, torn = Path(head["path"]), bool(head.get("torn"))

@@ -3,9 +3,11 @@
 import gzip
 from collections import Counter
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pytest
 
 from flows.core.files.cutters import Format
@@ -27,6 +29,10 @@ def aged(data_format: str) -> bytes:
         case "xml":
             told = [f"<person><id>{row['id']}</id><name>{row['name']}</name><age>{row['age']}</age></person>" for row in rows]
             return ("<people>" + "\n".join(told) + "</people>").encode()
+        case "parquet":
+            held = BytesIO()
+            pl.DataFrame(rows).write_parquet(held, row_group_size=700)
+            return held.getvalue()
     text = "\n".join(f"{row['id']},{row['name']},{row['age']}" for row in rows).encode()
     data = b"id,name,age\n" + text + b"\n7000,short\n"
     return gzip.compress(data) if data_format == "csv.gz" else data
@@ -37,11 +43,11 @@ def limited(most: int) -> dict[str, object]:
     return {"data_types": {"id": "int64", "age": "int64"}, "max": {"age": most}}
 
 
-@pytest.mark.parametrize("data_format", ["csv", "csv.gz", "ndjson", "json", "xml"])
+@pytest.mark.parametrize("data_format", ["csv", "csv.gz", "ndjson", "json", "xml", "parquet"])
 def test_rejected_rows_are_run_again_by_new_rules(kafka: str, tmp_path: Path, data_format: str) -> None:
     made, job_id = importer(kafka, tmp_path), f"again-{data_format}"
     form, data = data_format.partition(".")[0], aged(data_format)
-    source = {"upload_id": made.upload(data, Format.RAW if data_format in {"csv.gz", "xml"} else FORMS[form])}
+    source = {"upload_id": made.upload(data, Format.RAW if data_format in {"csv.gz", "xml", "parquet"} else FORMS[form])}
     source |= {"record_path": "people/person"} if form == "xml" else {}
     short = 1 if form == "csv" else 0
     made.order(job_id, form, source=source, transformation_rules=limited(50))
