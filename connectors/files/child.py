@@ -9,6 +9,8 @@
 | `pieces`: `places`, `last`, `torn`: why the file, with these its last pieces, ends too early; their bytes | `portion`; `Portion.pack` |
 | `again`: `places`; the bytes of rows that were turned away, each a piece | `portion`; `Portion.pack` |
 | `rows`: `most`, where `open` named a path | `portion`; `Portion.pack` |
+| `spool`: `format`, `told` of each: what is wrong with it; rows that were turned away | `spooled` |
+| `write`: asked until it is over | `written`: `over`: what was spooled is the file `written` in the directory of the process |
 | `decide`: `known` | `portion`: the last one, as it is by these answers of the job's memory |
 
 `pieces`, `again` and `rows` may have `known` as well, where the answers are there already.
@@ -32,6 +34,7 @@ from connectors.files.plan import AsRead
 from connectors.files.reader import Unreadable
 from connectors.files.rules import compile_rules, cursor_of
 from connectors.files.sources import File, Pieces, Reread, State
+from connectors.files.spooled import Spooled
 from connectors.files.watch import Watched
 from flows.core.errors import BadRequest, InvalidFields
 from flows.core.files.frames import Frame, read, write
@@ -52,6 +55,7 @@ class Session:
         self._source: Pieces | Reread | File | None = None
         self._watched: Watched | None = None
         self._gatherer: Gatherer | None = None
+        self._spooled: Spooled | None = None
         self._portion: Portion | None = None
         """The last one, which may be asked for by other answers."""
 
@@ -75,6 +79,12 @@ class Session:
                 return Frame({"kind": "opened"})
             case "columns", _ if self._watched is not None:
                 return Frame({"kind": "columns", **self._watched.told()})
+            case "spool", _:
+                self._spooled = self._spooled or Spooled(head["format"], Path())
+                self._spooled.add(head["told"], frame.parts)
+                return Frame({"kind": "spooled"})
+            case "write", _ if self._spooled is not None:
+                return Frame({"kind": "written", "over": self._spooled.write()})
             case "pieces", Pieces() as source:
                 portion = source.portion(_pieces(frame), known, last=head["last"], torn=head.get("torn", ""))
             case "again", (Pieces() | Reread()) as source:
