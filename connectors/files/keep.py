@@ -17,6 +17,10 @@ from flows.core.files.kept import BAD, FRAGMENT, Type, keep, runs
 PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  of local times, and those of a zone are told apart by their type
 DAY_S: Final = 86_400
+FIRST_S: Final = -62_135_596_800
+"""The beginning of the year 1."""
+END_S: Final = 253_402_300_800
+"""The end of the year 9999."""
 ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)?T?(\d\d:\d\d:\d\d)?(?:\.(\d+))?([+-]\d\d:\d\d|Z)?")
 NAMES: Final[Mapping[pl.DataType, str]] = {
     pl.Int64(): "int64",
@@ -84,7 +88,7 @@ def _speller(dtype: pl.DataType) -> Callable[[Any], Any] | None:
 
 def _within(seconds: int) -> bool:
     """Tell whether a time is one of the years 1 to 9999."""
-    return -62_135_596_800 <= seconds < 253_402_300_800  # noqa: PLR2004
+    return FIRST_S <= seconds < END_S
 
 
 def _moment(value: int, unit: str) -> str:

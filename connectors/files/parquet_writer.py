@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.files.arrow_types import array, of
-from connectors.files.spooled import Columns, Line
+from connectors.files.written import Columns, Line
 from flows.core.files.kept import ERROR, Type
 
 

@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple, Protocol
+from typing import BinaryIO, Final
 
 import orjson
 
 from connectors.files.bounds import refusal
+from connectors.files.written import Columns, Line, Writer
 from flows.core.errors import BadRequest
 from flows.core.files import kept
-from flows.core.files.kept import ERROR, FRAGMENT, ROW, Kept, Type
+from flows.core.files.kept import ERROR, FRAGMENT, ROW, Kept
 
 WRITTEN: Final = "written"
 SPOOL: Final = "spool"
@@ -22,39 +23,6 @@ MOST_COLUMNS: Final = 16_000
 GROUP_ROWS: Final = 5_000
 GROUP_BYTES: Final = 4 << 20
 """Rows that are written together come to no more than this, and one."""
-
-
-class Columns(NamedTuple):
-    """The columns of the rows, in the order in which they came."""
-
-    types: dict[str, Type]
-    """By name; JSON where rows have different ones."""
-    row: str
-    """The one that holds rows as texts whose columns cannot be told; empty: there are none such."""
-
-    @property
-    def names(self) -> list[str]:
-        """All that are written."""
-        return [ERROR, *self.types, *([self.row] if self.row else [])]
-
-
-class Line(NamedTuple):
-    """One row, as it is written."""
-
-    error: str
-    values: dict[str, tuple[Any, Type]]
-
-
-class Writer(Protocol):
-    """Writes the file of one format."""
-
-    def add(self, lines: Sequence[Line]) -> None:
-        """Write the next rows."""
-        ...
-
-    def finish(self) -> None:
-        """End the file."""
-        ...
 
 
 class Spooled:

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 import orjson
 
 from connectors.files.keep import ticks
-from connectors.files.spooled import Line
+from connectors.files.written import Line
 from connectors.files.xlsx_cells import letters_of
 
 SHEET_ROWS: Final = 1_048_576
@@ -27,7 +27,8 @@ _OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relation
 _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
 _KIND: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _XML: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-_FORMATS: Final = (0, 14, 22, 21)
+_TIME: Final = 21
+_FORMATS: Final = (0, 14, 22, _TIME)
 """Of numbers, days, moments and times of day (ECMA-376 part 1, 18.8.30), in the order of their styles."""
 _STYLES: Final[dict[str, tuple[int, str]]] = {"date32[day]": (1, "d"), "timestamp[ms]": (2, "ms"), "time64[ns]": (3, "ms")}
 _DAY: Final = {"d": 1, "ms": 86_400_000}
@@ -105,7 +106,7 @@ def _cell(place: str, value: Any, kind: Any) -> str:
 
 def _serial(value: str, style: int, unit: str) -> float | None:
     """Return a day or a moment as a workbook counts it; None where its calendar does not have it."""
-    number, of_time = ticks(value, unit) / _DAY[unit], _FORMATS[style] == 21  # noqa: PLR2004  times of day
+    number, of_time = ticks(value, unit) / _DAY[unit], _FORMATS[style] == _TIME
     days = number if of_time else number + _DAYS_TO_1970
     if not of_time and days <= _LEAP:
         days -= 1

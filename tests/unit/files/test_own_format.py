@@ -26,8 +26,9 @@ from connectors.files.keep import ticks
 from connectors.files.parquet import Parquet
 from connectors.files.reader import Unreadable
 from connectors.files.reread import reads
-from connectors.files.spooled import Line, Spooled
+from connectors.files.spooled import Spooled
 from connectors.files.whole import Portion
+from connectors.files.written import Line
 from connectors.files.xlsx_writer import Workbook
 from flows.core.errors import BadRequest
 from flows.core.files import kept
