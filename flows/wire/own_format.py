@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Final
 
 from flows.core.errors import FieldError, InvalidFields, Unavailable
 from flows.core.settings import Settings
-from flows.wire.child import Child, ReaderDied
+from flows.wire.child import ANSWER_S, Child, ReaderDied
 from flows.wire.readers import Readers
 from flows.wire.scratch import room
 
@@ -52,7 +52,7 @@ def _ask(child: Child, until: float, head: Mapping[str, Any], parts: Sequence[by
     left = until - monotonic()
     if left <= 0:
         raise _refused("too_slow", f"They were not written within {ALL_S:g} s. Take them as csv or ndjson, which are sent while they are read.")
-    answer = child.ask(head, parts, left).head
+    answer = child.ask(head, parts, min(left, ANSWER_S)).head
     if answer["kind"] == "failed":
         raise _refused(answer["code"], answer["detail"])
     return answer

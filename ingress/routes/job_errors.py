@@ -30,6 +30,10 @@ AT_ONCE: Final = 1000
 """Rows of a file that are read and written in one go."""
 LONGEST_S: Final = 600.0
 """A file that has not been fetched after so long is cut off, and the connection with it."""
+HOW: Final = (
+    "`csv`, `ndjson`: all rows, safe for spreadsheets. "
+    "`original`: all rows as they stood in the file, behind a column `_error`; of any workbook an xlsx. Parquet and workbooks are written before they are sent."
+)
 JSON: Final = "application/json"
 TEXT: Final = {"schema": {"type": "string"}}
 BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
@@ -48,7 +52,7 @@ async def list_all(
     door: TheDoor,
     format: Annotated[  # noqa: A002  the parameter's name
         Literal["json", "csv", "ndjson", "original"],
-        Query(description="`csv`, `ndjson`: all rows, safe for spreadsheets. `original`: all rows as they stood in the file, behind a column `_error`."),
+        Query(description=HOW),
     ] = "json",
     turn: Annotated[int | None, Query(ge=1, le=1_000_000, description="Those of this turn. Absent: all that were not run again since.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE, description="Rows on a page of `json`.")] = 100,
