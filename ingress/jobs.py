@@ -10,7 +10,7 @@ from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Ref
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
 from flows.core.imports.jobs import JobDefinition, JobFields, Pieces, Rules, StoredJob, check_job, source_context
-from flows.core.imports.progress import Report, cannot_rerun, move
+from flows.core.imports.progress import Report, move
 from flows.core.imports.rules import CURSORS, TransformationRules
 from flows.core.imports.run import UNCHANGED
 from flows.core.imports.source import READ_AS
@@ -221,8 +221,6 @@ def _no_rest(now: Report) -> str:
 
 def _not_again(job: JobDefinition, now: Report) -> str:
     """Say why a job's rejected rows cannot be run again; nothing where they can."""
-    if cannot_rerun(job):
-        return f"Rows of {job.data_format} do not stand in their file as bytes that could be read alone; order a new job on the file."
     if now.files.found > 1:
         return "The run has read several files, which need not have the same columns; put the rows right in a file of their own, for the next run to find."
     if job.all_or_nothing and now.status != "completed_with_errors":

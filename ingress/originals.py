@@ -13,14 +13,12 @@ from xml.sax.saxutils import escape
 
 import orjson
 
+from flows.core.files.kept import ERROR, ROW
 from flows.core.imports.jobs import JobDefinition
 from flows.core.imports.rejects import Turned
 from flows.core.imports.source import DataFormat
 from ingress import export
 
-ERROR: Final = "_error"
-ROW: Final = "_row"
-"""Where a row is no object, or is damaged: as it stood, as a text."""
 DELIMITERS: Final = ",;\t|"
 LINE: Final = re.compile(rb"[^\r\n]*")
 OPENING: Final = re.compile(rb"<[^\s<>/!?][^\s<>/]*(?:\s(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*?)?(/?)>")
@@ -38,6 +36,11 @@ MEDIA: Final[Mapping[DataFormat, tuple[str, str]]] = {
     "xml": ("application/xml", "xml"),
 }
 """Formats that are written here, as media types and as the ends of file names."""
+WHOLE: Final[Mapping[DataFormat, tuple[str, str]]] = {
+    "parquet": ("application/vnd.apache.parquet", "parquet"),
+    "excel": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
+}
+"""Those that a process of its own writes as a whole (`flows/wire/own_format.py`): of any workbook an xlsx."""
 
 
 class Form(NamedTuple):

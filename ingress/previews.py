@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from flows.core.errors import FieldError, InvalidFields
+from flows.core.files.kept import shown
 from flows.core.files.rejects import Reject
 from flows.core.imports.damage import message
 from flows.core.imports.jobs import JobFields
@@ -120,7 +121,7 @@ def columns(job: JobFields, look: Look) -> dict[str, Any]:
     return {"found": look.columns.get("found", ()), "published": published, "left_off": look.columns.get("left_off", 0)}
 
 
-def errors(look: Look) -> Iterator[dict[str, Any]]:
+def errors(look: Look, form: str) -> Iterator[dict[str, Any]]:
     """Yield each code with how many rows have it and the first examples; the most frequent first."""
     rejects = [reject for portion in look.portions for reject in portion.rejects]
     counts: Counter[str] = Counter()
@@ -131,11 +132,11 @@ def errors(look: Look) -> Iterator[dict[str, Any]]:
             codes.setdefault(reject.code, reject)
         counts.update(codes.keys())
         for code, reject in codes.items():
-            if len(shown := examples.setdefault(code, [])) < EXAMPLES:
-                shown.append(reject)
+            if len(given := examples.setdefault(code, [])) < EXAMPLES:
+                given.append(reject)
     encoding = str(read_as(look).get("encoding") or "utf-8")
     for code, rows in counts.most_common(MOST_CODES):
-        yield {"code": code, "rows": rows, "examples": [_example(reject, encoding) for reject in examples[code]]}
+        yield {"code": code, "rows": rows, "examples": [_example(reject._replace(raw=shown(form, reject.raw)), encoding) for reject in examples[code]]}
 
 
 def _example(reject: Reject, encoding: str) -> dict[str, Any]:

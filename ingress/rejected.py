@@ -1,5 +1,6 @@
 """Reads the rows that a job has turned away from `xyra.rejects`, some at a time."""
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from flows.core import topics
@@ -81,6 +82,15 @@ def read(settings: Settings, wanted: Wanted, at: int | None, end: int | None, mo
     finally:
         window.close()
     return _chosen(messages, wanted, Found([], left[number], end), most)
+
+
+def all_of(settings: Settings, wanted: Wanted, most: int) -> Iterator[list[Turned]]:
+    """Yield all rows up to the one that is the last now, so many at a time at most; blocks, and raises as `read` does."""
+    found = read(settings, wanted, None, None, most)
+    while not found.over:
+        yield found.rows
+        found = read(settings, wanted, found.at, found.end, most)
+    yield found.rows
 
 
 def _chosen(messages: list[Message], wanted: Wanted, read_to: Found, most: int) -> Found:

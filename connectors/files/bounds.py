@@ -85,6 +85,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "no_such_sheet": "The workbook has no sheet {where}; it has {what}. Name one of them in source_config.sheet.",
     "no_sheet": "The workbook has no sheet that can be seen. Name a hidden one in source_config.sheet: {what}.",
     "no_header": "The sheet {where} has no row {what} that could name the columns. Set source_config.header to false, or name another in source_config.sheet.",
+    "does_not_fit": "The rows do not fit into one file of their own format here: {what}. Take them as csv or ndjson, which are sent while they are read.",
 })  # fmt: skip
 """Each code and what a person is told."""
 

@@ -9,6 +9,8 @@
 | `pieces`: `places`, `last`, `torn`: why the file, with these its last pieces, ends too early; their bytes | `portion`; `Portion.pack` |
 | `again`: `places`; the bytes of rows that were turned away, each a piece | `portion`; `Portion.pack` |
 | `rows`: `most`, where `open` named a path | `portion`; `Portion.pack` |
+| `spool`: `format`, `told` of each: what is wrong with it; rows that were turned away | `spooled` |
+| `write`: asked until it is over | `written`: `over`: what was spooled is the file `written` in the directory of the process |
 | `decide`: `known` | `portion`: the last one, as it is by these answers of the job's memory |
 
 `pieces`, `again` and `rows` may have `known` as well, where the answers are there already.
@@ -24,14 +26,15 @@ from typing import Any, BinaryIO
 from connectors.files.bounds import Limits
 from connectors.files.detect import detect
 from connectors.files.encode import Output, Shape
-from connectors.files.formats import FORMATS, first_of, packed
+from connectors.files.formats import FORMATS, WHOLE, first_of, packed
 from connectors.files.gather import Gatherer, Sieve
 from connectors.files.lacking import Lacking
 from connectors.files.marks import Marks
 from connectors.files.plan import AsRead
 from connectors.files.reader import Unreadable
 from connectors.files.rules import compile_rules, cursor_of
-from connectors.files.sources import File, Pieces, State
+from connectors.files.sources import File, Pieces, Reread, State
+from connectors.files.spooled import Spooled
 from connectors.files.watch import Watched
 from flows.core.errors import BadRequest, InvalidFields
 from flows.core.files.frames import Frame, read, write
@@ -49,9 +52,10 @@ class Session:
     def __init__(self, limits: Limits) -> None:
         """Take the bounds on files."""
         self._limits = limits
-        self._source: Pieces | File | None = None
+        self._source: Pieces | Reread | File | None = None
         self._watched: Watched | None = None
         self._gatherer: Gatherer | None = None
+        self._spooled: Spooled | None = None
         self._portion: Portion | None = None
         """The last one, which may be asked for by other answers."""
 
@@ -75,9 +79,15 @@ class Session:
                 return Frame({"kind": "opened"})
             case "columns", _ if self._watched is not None:
                 return Frame({"kind": "columns", **self._watched.told()})
+            case "spool", _:
+                self._spooled = self._spooled or Spooled(head["format"], Path())
+                self._spooled.add(head["told"], frame.parts)
+                return Frame({"kind": "spooled"})
+            case "write", _ if self._spooled is not None:
+                return Frame({"kind": "written", "over": self._spooled.write()})
             case "pieces", Pieces() as source:
                 portion = source.portion(_pieces(frame), known, last=head["last"], torn=head.get("torn", ""))
-            case "again", Pieces() as source:
+            case "again", (Pieces() | Reread()) as source:
                 portion = source.again(_pieces(frame), known)
             case "rows", File() as source:
                 portion = source.portion(head["most"], known)
@@ -89,13 +99,15 @@ class Session:
         self._portion = portion
         return Frame({"kind": "portion"}, (portion.pack(),))
 
-    def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | File:
+    def _opened(self, head: dict[str, Any], state: bytes, sample: bytes) -> Pieces | Reread | File:
         form, out = head["format"], head["output"]
         if form not in FORMATS:
             raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
         output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
         watched = bool(head.get("watch"))
         self._gatherer = gatherer = Gatherer(self._sieve(head), output, out["most_bytes"], head["ordinal"], fixed=form in FIXED, watched=watched)
+        if head["path"] is None and form in WHOLE:
+            return Reread(State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
         if head["path"] is None:
             return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
         path, torn = Path(head["path"]), bool(head.get("torn"))

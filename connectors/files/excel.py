@@ -11,6 +11,7 @@ import polars as pl
 from connectors.files.archive import Archive
 from connectors.files.bounds import Limits, refusal
 from connectors.files.inflate import Gauge, foresee
+from connectors.files.keep import Keeper
 from connectors.files.old_excel import old_tables
 from connectors.files.table import Place, Table
 from connectors.files.whole import Portion, distinct
@@ -18,7 +19,7 @@ from connectors.files.xlsx_book import Book, read_book
 from connectors.files.xlsx_cells import Cells, Column, Splitter, letters_of
 from connectors.files.xlsx_columns import Typed, Typist
 from connectors.files.xlsx_strings import Strings, fill
-from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
+from flows.core.files.rejects import VALUE_CHARS, Reject
 
 _BLOCK_BYTES: Final = 512 * 1024
 """As much of a sheet as becomes one table."""
@@ -188,17 +189,17 @@ def _portion(typed: list[Typed], lines: Sequence[int], first: int, after: bytes)
     fragments = frozenset(one.series.name for one in typed if one.fragments)
     ordinals: list[int] | range = range(first, first + len(lines))
     bad = {row: (one.series.name, *why) for one in reversed(typed) for row, why in one.bad.items()}
-    whole = frame
+    keeper = Keeper(frame, fragments)
 
-    def raw(row: int) -> bytes:
-        return orjson.dumps(whole.row(row, named=True), default=str)[:RAW_BYTES]
+    def spoilt(row: int) -> bytes:
+        return keeper.raw(row, {one.series.name: one.bad[row][1] for one in typed if row in one.bad})
 
-    rejects = [Reject(first + row, lines[row], -1, column, code, "", value[:VALUE_CHARS], raw(row)) for row, (column, code, value) in sorted(bad.items())]
+    rejects = [Reject(first + row, lines[row], -1, column, code, "", value[:VALUE_CHARS], spoilt(row)) for row, (column, code, value) in sorted(bad.items())]
     kept = list(range(len(lines)))
     if bad:
         kept = [row for row in kept if row not in bad]
         frame, ordinals = frame[kept], [first + row for row in kept]
-    return Portion(Table(frame, ordinals, lambda row: Place(first + kept[row], lines[kept[row]], -1, raw(kept[row])), fragments), rejects, after)
+    return Portion(Table(frame, ordinals, lambda row: Place(first + kept[row], lines[kept[row]], -1, keeper.raw(kept[row])), fragments), rejects, after)
 
 
 def _bounded(archive: Archive, member: str, limits: Limits) -> Iterator[bytes]:

@@ -12,10 +12,10 @@ from python_calamine import CalamineError, CalamineWorkbook
 from connectors.files.archive import Archive
 from connectors.files.bounds import Limits, refusal
 from connectors.files.inflate import Gauge
+from connectors.files.keep import Keeper
 from connectors.files.table import Place, Table
 from connectors.files.whole import Portion, distinct
 from connectors.files.xlsx_cells import letters_of
-from flows.core.files.rejects import RAW_BYTES
 
 _ROWS: Final = 5_000
 _RATIO: Final = 50
@@ -84,9 +84,10 @@ def _portions(name: str, rows: list[list[Any]], top: tuple[int, int], limits: Li
 def _portion(rows: list[tuple[int, list[Any]]], names: list[str], first: int) -> Portion:
     texts = [[None if value == "" else orjson.dumps(_plain(value)).decode() for value in row] for _, row in rows]
     frame = pl.DataFrame({name: [row[place] for row in texts] for place, name in enumerate(names)}, schema=dict.fromkeys(names, pl.String))
+    keeper = Keeper(frame, frozenset(names))
 
     def place(row: int) -> Place:
-        return Place(first + row, rows[row][0], -1, orjson.dumps(dict(zip(names, map(_plain, rows[row][1]), strict=True)))[:RAW_BYTES])
+        return Place(first + row, rows[row][0], -1, keeper.raw(row))
 
     return Portion(Table(frame, range(first, first + len(rows)), place, frozenset(names)), [], orjson.dumps([first + len(rows)]))
 

@@ -4,10 +4,8 @@ import base64
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import polars as pl
@@ -15,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from connectors.files.arrow_types import named
 from connectors.files.bounds import Limits, refusal
+from connectors.files.keep import Keeper, plain
 from connectors.files.table import Place, Table
 from connectors.files.whole import Portion, distinct
-from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
+from flows.core.files.rejects import VALUE_CHARS, Reject
 
 _MAGIC: Final = b"PAR1"
 _ENCRYPTED: Final = b"PARE"
@@ -108,8 +108,10 @@ class Parquet:
             batch, ordinals = batch.take(pa.array(kept, pa.int64())), [first + row for row in kept]
         frame, fragments = frame_of(batch)
 
+        keeper = Keeper(frame, fragments, lambda: [named(column.type) for column in batch.columns])
+
         def place(row: int) -> Place:
-            return Place(ordinals[row], 0, -1, orjson.dumps(frame.row(row, named=True), default=_plain)[:RAW_BYTES])
+            return Place(ordinals[row], 0, -1, keeper.raw(row))
 
         return Portion(Table(frame, ordinals, place, fragments), rejects, orjson.dumps(list(after)))
 
@@ -262,16 +264,5 @@ def _expressible(array: pa.Array) -> pa.Array:
 
 def _fragments(name: str, array: pa.Array) -> pl.Series:
     values = (array.slice(row, 1).to_pylist(maps_as_pydicts="lossy")[0] for row in range(len(array)))
-    texts = (None if value is None else orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode() for value in values)
+    texts = (None if value is None else orjson.dumps(value, default=plain, option=orjson.OPT_NON_STR_KEYS).decode() for value in values)
     return pl.Series(name, list(texts), pl.String)
-
-
-def _plain(value: Any) -> str | float:
-    """Return what JSON has no word for: binary as base64, a decimal as its digits, a duration in seconds."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    raise TypeError(type(value).__name__)

@@ -99,6 +99,22 @@ class Pieces:
         return [nothing(row, [Span(0, len(row.data))], Fault(Code.MISCOUNTED))]
 
 
+class Reread:
+    """Rows of a format that is read as a whole: those that were turned away, as they were kept."""
+
+    def __init__(self, begun: State, at: int, line: int, gatherer: Gatherer) -> None:
+        """Take where reading the file stands, which stays as it is."""
+        self._begun, self._at, self._line, self._gatherer = begun, at, line, gatherer
+        gatherer.lacking.go_on(begun.lacking)
+
+    def again(self, rows: Sequence[Piece], known: Sequence[bytes] = ()) -> Portion:
+        """Return what these rows are now, as `Pieces.again` does."""
+        from connectors.files.reread import reads  # noqa: PLC0415 - its library takes 30 MB and a tenth of a second, which other formats are spared
+
+        self._gatherer.add(reads(rows))
+        return self._gatherer.portion(self._at, self._begun.text(), self._line, known, over=True)
+
+
 class File:
     """A file that lies in a scratch directory: of a format that is read as a whole, or compressed, or not cut yet."""
 

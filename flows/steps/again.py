@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from flows.core import topics
+from flows.core.files.kept import can_run
 from flows.core.files.pieces import Part
-from flows.core.files.rejects import RAW_BYTES
 from flows.core.imports import rejects
 from flows.core.imports.again import Again, codes_of, rejects_of
 from flows.core.imports.opening import opening
@@ -55,9 +55,9 @@ class Anew:
         """
         asked: dict[str, Any] = orjson.loads(task.payload)
         found = self._found(asked)
-        # A row of RAW_BYTES may have been longer in its file: it cannot be run again.
-        whole = sorted((row for row in found.rows if len(row.raw) < RAW_BYTES), key=lambda row: row.ordinal)
-        cut = [reject for row in found.rows if len(row.raw) >= RAW_BYTES for reject in rejects_of(row)]
+        form = asked["job"]["definition"]["data_format"]
+        whole = sorted((row for row in found.rows if can_run(form, row.raw)), key=lambda row: row.ordinal)
+        cut = [reject for row in found.rows if not can_run(form, row.raw) for reject in rejects_of(row)]
         portion = self._read(asked, whole) if whole else nothing(asked)
         over = found.next >= found.end
         ended = portion._replace(over=over, rows_read=portion.rows_read + len(found.rows) - len(whole), rejects=[*portion.rejects, *cut])

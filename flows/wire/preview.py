@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from flows.core.errors import FieldError, InvalidFields, Unavailable
+from flows.core.errors import FieldError, InvalidFields
 from flows.core.files.pieces import TRUNCATED, Piece
 from flows.core.imports.opening import memory_of, opening
 from flows.core.imports.portion import Portion
@@ -18,7 +18,7 @@ from flows.core.topics import RECORD_BYTES
 from flows.wire.child import Child, ReaderDied
 from flows.wire.readers import Readers
 from flows.wire.sample import Sample, Sampler
-from flows.wire.scratch import scratch
+from flows.wire.scratch import room
 
 FETCH_S: Final = 2.0
 ALL_S: Final = 4.8
@@ -59,7 +59,7 @@ def look(settings: Settings, readers: Readers, upload: Upload, job: Mapping[str,
 
     """
     until = monotonic() + ALL_S
-    place = _place(settings)
+    place = room(settings)
     sampler = Sampler(settings, upload, monotonic() + FETCH_S)
     child = readers.begin(place)
     try:
@@ -69,14 +69,6 @@ def look(settings: Settings, readers: Readers, upload: Upload, job: Mapping[str,
         sampler.close()
         child.close()
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _place(settings: Settings) -> Path:
-    try:
-        return scratch(settings.batch_import_upload_dir)
-    except OSError as error:
-        detail = f"No directory can be made in {settings.batch_import_upload_dir} ({error.strerror}). See INTEGRATION_BATCH_IMPORT_UPLOAD_DIR."
-        raise Unavailable(detail, retry_after_s=30) from error
 
 
 class _Asking:

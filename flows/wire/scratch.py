@@ -6,11 +6,28 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from flows.core.errors import Unavailable
+from flows.core.settings import Settings
+
 
 def scratch(home: Path) -> Path:
     """Make a directory for one reading process, which `clear` knows."""
     home.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f"reader-{os.getpid()}-", dir=home))
+
+
+def room(settings: Settings) -> Path:
+    """Make one for a request that is being answered.
+
+    Raises:
+        Unavailable: it cannot be made.
+
+    """
+    try:
+        return scratch(settings.batch_import_upload_dir)
+    except OSError as error:
+        detail = f"No directory can be made in {settings.batch_import_upload_dir} ({error.strerror}). See INTEGRATION_BATCH_IMPORT_UPLOAD_DIR."
+        raise Unavailable(detail, retry_after_s=30) from error
 
 
 def clear(home: Path) -> None:

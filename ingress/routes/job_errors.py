@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from io import SEEK_END
+from typing import Annotated, Any, BinaryIO, Final, Literal
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from flows.core.errors import FieldError, InvalidFields, Unavailable
+from flows.core.errors import Unavailable
 from flows.core.imports.jobs import StoredJob
 from flows.core.imports.rejects import Turned
+from flows.wire.aside import aside
+from flows.wire.own_format import own_format
 from ingress import export, jobs, originals, rejected
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
@@ -27,12 +30,18 @@ AT_ONCE: Final = 1000
 """Rows of a file that are read and written in one go."""
 LONGEST_S: Final = 600.0
 """A file that has not been fetched after so long is cut off, and the connection with it."""
+HOW: Final = (
+    "`csv`, `ndjson`: all rows, safe for spreadsheets. "
+    "`original`: all rows as they stood in the file, behind a column `_error`; of any workbook an xlsx. Parquet and workbooks are written before they are sent."
+)
 JSON: Final = "application/json"
 TEXT: Final = {"schema": {"type": "string"}}
+BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
+BLOCK_BYTES: Final = 256 * 1024
 ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "A page; or all rows as CSV, as NDJSON, or in the file's own format.",
-        "content": {kind: TEXT for kind, _ in originals.MEDIA.values() if kind != JSON},
+        "content": {kind: TEXT for kind, _ in originals.MEDIA.values() if kind != JSON} | {kind: BYTES for kind, _ in originals.WHOLE.values()},
     }
 }
 
@@ -43,7 +52,7 @@ async def list_all(
     door: TheDoor,
     format: Annotated[  # noqa: A002  the parameter's name
         Literal["json", "csv", "ndjson", "original"],
-        Query(description="`csv`, `ndjson`: all rows, safe for spreadsheets. `original`: all rows as they stood in the file, behind a column `_error`."),
+        Query(description=HOW),
     ] = "json",
     turn: Annotated[int | None, Query(ge=1, le=1_000_000, description="Those of this turn. Absent: all that were not run again since.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_ON_A_PAGE, description="Rows on a page of `json`.")] = 100,
@@ -69,13 +78,37 @@ async def list_all(
 
 
 async def _original(door: Door, order: StoredJob, wanted: Wanted) -> Response:
-    """Answer with a file of the job's own format; raises InvalidFields where that is none that can be written row by row."""
-    kind, ending = originals.MEDIA.get(order.definition.data_format, ("", ""))
-    if not kind:
-        detail = f"rows of {order.definition.data_format} are not written one by one; take csv or ndjson"
-        raise InvalidFields("The rows cannot be had in this format.", errors=(FieldError("/query/format", "not_here", detail),))
+    """Answer with a file of the job's own format."""
+    form = order.definition.data_format
+    if form in originals.WHOLE:
+        return await _whole(door, order, wanted)
+    kind, ending = originals.MEDIA[form]
     head = await door.streams.readings.aside(rejected.head_of, door.settings, order, await upload_of(door, order.definition), wanted.from_ms)
     return _file(door, wanted, originals.form_of(order.definition, head), kind, f"{order.job_id}-rejected.{ending}")
+
+
+async def _whole(door: Door, order: StoredJob, wanted: Wanted) -> Response:
+    """Answer with a file that is written as a whole before its first byte is sent; raises InvalidFields where the rows do not fit into one."""
+    form = order.definition.data_format
+    kind, ending = originals.WHOLE[form]
+    lots = (([*map(originals.told, rows)], [row.raw for row in rows]) for rows in rejected.all_of(door.settings, wanted, AT_ONCE))
+    file = await door.streams.writings.aside(own_format, door.settings, door.uploads.readers, form, lots)
+    head = _named(f"{order.job_id}-rejected.{ending}") | {"content-length": str(file.seek(0, SEEK_END))}
+    file.seek(0)
+    return Streamed(_blocks(door, file), door.streams.exports, kind, head, file.close)
+
+
+async def _blocks(door: Door, file: BinaryIO) -> AsyncIterator[bytes]:
+    """Yield a file from a disk; raises Unavailable as `_parts` does."""
+    until = door.clock.monotonic() + LONGEST_S
+    while block := await aside(file.read, BLOCK_BYTES):
+        if door.clock.monotonic() > until:
+            raise Unavailable(f"The rejected rows were not fetched within {LONGEST_S:g} s.")
+        yield block
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="{name}"'}
 
 
 def _csv(order: StoredJob) -> Form:
@@ -91,7 +124,7 @@ def _ndjson(order: StoredJob) -> Form:
 
 def _file(door: Door, wanted: Wanted, form: Form, kind: str, name: str) -> Response:
     read = partial(rejected.read, door.settings, wanted, most=AT_ONCE)
-    return Streamed(_parts(door, read, form), door.streams.exports, kind, {"content-disposition": f'attachment; filename="{name}"'})
+    return Streamed(_parts(door, read, form), door.streams.exports, kind, _named(name))
 
 
 async def _parts(door: Door, read: Callable[..., rejected.Found], form: Form) -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any, Final
 
+from flows.core.files.kept import shown
 from flows.core.imports.jobs import JobDefinition
 from flows.core.imports.rejects import Turned
 from ingress.routes.delivery_answers import Answer
@@ -40,7 +41,7 @@ class RejectAnswer(Answer):
     turn: int
     errors: tuple[ReasonAnswer, ...]
     row: str | None
-    """As it stood in the file, its first 64 KiB; null: it is no text in the file's encoding."""
+    """As it stood in the file, its first 64 KiB; of Parquet and Excel as JSON; null: it is no text in the file's encoding."""
     row_base64: str | None
     """The same where it is no text."""
 
@@ -48,8 +49,9 @@ class RejectAnswer(Answer):
     def of(cls, turned: Turned, job: JobDefinition) -> "RejectAnswer":
         """Show a row of a job."""
         errors = (ReasonAnswer(column=column or None, code=code, rule=rule or None, value=value) for column, code, rule, value in turned.reasons)
+        raw = shown(job.data_format, turned.raw)
         try:
-            text: str | None = turned.raw.decode(job.source_config.encoding or "utf-8")
+            text: str | None = raw.decode(job.source_config.encoding or "utf-8")
         except UnicodeError:
             text = None
         return cls(
@@ -60,7 +62,7 @@ class RejectAnswer(Answer):
             turn=turned.turn,
             errors=tuple(errors),
             row=text,
-            row_base64=base64.b64encode(turned.raw).decode() if text is None else None,
+            row_base64=base64.b64encode(raw).decode() if text is None else None,
         )
 
 

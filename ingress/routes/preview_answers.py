@@ -137,7 +137,7 @@ class PreviewAnswer(Answer):
                 "sampled": _sampled(look),
                 "read_as": previews.read_as(look),
                 "columns": previews.columns(job, look),
-                "errors": tuple(previews.errors(look)),
+                "errors": tuple(previews.errors(look, job.data_format)),
                 "rows": tuple(previews.rows(look)),
                 "estimate": {
                     "rows": whole.rows,

@@ -2,10 +2,14 @@
 
 import gzip
 from collections import Counter
+from datetime import date, timedelta
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
+import openpyxl
 import orjson
+import polars as pl
 import pytest
 
 from flows.core.files.cutters import Format
@@ -27,6 +31,10 @@ def aged(data_format: str) -> bytes:
         case "xml":
             told = [f"<person><id>{row['id']}</id><name>{row['name']}</name><age>{row['age']}</age></person>" for row in rows]
             return ("<people>" + "\n".join(told) + "</people>").encode()
+        case "parquet":
+            held = BytesIO()
+            pl.DataFrame(rows).write_parquet(held, row_group_size=700)
+            return held.getvalue()
     text = "\n".join(f"{row['id']},{row['name']},{row['age']}" for row in rows).encode()
     data = b"id,name,age\n" + text + b"\n7000,short\n"
     return gzip.compress(data) if data_format == "csv.gz" else data
@@ -37,11 +45,11 @@ def limited(most: int) -> dict[str, object]:
     return {"data_types": {"id": "int64", "age": "int64"}, "max": {"age": most}}
 
 
-@pytest.mark.parametrize("data_format", ["csv", "csv.gz", "ndjson", "json", "xml"])
+@pytest.mark.parametrize("data_format", ["csv", "csv.gz", "ndjson", "json", "xml", "parquet"])
 def test_rejected_rows_are_run_again_by_new_rules(kafka: str, tmp_path: Path, data_format: str) -> None:
     made, job_id = importer(kafka, tmp_path), f"again-{data_format}"
     form, data = data_format.partition(".")[0], aged(data_format)
-    source = {"upload_id": made.upload(data, Format.RAW if data_format in {"csv.gz", "xml"} else FORMS[form])}
+    source = {"upload_id": made.upload(data, Format.RAW if data_format in {"csv.gz", "xml", "parquet"} else FORMS[form])}
     source |= {"record_path": "people/person"} if form == "xml" else {}
     short = 1 if form == "csv" else 0
     made.order(job_id, form, source=source, transformation_rules=limited(50))
@@ -70,6 +78,41 @@ def test_rejected_rows_are_run_again_by_new_rules(kafka: str, tmp_path: Path, da
     assert counts(report) == ("completed_with_errors", 3000 + short, 2999, 1 + short, 0)
     assert len({row.header("ce_id") for row in made.rows(job_id)}) == len(made.rows(job_id)) == 2999
     assert balanced(made.bench.tallies())
+
+
+def workbook(rows: list[tuple[object, ...]]) -> bytes:
+    """Write a workbook with a sheet of these rows."""
+    held = BytesIO()
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(held)
+    return held.getvalue()
+
+
+def test_rejected_rows_of_a_workbook_are_run_again_with_the_types_of_their_cells(kafka: str, tmp_path: Path) -> None:
+    made, job_id = importer(kafka, tmp_path), "again-excel"
+    days = [date(2024, 1, 1) + timedelta(days=n) for n in range(90)]
+    data = workbook([("id", "day", "code", "long"), *((n, day, n if n % 2 else f"00{n}", "x" * 32_000 if n == 3 else None) for n, day in enumerate(days))])
+    source = {"upload_id": made.upload(data, Format.RAW)}
+
+    def rules(most: int, day: str) -> dict[str, object]:
+        return {"data_types": {"id": "int64", "day": "date", "code": "string"}, "max": {"id": most, "day": day}}
+
+    made.order(job_id, "excel", source=source, transformation_rules=rules(89, "2024-02-09"))
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed_with_errors", 90, 40, 50, 0)
+    made.order(job_id, "excel", source=source, transformation_rules=rules(79, "2024-12-31"), turn=2, only="rejected")
+    (report,) = made.run(job_id, turn=2)
+    assert counts(report) == ("completed_with_errors", 90, 80, 10, 0)
+    assert report.errors_by_code == {"too_large": 10}
+    file = sha256(data).hexdigest()
+    rows = {row.header("ce_id"): orjson.loads(row.value or b"") for row in made.rows(job_id)}
+    assert len(made.rows(job_id)) == len(rows) == 80
+    told = [{"id": n, "day": f"{days[n]}", "code": str(n) if n % 2 else f"00{n}", "long": "x" * 32_000 if n == 3 else None} for n in range(80)]
+    assert rows == {sha256(f"{file}:{n}".encode()).hexdigest(): told[n] for n in range(80)}
+    again = [one for one in made.rejects(job_id) if one.turn == 2]
+    assert [(one.ordinal, one.line, one.offset) for one in again] == [(n, n + 2, -1) for n in range(80, 90)]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4])

@@ -4,10 +4,14 @@ import csv
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
+import openpyxl
 import orjson
+import polars as pl
 import pytest
 from confluent_kafka import Producer
 
@@ -18,9 +22,11 @@ from flows.core.imports import rejects
 from flows.core.imports.jobs import JOB
 from flows.core.imports.progress import Checkpoint, Gain, Report
 from flows.core.imports.shelf import piece_output
+from flows.core.imports.source import DataFormat
 from flows.core.imports.uploads import Upload, create
 from flows.core.record import Output
 from flows.wire.kafka import ensure_topics
+from ingress import originals
 from tests.kit.door import RunningDoor, until
 
 ROUTE = "/integration/import/jobs"
@@ -219,10 +225,64 @@ def test_rejected_rows_as_files(door: RunningDoor, rejected: str) -> None:
     assert original.text.splitlines() == ["_error,id,amount", *['"wrong_type id: int64; wrong_type amount: int64",x,=1'] * 5]
 
 
-def test_a_format_that_is_not_written_row_by_row(door: RunningDoor, upload: str) -> None:
+KEPT = b'{"id":%d,"day":"2024-02-29","note":"=1+1"}\n[["int32",1],["date32[day]",1],["string",1]]'
+"""A row of Parquet or of a workbook, as it is kept."""
+
+
+def whole(door: RunningDoor, flow: Flow, upload: str, data_format: DataFormat) -> tuple[str, bytes]:
+    """Give a job with 1,500 rejected rows, and the file of them."""
+    job_id = ordered(door, upload, data_format=data_format)["job_id"]
+    flow.report(begun(job_id, rejected=1500))
+    for n in range(1500):
+        flow.reject(job_id, 1, row(n, KEPT % n), row(n, KEPT % n, "note"))
+    answer = door.http.get(f"{ROUTE}/{job_id}/errors", params={"format": "original"}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == originals.WHOLE[data_format][0]
+    assert answer.headers["content-disposition"] == f'attachment; filename="{job_id}-rejected.{originals.WHOLE[data_format][1]}"'
+    return job_id, answer.content
+
+
+TOLD = "wrong_type id: int64; wrong_type note: int64"
+
+
+def test_rejected_rows_as_parquet(door: RunningDoor, flow: Flow, upload: str) -> None:
+    job_id, data = whole(door, flow, upload, "parquet")
+    found = pl.read_parquet(data)
+    assert found.schema == {"_error": pl.String, "id": pl.Int32, "day": pl.Date, "note": pl.String}
+    assert found.rows() == [(TOLD, n, date(2024, 2, 29), "=1+1") for n in range(1500)]
+    shown = door.http.get(f"{ROUTE}/{job_id}/errors", params={"limit": 1}).json()["items"][0]
+    assert shown["row"] == '{"id":0,"day":"2024-02-29","note":"=1+1"}'
+    assert list(door.settings.batch_import_upload_dir.glob("*")) == []
+
+
+def test_rejected_rows_as_a_workbook(door: RunningDoor, flow: Flow, upload: str) -> None:
+    _, data = whole(door, flow, upload, "excel")
+    sheet = openpyxl.load_workbook(BytesIO(data)).active
+    assert sheet is not None
+    rows = [tuple(cell.value for cell in cells) for cells in sheet.iter_rows()]
+    assert rows == [("_error", "id", "day", "note"), *((TOLD, n, datetime(2024, 2, 29), "=1+1") for n in range(1500))]  # noqa: DTZ001  a sheet has no zones
+    assert {cell.data_type for cell in sheet["D"]} == {"s"}
+    assert list(door.settings.batch_import_upload_dir.glob("*")) == []
+
+
+@pytest.mark.parametrize("data_format", ["parquet", "excel"])
+def test_rejected_rows_of_a_format_that_is_read_as_a_whole_are_run_again(door: RunningDoor, flow: Flow, upload: str, data_format: str) -> None:
+    job_id = ordered(door, upload, data_format=data_format)["job_id"]
+    report = flow.report(begun(job_id, rejected=2))
+    flow.write(Output(topics.STATUS.name, f"{JOB}/{job_id}".encode(), report.after("complete_with_errors", _now_ms()).text()))
+    until(lambda: door.http.get(f"{ROUTE}/{job_id}").json()["status"] == "completed_with_errors")
+    again = door.http.post(f"{ROUTE}/{job_id}/retry", json={"only": "rejected"})
+    assert (again.status_code, again.json()["turn"], again.json()["only"]) == (200, 2, "rejected")
+
+
+def test_what_does_not_fit_into_one_file_is_refused(door: RunningDoor, flow: Flow, upload: str) -> None:
     job_id = ordered(door, upload, data_format="parquet")["job_id"]
-    answer = door.http.get(f"{ROUTE}/{job_id}/errors", params={"format": "original"})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/format")
+    flow.report(begun(job_id, rejected=4))
+    for n in range(4):
+        names = orjson.dumps({f"{n}_{at}": None for at in range(4500)})
+        flow.reject(job_id, 1, row(n, names + b'\n[["null",4500]]'))
+    answer = door.http.get(f"{ROUTE}/{job_id}/errors", params={"format": "original"}, timeout=60)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"], answer.json()["errors"][0]["code"]) == (422, "/query/format", "does_not_fit")
 
 
 def test_reports_are_followed_until_the_job_is_over(door: RunningDoor, flow: Flow, upload: str) -> None:

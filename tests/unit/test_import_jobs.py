@@ -251,7 +251,7 @@ def test_one_rejected_row_is_told_as_one(limits: dict[str, Any], rows: str) -> N
     ("fields", "found", "sentence"),
     [
         ({}, 1, 'A plain retry counts them still: retry the job with {"only": "rejected"} and transformation_rules that these rows pass, or order a new one'),
-        ({"data_format": "parquet"}, 1, "Order a new job on the file, with rules"),
+        ({"data_format": "parquet"}, 1, "A plain retry counts them still: retry the job with"),
         ({"all_or_nothing": True}, 1, "Order a new job on the file, with rules"),
         ({}, 2, "Order a new job on the file, with rules"),
     ],

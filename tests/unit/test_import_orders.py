@@ -1,8 +1,10 @@
 """What becomes of an import job that is ordered, retried, cancelled; and rejected rows as a file of their own format."""
 
+from asyncio import Event
+from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -13,12 +15,13 @@ from flows.core.imports.jobs import JobDefinition, Pieces, StoredJob, home
 from flows.core.imports.progress import BEGINNING, Gain, Report
 from flows.core.imports.rejects import Turned
 from flows.core.imports.run import UNCHANGED
+from flows.core.imports.source import DataFormat
 from flows.core.imports.uploads import Upload, create
 from flows.core.settings import load
-from ingress import jobs
+from ingress import jobs, originals
 from ingress.jobs import RetryRequest
 from ingress.originals import form_of
-from ingress.streams import Seats
+from ingress.streams import Seats, Streamed
 
 NOW = 1_780_000_000_000
 
@@ -129,19 +132,18 @@ def test_what_cannot_be_retried(report: Report | None, only: Any, sentence: str)
     assert caught.value.detail.startswith(sentence)
 
 
-@pytest.mark.parametrize(
-    ("over", "sentence"),
-    [
-        ({"data_format": "parquet"}, "Rows of parquet do not stand"),
-        ({"data_format": "excel"}, "Rows of excel do not"),
-        ({"all_or_nothing": True}, "Nothing of the file"),
-    ],
-)
-def test_rejected_rows_that_cannot_be_run_again(over: dict[str, Any], sentence: str) -> None:
-    job = order(definition=definition().model_copy(update=over))
+@pytest.mark.parametrize("data_format", get_args(DataFormat))
+def test_rejected_rows_of_every_format_can_be_run_again(data_format: str) -> None:
+    job = order(definition=definition().model_copy(update={"data_format": data_format}))
+    again = jobs.retried(RetryRequest(only="rejected"), running(1).after("fail", NOW), NOW)(job)
+    assert (again.turn, again.only, again.standing) == (job.turn + 1, "rejected", job.turn + 1)
+
+
+def test_rejected_rows_that_cannot_be_run_again() -> None:
+    job = order(definition=definition().model_copy(update={"all_or_nothing": True}))
     with pytest.raises(Conflict) as caught:
         jobs.retried(RetryRequest(only="rejected"), running(1).after("fail", NOW), NOW)(job)
-    assert caught.value.detail.startswith(sentence)
+    assert caught.value.detail.startswith("Nothing of the file")
 
 
 def scheduled(**over: Any) -> StoredJob:
@@ -338,3 +340,28 @@ def test_a_cursor_needs_a_type_by_which_its_values_are_compared() -> None:
     jobs.checked(job, None, load({}, import_roots="/in"), NOW)
     with pytest.raises(Conflict, match="cannot be run with incremental: 'at' needs a type"):
         jobs.retried(RetryRequest(transformation_rules={"trim": True}), running().after("fail", NOW), NOW)(order(definition=job))
+
+
+def test_rows_of_every_format_are_written_in_their_own() -> None:
+    assert {*originals.MEDIA, *originals.WHOLE} == {*get_args(DataFormat)}
+
+
+async def test_a_file_is_closed_behind_its_sending_and_where_it_was_refused() -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"a"
+
+    async def receive() -> dict[str, Any]:
+        await Event().wait()
+        return {}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    sent: list[MutableMapping[str, Any]] = []
+    closed: list[str] = []
+    seats, none = Seats(1, "files", 1), Seats(0, "files", 1)
+    await Streamed(parts(), seats, "text/csv", {}, lambda: closed.append("sent"))({"type": "http", "asgi": {"spec_version": "2.4"}}, receive, send)
+    assert (closed, [message.get("body") for message in sent]) == (["sent"], [None, b"a", b""])
+    with pytest.raises(Unavailable):
+        await Streamed(parts(), none, "text/csv", {}, lambda: closed.append("refused"))({"type": "http"}, receive, send)
+    assert closed == ["sent", "refused"]

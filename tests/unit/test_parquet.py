@@ -15,6 +15,7 @@ import pytest
 from connectors.files.bounds import Limits
 from connectors.files.parquet import Parquet
 from connectors.files.whole import Portion
+from flows.core.files.kept import shown
 from tests.kit.zoo_sheets import parquet
 
 ZURICH: Final = ZoneInfo("Europe/Zurich")
@@ -78,7 +79,7 @@ def test_it_goes_on_behind_every_portion(tmp_path: Path) -> None:
         assert pl.concat([one.table.frame for one in whole[: index + 1] + rest]).to_dict(as_series=False) == _columns(500)
         assert [ordinal for one in rest for ordinal in one.table.ordinals] == list(range(portion.table.ordinals[-1] + 1, 500))
     assert whole[3].table.place(1)[:3] == (181, 0, -1)
-    assert orjson.loads(whole[3].table.place(1).raw)["id"] == 181
+    assert orjson.loads(shown("parquet", whole[3].table.place(1).raw))["id"] == 181
 
 
 def test_what_is_nested_is_json_and_binary_is_base64(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_what_was_noted_while_reading_is_told() -> None:
 
 def test_a_row_counts_once_for_each_code_and_bytes_that_are_no_text_are_shown() -> None:
     look = seen(portion(5, 5, rejects=[Reject(0, 2, 0, column, "not_int64", "int64", "x", b"\xff") for column in "ab"]))
-    (error,) = previews.errors(look)
+    (error,) = previews.errors(look, "csv")
     assert (error["rows"], len(error["examples"]), error["examples"][0]["row"]) == (1, 1, "\ufffd")
 
 

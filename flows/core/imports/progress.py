@@ -283,15 +283,10 @@ def too_wrong(job: JobFields, report: Report, *, over: bool) -> str | None:
 
 def way_on(job: JobFields, report: Report) -> str:
     """Return what to do about a job that has failed for its rejected rows: a plain retry goes on behind them, and fails again."""
-    if cannot_rerun(job) or report.files.found > 1 or job.all_or_nothing:
+    if report.files.found > 1 or job.all_or_nothing:
         return "Order a new job on the file, with rules that these rows pass or with a limit that allows them."
     rerun = 'retry the job with {"only": "rejected"} and transformation_rules that these rows pass'
     return f"A plain retry counts them still: {rerun}, or order a new one with a higher limit."
-
-
-def cannot_rerun(job: JobFields) -> bool:
-    """Tell whether rows of a job's file do not stand in it as bytes that could be read alone."""
-    return job.data_format in {"parquet", "excel"}
 
 
 def outcome(report: Report) -> Event:
