@@ -3,10 +3,10 @@
 Without escapes every quote begins or ends a string, so the same fields of each line are its keys and what stands between them and strings. These have to be
 what they are in that one, and only values may be others; nothing is taken of lines of which one is not so.
 
-The proof: each line is a row, since there are as many, and has no more fields than it ought to, or Polars raises. A field that is always the same is read as a
-boolean, with its text for null, so any other text raises or is no null; only where it is empty or not there at all it comes to the same. Such a line is shorter
-than its values say, and none is longer: where the sizes of all come to the size of the whole, there is none such. A sign that could end a line otherwise, or
-that no string may hold, is not there.
+The proof: each line is a row, since there are as many. Its last field is there, since it is looked at, and there are no more quotes than this takes: so each
+has as many fields as it ought to. Those that are always the same, but for the last, are read as booleans, with their text for null: any other text raises or is
+no null, only none at all comes to the same. A line with such a field is shorter than its values say, and none is longer: where the sizes of all come to the size
+of the whole, there is none. Signs that no string may hold are not there, nor any that could end a line otherwise.
 """
 
 import re
@@ -19,6 +19,7 @@ from connectors.files.csv_walk import numbers
 from connectors.files.jsonrows import DTYPES, Kind, Kinds
 
 _NL: Final = 10
+_QUOTE: Final = 34
 _BLANK: Final = 32
 """Signs below it stand in no string."""
 _FIELD: Final = re.compile(r"([ :]*)[^ :,}]+([ ,}]*)")
@@ -62,11 +63,15 @@ class Quoted:
 
     def __init__(self, same: Mapping[str, str], values: Mapping[str, _Value], lead: bytes) -> None:
         """Take the fields that are the same in each line, those that are not, by the names of their columns, and what begins each line but the first."""
-        self._same = dict(same)
+        self._quotes = len(same) + len(values) - 1
+        self._last = str(self._quotes)
+        self._same = {field: text for field, text in same.items() if field != self._last}
+        self._end = same.get(self._last)
+        """The last field; None: a value, which is looked at as such."""
         self._values = values
         self._lead = lead
-        self._schema = {str(at): pl.Boolean if str(at) in same else pl.String for at in range(len(same) + len(values))}
-        self._around = sum(len(text.encode()) for text in same.values()) + len(self._schema) - 1
+        self._schema = {str(at): pl.Boolean if str(at) in self._same else pl.String for at in range(self._quotes + 1)}
+        self._around = sum(len(text.encode()) for text in same.values()) + self._quotes
         """Bytes of a line beside its values."""
         self._misses = 0
         self._rest = 0
@@ -85,6 +90,8 @@ class Quoted:
         signs = numbers(text)
         lines = 1 + int((signs == _NL).sum())
         if b"\\" in text or not text.startswith(self._same["0"].encode()) or int((signs < _BLANK).sum()) != lines - 1:
+            return None
+        if int((signs == _QUOTE).sum()) != lines * self._quotes:
             return None
         split = pl.scan_csv(
             text,
@@ -115,7 +122,8 @@ class Quoted:
         other = max(kinds, key=len) + "?"  # begins the name of no column
         sizes = (pl.col(value.field).str.len_bytes() for value in self._values.values())
         yield pl.sum_horizontal(pl.lit(self._around, pl.UInt32), *sizes).alias(f"{other}size")
-        yield pl.all_horizontal(pl.lit(value=True), *(value.sound() for value in self._values.values())).alias(f"{other}sound")
+        end = pl.lit(value=True) if self._end is None else pl.col(self._last) == self._end
+        yield pl.all_horizontal(end, *(value.sound() for value in self._values.values())).alias(f"{other}sound")
         yield from (pl.col(field).alias(f"{other}{field}") for field in self._same)
 
 

@@ -94,6 +94,17 @@ def test_lines_that_are_sound_are_split(style: Style) -> None:
     assert list(map(len, lines.split(b"\n"))) == taken[1].to_list()
 
 
+def test_a_line_whose_end_is_a_quote_is_not_sound() -> None:
+    style = STYLES[0]
+    good = written(["id", "name"], ("1", '"a"'), style)
+    for bad in (good[:-1] + b'"', good + b'"', good[:-1], good[:-2], good[:-2] + b'""', good[:-1] + b'"}'):
+        for lines in (bad, good + b"\n" + bad, bad + b"\n" + good, bad + b"\n" + bad):
+            template = learn(good, style[2], KINDS)
+            assert template is not None
+            assert template.quoted is not None
+            assert template.quoted.take(lines, KINDS) is None
+
+
 def test_after_a_miss_lines_are_not_split_for_some_time() -> None:
     style = STYLES[0]
     good, bad = (written(["id", "name"], values, style) for values in (("1", '"a"'), ("1", "null")))
