@@ -4,9 +4,9 @@ Without escapes every quote begins or ends a string, so the same fields of each 
 what they are in that one, and only values may be others; nothing is taken of lines of which one is not so.
 
 The proof: each line is a row, since there are as many. Its last field is there, since it is looked at, and there are no more quotes than this takes: so each
-has as many fields as it ought to. Those that are always the same, but for the last, are read as booleans, with their text for null: any other text raises or is
-no null, only none at all comes to the same. A line with such a field is shorter than its values say, and none is longer: where the sizes of all come to the size
-of the whole, there is none. Signs that no string may hold are not there, nor any that could end a line otherwise.
+has as many fields as it ought to. Those that are always the same, but for the last, are read as booleans, with their text for null: any other text raises or
+is no null, only none at all comes to the same. A line with such a field is shorter than its values say, and none is longer: where the sizes of all come to the
+size of the whole, there is none. Signs that no string may hold are not there, nor any that could end a line otherwise.
 """
 
 import re
