@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
+from connectors.files.jsonquotes import Quoted, quoted
 from connectors.files.jsonrows import DTYPES, I64_END, Columns, Kind, Kinds
 
 BLANK: Final = b" \t\r\n"
@@ -63,21 +64,29 @@ class Template(NamedTuple):
     """The end of a record, what is between two, and the begin of the next, line ends as they are kept; empty: a record is a line."""
     comma: bool
     """A comma ends each record."""
+    quoted: Quoted | None
+    """What is quicker, where it takes all."""
 
     def take(self, body: bytes) -> Taken | None:
         """Take what it can of records, line by line; None: they cannot be told apart like this."""
         if _BREAK in body or _RETURN in body:
             return None
-        try:
-            body.decode()
-        except UnicodeDecodeError:
-            body = body.decode("utf-8", _NO_TEXT).encode()
         if self.seam and (b"\n" in body or b"\r" in body):
             body = body.translate(_KEPT)
         elif b"\r" in body:
             body = body.translate(_RETURNS)
         if self.seam:
             body = body.replace(self.seam, b"}\n%b{" % (b" " * (len(self.seam) - 3)))
+        if self.quoted is not None and (split := self.quoted.take(body, self.kinds)):
+            return Taken(split[0], None, split[1])
+        return self._matched(body)
+
+    def _matched(self, body: bytes) -> Taken | None:
+        """Take lines by the pattern."""
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            body = body.decode("utf-8", _NO_TEXT).encode()
         groups = pl.col(_LINE).str.extract_groups(self.pattern).struct.rename_fields([str(index) for index in range(len(self.groups))])
         size = max(self.kinds, key=len) + "?"  # the name of no column
         columns = [pl.col(_LINE).alias(size), *(self._column(name).alias(name) for name in self.kinds)]
@@ -125,8 +134,7 @@ def learn(record: bytes, gap: bytes, kinds: Kinds) -> Template | None:
     comma = b"," in gap and lined
     seam = b"}%b{" % gap.translate(_KEPT) if b"," in gap and not lined else b""
     written = [_SPACE, r"\{"]
-    groups: list[str] = []
-    seen: set[str] = set()
+    fields: dict[str, Kind] = {}
     at, last = 1, b""
     try:
         while last != b"}":
@@ -135,17 +143,18 @@ def learn(record: bytes, gap: bytes, kinds: Kinds) -> Template | None:
                 return None
             at, last, name, value = pair.end(), pair[4][-1:], pair[2].decode(), pair[3].decode()
             kind = kinds.get(name)
-            if kind is None or name in seen or not re.fullmatch(_VALUES[kind], value) or (kind is Kind.FRAGMENT and value == "null"):
+            if kind is None or name in fields or not re.fullmatch(_VALUES[kind], value) or (kind is Kind.FRAGMENT and value == "null"):
                 return None
-            seen.add(name)
-            groups += [name] if kind is not Kind.NONE else []
+            fields[name] = kind
             written += [_literal(pair[1]), _VALUES[kind], _literal(pair[4])]
     except UnicodeDecodeError:
         return None
+    groups = tuple(name for name, kind in fields.items() if kind is not Kind.NONE)
     if at != len(record) or len(groups) > _MOST_GROUPS:
         return None
     pattern = f"^{''.join(written)}{_SPACE}{',' + _SPACE if comma else ''}$"
-    return Template(kinds, pattern, tuple(groups), seam, comma)
+    around = (b" " * (len(seam) - 3), b"") if seam else (gap.partition(b"\n")[2], gap.partition(b"\n")[0])
+    return Template(kinds, pattern, groups, seam, comma, quoted(record, around, fields, _VALUES))
 
 
 def _no_text(error: UnicodeError) -> tuple[str, int]:

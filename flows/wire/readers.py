@@ -21,7 +21,16 @@ MODULE: Final = "connectors.files"
 """What is run; nothing of it is loaded here, so that what a file does to a parser it does not do to us."""
 KEPT_S: Final = 60.0
 """Nobody has asked for a process after this, so nobody will soon; what has loaded holds some fifty megabytes."""
-ENVIRONMENT: Final = {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "LC_ALL": "C.UTF-8"}
+_HEAP: Final = str(16 << 20)
+"""Bytes that the allocator keeps of what was freed. By itself it gives them back after every table and asks for them anew: some 200 pages a megabyte read."""
+ENVIRONMENT: Final = {
+    "POLARS_MAX_THREADS": "2",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": _HEAP,
+    "MALLOC_MMAP_THRESHOLD_": _HEAP,
+    "LC_ALL": "C.UTF-8",
+}
 
 
 class Readers:
