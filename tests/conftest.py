@@ -1,8 +1,12 @@
 """Every test may use the kit's fixtures; processes that share the tests take the long files first."""
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.kit.fixtures"]
+
+settings.register_profile("ours", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("ours")
 
 FIRST = ("arch", "process", "contract", "property", "unit")
 """Folders: mypy alone takes half a minute (and leaves a cache to `process`), a file of `unit` a second."""

@@ -85,7 +85,7 @@ class ForkServer:
             unused.enter_context(channel)
             try:
                 with theirs:
-                    _ask(await self._live(), arguments, out, theirs)
+                    await self._request(arguments, out, theirs)
                 async with asyncio.timeout(BEGINS_S):
                     await _readable(channel.fileno())
                 told, handles, *_ = socket.recv_fds(channel, NUMBER.size, 1)
@@ -95,6 +95,14 @@ class ForkServer:
                 raise Unavailable(f"The process that forks workers ended before `xyra {' '.join(arguments)}` had begun. Its log: {self._log}")
             unused.pop_all()
         return Forked(NUMBER.unpack(told)[0], handles[0], channel)
+
+    async def _request(self, arguments: Sequence[str], out: IO[bytes], channel: socket.socket) -> None:
+        """Ask for a process; of another one that forks, where the first has just been killed, which nobody has told us yet."""
+        try:
+            _ask(await self._live(), arguments, out, channel)
+        except (BrokenPipeError, ConnectionResetError):
+            await self.close()
+            _ask(await self._live(), arguments, out, channel)
 
     async def close(self) -> None:
         """Let the process that forks end; what it has forked has ended."""

@@ -33,7 +33,7 @@ def test_a_crash_behind_any_step_leaves_all_or_nothing(kafka: str, tmp_path: Pat
     assert sum(tally["in"] for tally in made.tallies().values()) == 40
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(crashes=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3)), min_size=2, max_size=3), size=st.integers(2, 9), lost_disk=st.booleans())
 def test_any_row_of_crashes_leaves_all_or_nothing(kafka: str, tmp_path: Path, crashes: list[tuple[int, int]], size: int, lost_disk: bool) -> None:
     """Also when the worker comes back on another machine, with an empty disk: its state is on the changelog."""

@@ -184,5 +184,5 @@ def test_the_routes_do_what_the_model_says(door: RunningDoor) -> None:
     Routes.door, Routes.target = door, f"t-{uuid4().hex[:10]}"
     ensure_topics(door.settings, [replace(topics.EVENTS, name=Routes.target)])
     Routes.producer = Producer({"bootstrap.servers": door.settings.kafka_bootstrap_servers, "partitioner": PARTITIONER})
-    few = settings(max_examples=6, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    few = settings(max_examples=6, stateful_step_count=8, suppress_health_check=list(HealthCheck), database=None)
     run_state_machine_as_test(Routes, settings=few)

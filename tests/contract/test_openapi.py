@@ -36,7 +36,7 @@ def test_no_answer_is_a_server_error_or_undocumented(door: RunningDoor, mode: Ge
         operation = found.ok()
 
         @given(operation.as_strategy(generation_mode=mode))
-        @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
         def ask(case: Any) -> None:
             nonlocal asked
             asked += 1

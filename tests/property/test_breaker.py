@@ -147,7 +147,7 @@ def compare(state: State, model: Naive, now_ms: int) -> None:
         assert seen.until_ms - now_ms == model.until_ms - time_ms
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(POLICIES, STEPS)
 def test_it_does_what_the_naive_one_does(policy: Policy, steps: list[tuple[str, int, bool]]) -> None:
     model, state, now_ms = Naive(policy), breaker.new("a", START_MS), START_MS
@@ -193,7 +193,7 @@ def ended(state: State, policy: Policy, permit: Permit, how: tuple[str, bool], p
     return after
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(POLICIES, STEPS, st.integers(0, 100))
 def test_what_holds_whatever_happens(policy: Policy, steps: list[tuple[str, int, bool]], jitter: int) -> None:
     """No rung has more probes than the ramp says, no opening is longer than its bound, nothing grows, and nobody waits for ever."""

@@ -53,7 +53,7 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @given(data=st.data())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_damaged_file_costs_time_and_nothing_else(image: Image, tmp_path: Path, data: st.DataObject) -> None:
     home = tmp_path / "store"
     shutil.rmtree(home, ignore_errors=True)

@@ -17,7 +17,7 @@ CUTS = st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=25)
 TEXTS = st.text(max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECORDS, CUTS)
 def test_each_id_becomes_one_event(records: list[tuple[str, str, bool]], cuts: list[tuple[int, bool]]) -> None:
     """Records are (endpoint, sender's id, valid); cuts are (size of a batch, start again behind it)."""

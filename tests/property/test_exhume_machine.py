@@ -122,5 +122,5 @@ class Orders(RuleBasedStateMachine):
             self.may[name] |= {fate}
 
 
-Orders.TestCase.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+Orders.TestCase.settings = settings(max_examples=50, stateful_step_count=25)
 TestOrders = Orders.TestCase

@@ -77,7 +77,7 @@ def ordered(value: Any) -> Any:
     return [ordered(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(SOURCES, BODIES)
 def test_closures_agree_with_the_library(source: str, body: Any) -> None:
     """A value is the same value, and where one has none the other has none."""

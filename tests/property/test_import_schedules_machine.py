@@ -107,5 +107,5 @@ class Schedules(RuleBasedStateMachine):
             shutil.rmtree(self.home, ignore_errors=True)
 
 
-Schedules.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+Schedules.TestCase.settings = settings(max_examples=40, stateful_step_count=20)
 TestSchedules = Schedules.TestCase

@@ -53,7 +53,7 @@ def tables(draw: Callable[[st.SearchStrategy[Any]], Any]) -> pa.Table:
     return pa.table({name: pa.array(values[name], kind) for name, (kind, _) in columns.items()})
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(tables())
 def test_rows_come_back_as_they_were(table: pa.Table) -> None:
     with TemporaryDirectory() as home:

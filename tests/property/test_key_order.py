@@ -119,7 +119,7 @@ def test_without_cancelling_the_order_of_the_ends_is_the_order_of_arrival(steps:
         assert numbers == sorted(numbers)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_it_is_so_in_a_flows_state_and_after_restarts(steps: list[tuple[str, bytes, int]]) -> None:
     with tempfile.TemporaryDirectory() as scratch:

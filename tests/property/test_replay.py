@@ -48,7 +48,7 @@ def state_at(home: Path, clock: ManualClock, places: list[Entry | None]) -> Part
 
 
 @given(LOGS, st.lists(st.tuples(st.integers(1, 7), st.integers(0, 4)), max_size=6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_restore_that_is_cut_off_goes_on_where_it_stopped(places: list[Entry | None], cuts: list[tuple[int, int]]) -> None:
     clock = ManualClock()
     with tempfile.TemporaryDirectory() as home:
@@ -71,7 +71,7 @@ def test_a_restore_that_is_cut_off_goes_on_where_it_stopped(places: list[Entry |
 
 
 @given(LOGS, st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_compaction_changes_nothing(places: list[Entry | None], data: st.DataObject) -> None:
     clock = ManualClock()
     position = data.draw(st.integers(0, len(places)))

@@ -159,7 +159,7 @@ def _rules(draw: st.DrawFn, said: dict[str, Any], name: str, kind: str | None, *
         put("enum", [0, 1, 12])
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(cases())
 def test_a_plan_comes_to_what_rows_alone_come_to(case: tuple[TransformationRules, dict[str, Any]]) -> None:
     rules, columns = case
@@ -181,7 +181,7 @@ def test_a_plan_comes_to_what_rows_alone_come_to(case: tuple[TransformationRules
     assert repr([_sorted(row) for row in got]) == repr([_sorted(decisions[at].good or {}) for at in good])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text("ab()[]{}|*+?\\\\dpwxubLG&~^$.,-123:<>=!iP\n", min_size=1, max_size=12))
 def test_a_pattern_that_is_taken_can_be_run(pattern: str) -> None:
     rules = TransformationRules.model_validate({"regex": {"a": pattern}})

@@ -103,7 +103,7 @@ def test_cron_expressions_agree_with_a_walk_by_minutes(name: str, change: dateti
         assert ours({"cron": expression, "timezone": name}, start, end) == reference(ZoneInfo(name), start, end, meant, named=named), expression
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from(CHANGES), st.integers(-4000, 4000), st.sampled_from([row[0] for row in CRONS]))
 def test_the_run_after_a_moment_is_later_than_it_and_none_is_left_out(change: tuple[str, datetime], minutes: int, expression: str) -> None:
     schedule = Schedule.of(ScheduleConfig(cron=expression, timezone=change[0]))
@@ -116,7 +116,6 @@ def test_the_run_after_a_moment_is_later_than_it_and_none_is_left_out(change: tu
         assert next(schedule.runs(run - timedelta(microseconds=1))) == run
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="0123456789*/,-#LWMONFEB \u0663", min_size=9, max_size=40))
 def test_whatever_stands_there_is_a_schedule_or_refused(expression: str) -> None:
     try:
@@ -127,7 +126,7 @@ def test_whatever_stands_there_is_a_schedule_or_refused(expression: str) -> None
         assert next(Schedule.of(config).runs(datetime(2026, 1, 1, tzinfo=UTC))) > datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(["skip", "once", "all"]), st.integers(1, 5), st.lists(st.tuples(st.integers(0, 30_000), st.booleans()), max_size=30))
 def test_a_run_begins_once_in_order_or_is_counted(policy: Any, most: int, wakes: list[tuple[int, bool]]) -> None:
     """Whoever asks, at whatever times: begun + skipped + not yet seen = the runs there were."""

@@ -286,5 +286,5 @@ class Machine(RuleBasedStateMachine):
             assert self.spool.entries >= len(set(self.acknowledged) - set(self.topic))
 
 
-Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestSpool = Machine.TestCase

@@ -179,4 +179,4 @@ class StateAgainstModel(RuleBasedStateMachine):
 
 
 TestState = StateAgainstModel.TestCase
-TestState.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestState.settings = settings(max_examples=30, stateful_step_count=40)

@@ -53,7 +53,7 @@ def holder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Holder]:
 
 @given(applied=st.dictionaries(IDS, TIMES), steps=st.lists(STEPS, max_size=12))
 @example({b"a": 1, b"b": 2}, [("set", b"", 0), ("set", b"c", 0), ("due", 2, 3)])
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_timers_are_a_sorted_list(holder: Holder, applied: dict[bytes, int], steps: list[Step]) -> None:
     holder.begin(applied)
     model = dict(applied)

@@ -114,7 +114,7 @@ BODIES = st.binary(max_size=300) | st.recursive(
 
 
 @pytest.mark.parametrize("preset", [preset for preset in COVERED if preset != "linear"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(body=BODIES, other=BODIES)
 def test_a_signature_holds_for_its_body_alone(preset: str, body: bytes, other: bytes) -> None:
     """Linear's body must hold its time; the others take any."""
@@ -142,7 +142,7 @@ REQUESTS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(request=REQUESTS, secret=st.text(max_size=40))
 def test_no_request_makes_the_engine_raise(request: Request, secret: str) -> None:
     decoy_verify(request)
@@ -156,7 +156,7 @@ def test_no_request_makes_the_engine_raise(request: Request, secret: str) -> Non
         held.scheme.sign(request.body, live[1], held.now_ms, event_id=secret, event_type=secret, url=request.url, method=request.method)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(secret=st.text() | st.sampled_from(["-----BEGIN PUBLIC KEY-----\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]))
 def test_any_text_is_a_secret_or_told_to_be_none(secret: str) -> None:
     for preset in PRESETS:
@@ -164,7 +164,7 @@ def test_any_text_is_a_secret_or_told_to_be_none(secret: str) -> None:
         assert wrong is None or wrong.code == "secret_malformed"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(stamp=st.integers(0, 10**17), shift=st.integers(-400_000, 400_000))
 def test_a_time_holds_within_its_window_and_nowhere_else(stamp: int, shift: int) -> None:
     scheme = compile_scheme(Verification.model_validate({"content": "{timestamp}{body}", "timestamp": {"header": "X-Time", "unit": "ms"}}))

@@ -59,7 +59,7 @@ LIBRARIES: dict[str, tuple[type[standardwebhooks.Webhook | svix.Webhook], type[E
 
 
 @pytest.mark.parametrize("preset", LIBRARIES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=DOCUMENTS, secret=KEYS)
 def test_standard_webhooks_and_svix(preset: str, body: str, secret: str) -> None:
     library, error, family = LIBRARIES[preset]
@@ -95,7 +95,7 @@ def test_times_the_standard_webhooks_library_takes_are_refused_by_us(spelling: s
     assert verdict("standard_webhooks", headers, body, secret, now * 1000) == Rejected("timestamp_malformed")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=TEXTS, secret=SECRETS, now=st.integers(1, 2**33))
 def test_stripe(body: str, secret: str, now: int) -> None:
     ours, sent = signed_by_us("stripe", body, secret, now * 1000)
@@ -131,7 +131,7 @@ class At(Clock):
         return float(self._now)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=TEXTS, secret=SECRETS, now=st.integers(1, 2**33), ahead=st.integers(-400, 400))
 def test_slack(body: str, secret: str, now: int, ahead: int) -> None:
     library = SignatureVerifier(secret, clock=At(now + ahead))
@@ -144,7 +144,7 @@ def test_slack(body: str, secret: str, now: int, ahead: int) -> None:
     assert isinstance(verdict("slack", theirs, body.encode() + b" ", secret, now * 1000), Rejected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(form=FORMS, secret=SECRETS, port=st.sampled_from(["", ":443"]))
 def test_twilio_forms(form: dict[str, str], secret: str, port: str) -> None:
     seen, signed_at, body = URL, URL.replace(".com/", f".com{port}/") + "?a=1", urlencode(form)
@@ -156,7 +156,7 @@ def test_twilio_forms(form: dict[str, str], secret: str, port: str) -> None:
     assert isinstance(verdict("twilio", theirs, sent + b"&x=1", secret, 0, f"{seen}?a=1"), Rejected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=TEXTS, secret=SECRETS)
 def test_twilio_json(body: str, secret: str) -> None:
     library = RequestValidator(secret)
@@ -168,7 +168,7 @@ def test_twilio_json(body: str, secret: str) -> None:
     assert isinstance(verdict("twilio", theirs, sent + b" ", secret, 0, url), Rejected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=TEXTS, now=st.integers(1, 2**33))
 def test_sendgrid(body: str, now: int) -> None:
     """Its library only verifies: both are handed what a key pair of ours signed."""
@@ -217,7 +217,7 @@ VERIFIERS = {"gocardless": by_gocardless, "mollie": by_mollie, "razorpay": by_ra
 
 
 @pytest.mark.parametrize("preset", VERIFIERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=DOCUMENTS.map(lambda document: f'{{"events":[],"data":{document}}}'), secret=SECRETS)
 def test_vendors_that_only_verify(preset: str, body: str, secret: str) -> None:
     """What we sign their libraries accept, and a changed body, another secret or a changed signature they and we refuse."""

@@ -139,7 +139,7 @@ def _message(offset: int) -> Message:
     return cast("Message", made)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_nothing_is_lost_or_doubled_whatever_ends_moves_or_crashes_when(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     life = Life(tmp_path_factory.mktemp("life"))
