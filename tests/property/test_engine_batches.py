@@ -31,7 +31,6 @@ VERDICTS: tuple[Verdict | None, ...] = (
     *(Retry(5000, Reason("away", "")), Await("call", "lane"), Hold()),
 )
 RESOURCES = ("a", "b", "-")
-UNTIMED = settings(deadline=None)
 
 
 def message(partition: int, offset: int, key: bytes = b"k", value: bytes | None = b"v") -> Message:
@@ -58,7 +57,7 @@ def share_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int
     made.pop().close()
 
 
-@settings(UNTIMED, max_examples=40)
+@settings(max_examples=40)
 @given(taken=offsets, cuts=st.lists(st.integers(0, 30), max_size=4), committed=st.integers(-1, 10_001))
 def test_the_offset_to_commit_is_the_one_behind_the_last_taken(share_of: Callable[[int], Share], taken: list[int], cuts: list[int], committed: int) -> None:
     share = share_of(committed)
@@ -71,7 +70,6 @@ def test_the_offset_to_commit_is_the_one_behind_the_last_taken(share_of: Callabl
     assert accepted == [offset for offset in taken if offset >= committed]
 
 
-@UNTIMED
 @given(st.lists(st.integers(0, 12 << 20), max_size=12))
 def test_a_batch_is_bounded_in_bytes_and_loses_nothing(sizes: list[int]) -> None:
     blob = bytes(12 << 20)
@@ -82,7 +80,7 @@ def test_a_batch_is_bounded_in_bytes_and_loses_nothing(sizes: list[int]) -> None
     assert now or not messages
 
 
-@settings(UNTIMED, max_examples=30)
+@settings(max_examples=30)
 @given(
     fresh=st.lists(st.tuples(st.sampled_from(RESOURCES), st.sampled_from(VERDICTS)), max_size=40),
     again=st.lists(st.tuples(st.sampled_from(RESOURCES), st.sampled_from(VERDICTS)), max_size=20),
@@ -122,14 +120,12 @@ def test_every_record_is_in_out_dropped_buried_or_waiting(
         assert tally.arrived == tally.out + tally.dropped.total() + tally.buried.total() + tally.waiting
 
 
-@UNTIMED
 @given(st.dictionaries(st.sampled_from(RESOURCES), st.integers(0, 50)), st.lists(st.sampled_from(RESOURCES), max_size=20))
 def test_records_that_nobody_decided_on_are_out(arrived: dict[str, int], returned: list[str]) -> None:
     found = changes(arrived, returned, [])
     assert {resource: change.out for resource, change in found.items()} == {k: v for k, v in (Counter(arrived) + Counter(returned)).items() if v}
 
 
-@UNTIMED
 @given(
     partitions=st.dictionaries(st.integers(0, 3), offsets, min_size=1, max_size=3),
     data=st.data(),
