@@ -123,8 +123,11 @@ class DoorProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; blanks behind its value, which the parser leaves there, are no part of it (RFC 9110, 5.5)."""
-        super().on_header(name, value.rstrip(b" \t"))
+        """Take a header as uvicorn does, whose call would cost more than this: but for blanks behind its value, which are no part of it (RFC 9110, 5.5)."""
+        name, value = name.lower(), value.rstrip(b" \t")
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """End a request's head; most come whole, in one piece, and have cost nothing here."""
