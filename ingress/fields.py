@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, get_args
 
-from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -113,7 +112,7 @@ def _beyond(value: object, least: object, most: object) -> tuple[str, str]:
     return ("too_small", "give a larger number") if below else ("too_large", "give a smaller number" if most is None else f"give at most {most}")
 
 
-def _bounds(location: Sequence[str | int], wanted: Any) -> tuple[object, object]:
+def _bounds(location: Sequence[str | int], wanted: Any) -> tuple[object, ...]:
     """Return the least and the most that a number may be where a location leads to; None where there is no bound."""
     kind, marks = wanted, list[object]()
     for part in location:
@@ -121,7 +120,7 @@ def _bounds(location: Sequence[str | int], wanted: Any) -> tuple[object, object]
         kind, marks = (_inside(kind), []) if field is None else (field.annotation, field.metadata)
     marks = [*marks, *(mark for one in (kind, *get_args(kind)) for mark in getattr(one, "__metadata__", ()))]
     marks = [inner for mark in marks for inner in getattr(mark, "metadata", (mark,))]
-    return next((mark.ge for mark in marks if isinstance(mark, Ge)), None), next((mark.le for mark in marks if isinstance(mark, Le)), None)
+    return tuple(next((bound for mark in marks if (bound := getattr(mark, name, None)) is not None), None) for name in ("ge", "le"))
 
 
 def _siblings(location: Sequence[str | int], wanted: Any) -> Mapping[str, FieldInfo]:
