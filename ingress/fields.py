@@ -44,15 +44,24 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "string_pattern_mismatch": ("wrong_form", "give {pattern}"),
     "string_too_short": ("too_short", "give at least {min_length} character(s)"),
     "string_too_long": ("too_long", "give at most {max_length} characters"),
-    "too_short": ("too_short", "give at least {min_length}"),
-    "too_long": ("too_long", "give at most {max_length}"),
+    "too_short": ("too_short", "give at least {min_length} {field_type}"),
+    "too_long": ("too_long", "give at most {max_length} {field_type}"),
     "greater_than": ("too_small", "give more than {gt}"),
     "greater_than_equal": ("too_small", "give at least {ge}"),
     "less_than": ("too_large", "give less than {lt}"),
     "less_than_equal": ("too_large", "give at most {le}"),
 }
 """The validator's type of error to our code and sentence; `{}` takes what it says of the limit, never of the value, which may be a secret."""
-JSON_WORDS: Final = {"True": "true", "False": "false", "None": "null"}
+WORDS: Final = {
+    "True": "true",
+    "False": "false",
+    "None": "null",
+    "Value": "character(s)",
+    "Tuple": "element(s)",
+    "List": "element(s)",
+    "Dictionary": "field(s)",
+}
+"""What the validator names as Python does, and what of it is counted; its `Value` is text that is a secret."""
 
 
 def errors_of(found: Iterable[Mapping[str, Any]], body: object, wanted: Any) -> tuple[FieldError, ...]:
@@ -79,7 +88,9 @@ def _error(found: Mapping[str, Any], body: object, wanted: Any) -> FieldError:
         siblings, name = _siblings(location[1:], wanted) if in_body else {}, str(location[-1])[:64]
         return FieldError(pointer, *(_missing(name, siblings) if kind == "missing" else _unknown(name, siblings)))
     code, sentence = SENTENCES.get(kind, (kind, str(found["msg"]).removeprefix("Value error, ")))
-    limits = {name: FORMS.get(str(limit)) or JSON_WORDS.get(str(limit), limit) for name, limit in found.get("ctx", {}).items()} if kind in SENTENCES else {}
+    if kind == "int_parsing_size" and in_body:
+        code, sentence = _beyond(found.get("input"), *_bounds(location[1:], wanted))
+    limits = {name: FORMS.get(str(limit)) or WORDS.get(str(limit), limit) for name, limit in found.get("ctx", {}).items()} if kind in SENTENCES else {}
     return FieldError(pointer, code, sentence.format_map(limits) if limits else sentence)
 
 
@@ -91,6 +102,25 @@ def _missing(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:
 def _unknown(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:
     near = get_close_matches(name, siblings, n=1)
     return "unknown_field", f"there is no field {name}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _beyond(value: object, least: object, most: object) -> tuple[str, str]:
+    """Say of a number that is beyond those a processor counts with, such as 1e99, what is said of others out of bounds."""
+    below = isinstance(value, int | float) and value < 0
+    if below and least is not None:
+        return "too_small", f"give at least {least}"
+    return ("too_small", "give a larger number") if below else ("too_large", "give a smaller number" if most is None else f"give at most {most}")
+
+
+def _bounds(location: Sequence[str | int], wanted: Any) -> tuple[object, ...]:
+    """Return the least and the most that a number may be where a location leads to; None where there is no bound."""
+    kind, marks = wanted, list[object]()
+    for part in location:
+        field = _fields(kind).get(str(part))
+        kind, marks = (_inside(kind), []) if field is None else (field.annotation, field.metadata)
+    marks = [*marks, *(mark for one in (kind, *get_args(kind)) for mark in getattr(one, "__metadata__", ()))]
+    marks = [inner for mark in marks for inner in getattr(mark, "metadata", (mark,))]
+    return tuple(next((bound for mark in marks if (bound := getattr(mark, name, None)) is not None), None) for name in ("ge", "le"))
 
 
 def _siblings(location: Sequence[str | int], wanted: Any) -> Mapping[str, FieldInfo]:

@@ -11,7 +11,7 @@ FORMS: Final[Mapping[str, str]] = {
     r"^(/([^~/]|~[01])*)+$": "a JSON pointer such as /order/id; write ~1 for a / in a name, and ~0 for a ~",
     r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$": "the name of a header, such as X-Event-Id",
     r"^[A-Za-z0-9._-]{1,249}$": "the name of a topic: 1 to 249 letters, digits, '.', '_' and '-'",
-    r"^https?://[^\s]+$": "a URL that begins with http:// or https:// and has no spaces",
+    r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s]+$": "a URL that begins with http:// or https:// and has no spaces",
     r"^[a-z][a-z0-9_]{0,31}$": "1 to 32 small letters, digits and '_', the first a letter",
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$": "a time of day such as 06:30, from 00:00 to 23:59",
     r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$": "a name of the time zone database, such as Europe/Berlin or UTC",

@@ -8,9 +8,8 @@ needs is in memory; nothing here blocks or asks anybody but the broker.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final
 
 from flows.core import record, signals, topics
 from flows.core.clock import Clock
@@ -23,6 +22,7 @@ from flows.wire.telemetry import Telemetry
 from ingress.answers import Answer, Send, of_challenge, of_error, respond
 from ingress.body import Budget, Disconnected, Patience, Receive, inflate, read_body
 from ingress.judgement import NOBODY, Arrival, Scope, Turned, judge, not_written, url_of
+from ingress.probes import Landed, Probe
 from ingress.tallies import Tallies
 from ingress.verification import Rejected, Request, Verified, decoy_verify
 from ingress.view import Definitions, Endpoint
@@ -35,24 +35,6 @@ ACCEPTED: Final = 202
 PLAIN: Final = frozenset({b"", b"identity"})
 STARTING: Final = Unavailable("The definitions are still being read; send it again.", retry_after_s=1)
 VOUCHED: Final = Verified("", None, None, None)
-
-
-class Landed(NamedTuple):
-    """A test's webhook that is on the log."""
-
-    event_id: str
-    delivery: Delivery
-    secret_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Goes with a message of the test route's; nothing that comes over the network has one. Such a message is traced."""
-
-    trust: bool
-    """Take it without a signature: the endpoint holds only a public key, so that none can be made here."""
-    landed: list[Landed] = field(default_factory=list)
-    """Where it came to stand, once it has."""
 
 
 class Intake:
@@ -194,18 +176,19 @@ class Intake:
         now_ms = self._clock.now_ms()
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         body = wire if encoding in PLAIN else await self._inflated(wire, encoding.decode("latin-1"))
-        request = self._request(scope, headers, wire)
+        request = self._request(scope, headers, wire, None if body is wire else body)
         endpoint = self._endpoint(endpoint_id)
         if endpoint is None:
-            await self._pretend(request, body)
+            await self._pretend(request)
             raise Turned("unknown_endpoint", NOBODY)
-        verdict = VOUCHED if probe is not None and probe.trust else await self._verify(endpoint, request, body, now_ms)
+        verdict = VOUCHED if probe is not None and probe.trust else await self._verify(endpoint, request, now_ms)
         judged = judge(endpoint, scope, headers, request, body, verdict, now_ms, test=probe is not None)
         if isinstance(judged, Answer):
             return judged
         try:
             way = self._spill if probe is None else self._producer  # a test asks whether the broker takes it now
-            delivery = await way.send(topics.WEBHOOKS.name, judged.key, judged.body, self._fields(judged))
+            sent = way.send(topics.WEBHOOKS.name, judged.key, judged.body, self._fields(judged))
+            delivery = await (sent if probe is None else probe.acknowledged(sent))
         except (TooLarge, Unavailable) as error:
             raise not_written(error) from error
         if probe is not None:
@@ -230,8 +213,8 @@ class Intake:
     def _fields(self, arrival: Arrival) -> Headers:
         return [*arrival.fields, (record.CONFIG_OFFSET, self._definitions.offset_text)]
 
-    def _request(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Request:
-        return Request(scope["method"], url_of(scope, headers, self._settings.http_public_url), scope["headers"], body)
+    def _request(self, scope: Scope, headers: dict[bytes, bytes], body: bytes, unpacked: bytes | None = None) -> Request:
+        return Request(scope["method"], url_of(scope, headers, self._settings.http_public_url), scope["headers"], body, unpacked)
 
     def _endpoint(self, endpoint_id: str) -> Endpoint | None:
         try:
@@ -245,25 +228,24 @@ class Intake:
         except Refused as error:
             raise Turned(error.code, error) from error
 
-    async def _verify(self, endpoint: Endpoint, request: Request, body: bytes, now_ms: int) -> Verified | Rejected:
+    async def _verify(self, endpoint: Endpoint, request: Request, now_ms: int) -> Verified | Rejected:
         secrets, verify = endpoint.live(now_ms), endpoint.scheme.verify
-        if len(request.body) < LARGE:
+        if max(len(request.body), len(request.document)) < LARGE:
             verdict = verify(request, secrets, now_ms)
         else:
             verdict = await asyncio.to_thread(verify, request, secrets, now_ms)
-        if isinstance(verdict, Rejected) and body is not request.body:  # senders differ in whether they sign before or after they pack
-            unpacked = Request(request.method, request.url, request.headers, body)
-            verdict = await asyncio.to_thread(verify, unpacked, secrets, now_ms)
+        if isinstance(verdict, Rejected) and request.unpacked is not None:  # senders differ in whether they sign before or after they pack
+            verdict = await asyncio.to_thread(verify, request._replace(body=request.unpacked), secrets, now_ms)
         return verdict
 
-    async def _pretend(self, request: Request, body: bytes) -> None:
+    async def _pretend(self, request: Request) -> None:
         """Do the work of `_verify` for an endpoint that there is not."""
-        if len(request.body) < LARGE:
+        if max(len(request.body), len(request.document)) < LARGE:
             decoy_verify(request)
         else:
             await asyncio.to_thread(decoy_verify, request)
-        if body is not request.body:
-            await asyncio.to_thread(decoy_verify, Request(request.method, request.url, request.headers, body))
+        if request.unpacked is not None:
+            await asyncio.to_thread(decoy_verify, request._replace(body=request.unpacked))
 
     def _written(self, arrival: Arrival) -> Answer:
         """Count a webhook that is on the log, and say so."""

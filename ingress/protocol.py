@@ -18,6 +18,7 @@ from ingress.answers import Answer, of_error
 from ingress.app import Ingress, hot_endpoint
 from ingress.body import RequestTimeout
 from ingress.judgement import Scope
+from ingress.linger import Lingering
 
 LOG: Final = logging.getLogger("xyra.ingress")
 HEAD_S: Final = 10.0
@@ -120,6 +121,13 @@ class DoorProtocol(HttpToolsProtocol):
         """Begin a request's head."""
         self._in_head = self._head_began = True
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header as uvicorn does, whose call would cost more than this: but for blanks behind its value, which are no part of it (RFC 9110, 5.5)."""
+        name, value = name.lower(), value.rstrip(b" \t")
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """End a request's head; most come whole, in one piece, and have cost nothing here."""
@@ -227,11 +235,15 @@ class DoorProtocol(HttpToolsProtocol):
             answer = problems.of_error(error, {"connection": "close"})
             lines = [f"HTTP/1.1 {answer.status} ", *(f"\r\n{name}: {value}" for name, value in answer.headers), "\r\n\r\n"]
             self.transport.write("".join(lines).encode("latin-1") + answer.body)
-        elif not cycle.more_body:  # what came before was whole, and is answered; nothing behind it is read
+            self._in_head, self._endpoint_id = False, None
+            self._stop_timer()
+            Lingering(self.transport, self.connection_lost)
+            return
+        if not cycle.more_body:  # what came before was whole, and is answered; nothing behind it is read
             cycle.keep_alive = False
             self.flow.pause_reading()
-            return
-        self.transport.close()
+        else:
+            self.transport.close()
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:

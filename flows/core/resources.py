@@ -101,13 +101,13 @@ class OrderingKey(Model):
 class WebhookFields(Model):
     """What can be said of a webhook endpoint and may be shown to anybody who may see it: all but its name and its secret."""
 
-    url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s]+$")] | None = None
+    url: Annotated[str, StringConstraints(max_length=2048, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s]+$")] | None = None
     """Where its events are delivered to, by POST. Absent: nowhere."""
     events: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(default=(), max_length=1000)
     """Event types to let through; `payment.*` matches by prefix; none lets all through."""
     retry_config: RetryConfig | None = None
-    """`{"max_attempts", "retry_delays"}`: how often a delivery is to be tried, and the seconds between; the last one repeats. Absent: 8 times over
-    28 hours, with waits that grow from 5 s to 10 h."""
+    """`{"max_attempts", "retry_delays"}`: how often a delivery is to be tried, and the whole seconds between, 30 days at most each; the last one
+    repeats. Absent: 8 times over 28 hours, with waits that grow from 5 s to 10 h."""
     delivery: Delivery = Delivery()
     """`{"timeout_seconds", "concurrency", "rate_per_second", "order", "payload", "disable_after_days"}`: how its events are delivered."""
     preset: Identifier | None = None

@@ -23,6 +23,7 @@ from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.letterbox import Today
 from ingress.letters import OTHERS, Group, Key, LettersView, grouped
+from ingress.negotiation import preferred
 from ingress.picking import Picked, pick
 from ingress.routes.delivery_answers import time_or_none
 from ingress.routes.letter_answers import (
@@ -55,6 +56,8 @@ ADMIN: Final = "admin"
 """Who orders: whoever has the one admin key."""
 CAUSES: Final = frozenset({"flow", "resource", "letter_class", "fingerprint", "group", "limit", "cursor"})
 """What may be asked of causes without looking at letters."""
+JSON: Final = "application/json"
+FORMS: Final = (JSON, export.CSV, export.NDJSON)
 EXPORTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "A page, or by `Accept` the matching letters as CSV or as NDJSON, a line each.",
@@ -73,8 +76,8 @@ async def list_all(door: TheDoor, search: Annotated[Search, Query()], request: R
         groups, complete = count(door.letters, search)
         return Groups(items=tuple(map(GroupAnswer.of, groups)), complete=complete)
     letters = _found(door.letters, search, search.cursor)
-    kind = _export(request.headers.get("accept", ""))
-    if kind is not None:
+    kind = preferred(request.headers.get("accept", ""), FORMS)
+    if kind != JSON:
         return StreamingResponse(_lines(list(islice(letters, search.limit)), kind), media_type=kind)
     limit = search.limit or ON_A_PAGE
     page = list(islice(letters, limit + 1))
@@ -208,17 +211,6 @@ def _is_over(door: Door, key: str) -> bool:
 def _cursor(letter: Summary) -> str:
     partition, offset = place_of(letter.id) or (0, 0)
     return f"{letter.buried_at_ms}.{partition}.{offset}"
-
-
-def _export(accept: str) -> str | None:
-    """Return which export is asked for by name before JSON is, None for none."""
-    for part in accept.split(","):
-        kind = part.partition(";")[0].strip().lower()
-        if kind in {export.CSV, export.NDJSON}:
-            return kind
-        if kind in {"application/json", "*/*"}:
-            return None
-    return None
 
 
 async def _lines(letters: list[Summary], kind: str) -> AsyncIterator[bytes]:

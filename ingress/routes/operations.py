@@ -1,6 +1,6 @@
 """Health and metrics: open to whoever can reach the port, as probes and scrapers expect; they show no secret and no payload."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -8,9 +8,12 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.wire.telemetry import CONTENT_TYPE
 from ingress import health, metrics
+from ingress.negotiation import preferred
 from ingress.routes.webhooks import TheDoor
 
 router = APIRouter(tags=["operation"])
+JSON: Final = "application/json"
+FORMS: Final = ("text/plain", JSON)
 Verdict = Literal["ok", "degraded", "unavailable"]
 
 
@@ -70,7 +73,7 @@ async def ready(door: TheDoor, response: Response) -> Yes:
 )
 async def show_metrics(door: TheDoor, request: Request) -> Response:
     """Show every metric of this ingress and the flows' tallies: Prometheus text, or with `Accept: application/json` the same as JSON in plain words."""
-    if _prefers_json(request.headers.get("accept", "")):
+    if preferred(request.headers.get("accept", ""), FORMS) == JSON:
         found: dict[str, Any] = metrics.as_json(door)
         return JSONResponse(found)
     return Response(door.telemetry.render(), media_type=CONTENT_TYPE)
@@ -79,9 +82,3 @@ async def show_metrics(door: TheDoor, request: Request) -> Response:
 def _probe(response: Response, *, yes: bool) -> Yes:
     response.status_code = 200 if yes else 503
     return Yes(status="ok" if yes else "unavailable")
-
-
-def _prefers_json(accept: str) -> bool:
-    """Tell whether JSON is asked for by name and text is not: a scraper's list names both kinds of text first."""
-    kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    return "application/json" in kinds and not any(kind.startswith(("text/", "application/openmetrics-text")) for kind in kinds)

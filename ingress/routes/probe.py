@@ -11,8 +11,8 @@ from flows.core import ids, topics
 from flows.core.errors import FieldError, Gone, InvalidFields
 from flows.core.fields import Model
 from ingress.door import Door
-from ingress.intake import Landed, Probe
 from ingress.jsonbody import StrictRoute
+from ingress.probes import Landed, Probe
 from ingress.routes.answers import RECEIVE_PATH, Spot, Step, Tested
 from ingress.routes.webhooks import TheDoor, known
 from ingress.samples import Sample, sample_of
@@ -22,6 +22,7 @@ from ingress.view import Endpoint
 
 router = APIRouter(prefix="/integration/webhooks", tags=["webhooks"], route_class=StrictRoute)
 PATIENCE_S: Final = 4.5
+"""How long after it was asked it says what it knows, wherever the event is then."""
 LOOK_S: Final = 0.01
 FLOW: Final = "webhooks"
 ORIGIN: Final = "http://test.invalid"
@@ -51,7 +52,7 @@ async def send_test(endpoint_id: str, door: TheDoor, wanted: TestRequest | None 
     if landed is None:
         took = round((door.clock.monotonic() - started) * 1000)
         return Tested(endpoint_id=endpoint_id, event_id=None, outcome="rejected", steps=tuple(steps), outputs=(), missing=refused, took_ms=took)
-    trace = await _wait(door, landed.event_id)
+    trace = await _wait(door, landed.event_id, started + PATIENCE_S)
     took = round((door.clock.monotonic() - started) * 1000)
     if trace is None:
         steps.append(Step(step="flow", verdict="missing"))
@@ -117,9 +118,8 @@ async def _receive(door: Door, endpoint: Endpoint, path: str, sample: Sample, me
     return sent[0]["status"], orjson.loads(sent[1]["body"])
 
 
-async def _wait(door: Door, event_id: str) -> dict[str, Any] | None:
+async def _wait(door: Door, event_id: str, until: float) -> dict[str, Any] | None:
     """Wait for the trace, and take it off the topic once it was seen."""
-    until = door.clock.monotonic() + PATIENCE_S
     while (trace := door.status.trace(event_id)) is None:
         if door.clock.monotonic() >= until:
             return None

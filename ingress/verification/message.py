@@ -46,6 +46,14 @@ class Request(NamedTuple):
     headers: Sequence[tuple[bytes, bytes]]
     """Names in lower case, as ASGI has them; repeated lines stay apart."""
     body: bytes
+    """What a signature or a hash of the body is held against."""
+    unpacked: bytes | None = None
+    """What values in the body are read from, where `body` was packed (Content-Encoding); None: from `body`."""
+
+    @property
+    def document(self) -> bytes:
+        """The body that can be read."""
+        return self.body if self.unpacked is None else self.unpacked
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Incoming:
         """Return the body parsed as JSON, ABSENT when it is none (orjson refuses nesting over 1024 by itself)."""
         if self._json is None:
             try:
-                self._json = (orjson.loads(self.request.body),)
+                self._json = (orjson.loads(self.request.document),)
             except orjson.JSONDecodeError:
                 self._json = (ABSENT,)
         return self._json[0]
@@ -55,7 +55,7 @@ class Incoming:
     def form(self) -> Pairs:
         """Return the body's form fields in order; any body can be read so, whatever its content type says."""
         if self._form is None:
-            self._form = pairs(self.request.body)
+            self._form = pairs(self.request.document)
         return self._form
 
     def query(self) -> Pairs:

@@ -1,5 +1,6 @@
 """A broker that dies under the ingress, too many at once, settings that do not fit the cluster."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,22 @@ def test_senders_are_told_to_come_back_when_it_stops_while_the_broker_is_away(ow
         finally:
             own_broker.start()
     assert "Traceback" not in door.log.read_text()
+
+
+def test_a_test_event_is_answered_while_the_broker_hangs(own_broker: RunningBroker, tmp_path: Path) -> None:
+    with running_door(settings_for(own_broker.bootstrap, tmp_path), tmp_path / "log") as door:
+        name, process = door.register(), own_broker.process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        try:
+            answer = door.http.post(f"/integration/webhooks/test/{name}")
+        finally:
+            process.send_signal(signal.SIGCONT)
+    tested = answer.json()
+    assert (answer.status_code, tested["outcome"], tested["took_ms"] < 5000) == (200, "rejected", True), tested
+    assert [(step["step"], step["verdict"]) for step in tested["steps"]] == [("sign", "signed"), ("receive", "rejected")]
+    refused = tested["steps"][1]["detail"]
+    assert (refused["status"], "did not acknowledge" in refused["answer"]["detail"]) == (503, True), refused
 
 
 def test_nobody_is_told_that_an_endpoint_is_unknown_before_the_definitions_were_read(own_broker: RunningBroker, tmp_path: Path) -> None:

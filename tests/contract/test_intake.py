@@ -82,7 +82,21 @@ def test_packed_bodies_may_be_signed_before_or_after(door: RunningDoor, landed: 
     wire = pack(BODY)
     answer = door.send(name, wire, **{"content-encoding": encoding, "x-signature": sign(wire if signed_packed else BODY)})
     assert answer.status_code == 202
-    assert landed(answer.json()["event_id"]).value == BODY
+    read = landed(answer.json()["event_id"])
+    assert (read.value, read.header(record.CE_TYPE)) == (BODY, "order.paid")
+
+
+@pytest.mark.parametrize("signed_packed", [True, False])
+def test_what_a_packed_body_says_is_read_unpacked(door: RunningDoor, landed: Callable[[str], Read], signed_packed: bool) -> None:
+    name = door.register(preset="typeform", events=["form_response"])
+    body = b'{"event_id": "tf-1", "event_type": "form_response"}'
+    for level in (1, 9):  # packed another way it is the same event
+        wire = gzip.compress(body, level)
+        signature = "sha256=" + base64.b64encode(hmac.digest(SECRET.encode(), wire if signed_packed else body, "sha256")).decode()
+        answer = door.stranger.post(f"{ROUTE}/{name}", content=wire, headers={"typeform-signature": signature, "content-encoding": "gzip"})
+        assert answer.is_success, answer.text
+        read = landed(answer.json()["event_id"])
+        assert (read.value, read.key, read.header(record.SENDER_ID), read.header(record.CE_TYPE)) == (body, b"tf-1", "tf-1", "form_response")
 
 
 @pytest.mark.parametrize(
@@ -126,12 +140,13 @@ def test_a_preset_finds_id_and_type_and_hides_its_token(door: RunningDoor, lande
     assert SECRET not in (read.header(record.HTTP) or "")
 
 
-def test_slacks_question_is_answered(door: RunningDoor) -> None:
+@pytest.mark.parametrize(("pack", "encoding"), [(bytes, "identity"), (gzip.compress, "gzip"), (zstandard.compress, "zstd")])
+def test_slacks_question_is_answered(door: RunningDoor, pack: Callable[[bytes], bytes], encoding: str) -> None:
     name = door.register(preset="slack")
-    body = json.dumps({"type": "url_verification", "challenge": "c-1"}).encode()
+    body = pack(json.dumps({"type": "url_verification", "challenge": "c-1"}).encode())
     stamp = str(int(time.time()))
     signature = "v0=" + hmac.new(SECRET.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
-    headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": signature, "content-type": "application/json"}
+    headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": signature, "content-type": "application/json", "content-encoding": encoding}
     answer = door.stranger.post(f"{ROUTE}/{name}", content=body, headers=headers)
     assert (answer.status_code, "c-1" in answer.text, answer.headers["x-content-type-options"]) == (200, True, "nosniff")
     refused = door.stranger.post(f"{ROUTE}/{name}", content=body, headers=headers | {"x-slack-signature": "v0=00"})

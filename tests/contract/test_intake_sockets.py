@@ -134,6 +134,26 @@ def test_a_flood_of_headers_ends(door: RunningDoor, endpoint: str) -> None:
         assert status(read_all(line)) in {0, 431}
 
 
+def test_a_head_of_five_megabytes_is_answered(door: RunningDoor, endpoint: str) -> None:
+    assert status(door.raw(f"POST /integration/webhooks/{endpoint} HTTP/1.1\r\nhost: x\r\nx-flood: ".encode() + b"y" * 5_000_000)) == 431
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t", " \t "])
+def test_blanks_around_a_value_are_no_part_of_it(door: RunningDoor, endpoint: str, blanks: str) -> None:
+    lines = [
+        f"x-signature:{blanks}{sign(BODY)}{blanks}",
+        f"content-length:{blanks}{len(BODY)}{blanks}",
+        "connection: close",
+        f"content-encoding: identity{blanks}",
+    ]
+    for usual in (lines, lines[:3]):
+        request = "\r\n".join([f"POST /integration/webhooks/{endpoint} HTTP/1.1", "host: x", *usual, "", ""]).encode() + BODY
+        assert status(door.raw(request)) == 202
+    key = door.http.headers["x-api-key"]
+    asked = f"GET /integration/webhooks/{endpoint} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}{blanks}\r\nconnection: close\r\n\r\n"
+    assert status(door.raw(asked.encode())) == 200
+
+
 def test_a_head_that_never_ends_runs_out_of_time(door: RunningDoor) -> None:
     begin = time.monotonic()
     with door.connect(0.2) as line:

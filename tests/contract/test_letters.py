@@ -164,6 +164,8 @@ class TestLetters:
         name = buried(door, *bodies(3))
         text = door.http.get(ROUTE, params={"resource": name}, headers={"accept": "text/csv"})
         assert text.headers["content-type"].startswith("text/csv")
+        unwanted = door.http.get(ROUTE, params={"resource": name}, headers={"accept": "text/csv;q=0, application/json"})
+        assert unwanted.headers["content-type"] == "application/json"
         rows = list(csv.DictReader(io.StringIO(text.text, newline="")))
         lines = door.http.get(ROUTE, params={"resource": name}, headers={"accept": "application/x-ndjson"}).text.splitlines()
         items = listed(door, resource=name)

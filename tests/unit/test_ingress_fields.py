@@ -45,6 +45,14 @@ def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: st
         ({"retry_config": {"max_attempts": 0}}, [("/retry_config/max_attempts", "too_small", "give at least 1")]),
         ({"retry_config": {"retry_delays": []}}, [("/retry_config/retry_delays", "value_error", "give at least one delay, in seconds")]),
         ({"retry_config": {"retry_delays": [-1]}}, [("/retry_config/retry_delays/0", "too_small", "give at least 0")]),
+        ({"retry_config": {"retry_delays": [1e99]}}, [("/retry_config/retry_delays/0", "too_large", "give at most 2592000")]),
+        ({"retry_config": {"retry_delays": [-1e99]}}, [("/retry_config/retry_delays/0", "too_small", "give at least 0")]),
+        ({"retry_config": {"max_attempts": 1e99}}, [("/retry_config/max_attempts", "too_large", "give at most 100")]),
+        ({"delivery": {"rate_per_second": 1e99}}, [("/delivery/rate_per_second", "too_large", "give at most 10000")]),
+        ({"retry_config": {"retry_delays": [1] * 101}}, [("/retry_config/retry_delays", "too_long", "give at most 100 element(s)")]),
+        ({"transform": {"mapping": {f"/{n}": "/x" for n in range(257)}}}, [("/transform/mapping", "too_long", "give at most 256 field(s)")]),
+        ({"secret": ""}, [("/secret", "too_short", "give at least 1 character(s)")]),
+        ({"url": "HTP://EXAMPLE.COM"}, [("/url", "wrong_form", "give a URL that begins with http:// or https:// and has no spaces")]),
         ({"delivery": {"order": "fifo"}}, [("/delivery/order", "not_one_of", "give 'none' or 'key'")]),
         ({"filter": ""}, [("/filter", "too_short", "give at least 1 character(s)")]),
         ({"dedupe": {"window_seconds": -1}}, [("/dedupe/window_seconds", "too_small", "give at least 1")]),
@@ -89,6 +97,11 @@ TRUTH = ("not_a_boolean", "give true or false")
         (JOBS, JOB | {"key_columns": ["a\0b"]}, [("/key_columns/0", *LINES)]),
         (JOBS, JOB | {"incremental": {"cursor_column": "a\x07"}}, [("/incremental/cursor_column", *LINES)]),
         (JOBS, JOB | {"source_config": {"upload_id": "u", "columns": ["a", "\x1b[1m"]}}, [("/source_config/columns/1", *LINES)]),
+        (
+            "/integration/webhooks/shop/secrets",
+            {"secret": "s", "expire_others_in_seconds": 1e99},
+            [("/expire_others_in_seconds", "too_large", "give at most 315360000")],
+        ),
         (REGISTER, NAMED | {"secret": "   "}, [("/secret", "value_error", "give a secret that is not blanks alone")]),
         ("/integration/webhooks/shop/secrets", {"secret": " \t"}, [("/secret", "value_error", "give a secret that is not blanks alone")]),
     ],
@@ -161,7 +174,7 @@ def test_an_empty_body(app: FastAPI) -> None:
 
 
 def test_a_wrong_secret_is_not_shown(app: FastAPI) -> None:
-    assert wrong(app, json=NAMED | {"secret": "s" * 5000}) == [("/secret", "too_long", "give at most 4096")]
+    assert wrong(app, json=NAMED | {"secret": "s" * 5000}) == [("/secret", "too_long", "give at most 4096 character(s)")]
 
 
 def test_all_that_a_registration_lacks_is_told_at_once(app: FastAPI) -> None:

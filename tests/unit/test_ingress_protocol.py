@@ -24,9 +24,14 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     app = create_app(settings, SystemClock(), lambda _: None)
     config = uvicorn.Config(app, http=DoorProtocol, lifespan="off", log_config=None, timeout_keep_alive=0.2)  # type: ignore[arg-type]  # the loop takes parts of a second
     config.load()
-    server = await asyncio.get_running_loop().create_server(lambda: DoorProtocol(config, ServerState(), {}), "127.0.0.1", 0)
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(lambda: DoorProtocol(config, state, {}), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
+    for _ in range(100_000):
+        if not state.connections:
+            break
+        await asyncio.sleep(0)  # an ended one is read from until its client closes it
     await app.door.close()
 
 
@@ -100,3 +105,39 @@ async def test_what_is_no_http_is_told_why(port: int, sent: bytes, why: str) -> 
     found = orjson.loads(body)
     assert (found["type"], why in found["detail"]) == ("urn:xyra:problem:bad_request", True), found
     assert found["detail"].startswith("The request is not valid HTTP/1.1: ")
+
+
+async def test_a_head_without_an_end_is_told_so_before_the_connection_closes(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HEAD + b"x-flood: " + b"y" * 5_000_000)  # more than any buffer on the way holds
+    answered = await reader.read()
+    writer.close()
+    assert answered.startswith(b"HTTP/1.1 431 ")
+    assert answered.count(b"HTTP/1.1 4") == 1
+    assert b"larger than 65,536 bytes" in answered
+
+
+async def test_no_http_with_much_behind_it_is_told_why(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HEAD + b"na me: x\r\n" + b"y" * 5_000_000)
+    answered = await reader.read()
+    writer.close()
+    assert answered.startswith(b"HTTP/1.1 400 ")
+    assert answered.count(b"HTTP/1.1 4") == 1
+
+
+async def go_on(writer: asyncio.StreamWriter, piece: bytes, most: int) -> None:
+    for _ in range(most // len(piece)):
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0)  # the server's turn
+
+
+@pytest.mark.parametrize("piece", [b"y", b"y" * 1_000_000], ids=["time", "bytes"])
+async def test_a_client_that_goes_on_writing_is_hung_up_on(port: int, piece: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HEAD + b"na me: x\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")  # all that is said; the other direction stays open
+    with pytest.raises(ConnectionError):
+        await go_on(writer, piece, 64_000_000)
+    writer.close()
