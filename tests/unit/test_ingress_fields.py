@@ -40,7 +40,7 @@ def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: st
         ({"dedupe": True}, [("/dedupe", "not_an_object", "give a JSON object"), ("/dedupe", "not_one_of", "give false")]),
         ({"evnts": []}, [("/evnts", "unknown_field", "there is no field evnts; did you mean events?")]),
         ({"shema": {}}, [("/shema", "unknown_field", "there is no field shema; did you mean schema?")]),
-        ({"zzz": {}}, [("/zzz", "unknown_field", "there is no field zzz")]),
+        ({"dedupe": {"zzz": 1}}, [("/dedupe/zzz", "unknown_field", "there is no field zzz; there are path, header, window_seconds")]),
         ({"retry_config": {"max_attempt": 1}}, [("/retry_config/max_attempt", "unknown_field", "there is no field max_attempt; did you mean max_attempts?")]),
         ({"retry_config": {"max_attempts": 0}}, [("/retry_config/max_attempts", "too_small", "give at least 1")]),
         ({"retry_config": {"retry_delays": []}}, [("/retry_config/retry_delays", "value_error", "give at least one delay, in seconds")]),

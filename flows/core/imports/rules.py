@@ -10,7 +10,7 @@
      "enum": {"country": ["DE", "FR"]}, "unique": ["id"],
      "expression": {"filter": "row.country != 'FR'", "columns": {"label": "row.name + ' (' + row.country + ')'"},
                     "checks": {"named": "size(row.name) > 0"}},
-     "drop_columns": ["note"], "max_error_ratio": 0.01}
+     "drop_columns": ["note"]}
 
 The order is always the same: mapping, trim, null values, case, types, defaults, constants, computed columns, filter, checks, uniqueness, dropped
 columns. Columns have their names after mapping everywhere but on the left of `column_mapping`.
@@ -80,7 +80,9 @@ class Length(Model):
     """How many characters a text may have."""
 
     min: int | None = Field(default=None, ge=0)
+    """The fewest."""
     max: int | None = Field(default=None, ge=0)
+    """The most."""
 
     @model_validator(mode="after")
     def _some(self) -> "Length":
@@ -148,7 +150,7 @@ class TransformationRules(Reading):
     min: Mapping[Column, Bound] = Field(default_factory=dict, max_length=MOST)
     """The least value of a column of numbers, dates or datetimes; the last two as ISO 8601."""
     max: Mapping[Column, Bound] = Field(default_factory=dict, max_length=MOST)
-    """The greatest."""
+    """The greatest value, likewise."""
     length: Mapping[Column, Length] = Field(default_factory=dict, max_length=MOST)
     """How many characters (code points) a text has."""
     enum: Mapping[Column, Annotated[tuple[Choice, ...], Field(min_length=1, max_length=10_000)]] = Field(default_factory=dict, max_length=MOST)
@@ -161,9 +163,3 @@ class TransformationRules(Reading):
     """`{"columns", "filter", "checks"}`, in CEL over `row`."""
     drop_columns: Columns = ()
     """Columns that do not go out; rules see them."""
-    max_errors: int | None = Field(default=None, ge=0)
-    """The job stops as failed when more rows than this were turned away."""
-    max_error_ratio: float | None = Field(default=None, ge=0, le=1)
-    """The job stops as failed when more than this share of the rows read was turned away."""
-    all_or_nothing: bool = False
-    """Nothing goes out unless every row is good."""
