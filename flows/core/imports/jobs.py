@@ -79,9 +79,11 @@ class JobFields(Model):
     key_columns: Columns = ()
     """Columns whose values are the record's key: rows with equal keys stay in order. None: rows of a file are spread."""
     max_errors: int | None = Field(default=None, ge=0, le=1_000_000_000)
-    """The job fails as soon as more rows than this are rejected. Absent: it never does for their number."""
+    """The job fails with the portion (see `chunk_size`) in which the number of rejected rows passes this; the good rows of that portion are published still,
+    with `all_or_nothing` none. Absent: it never does for their number."""
     max_error_ratio: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    """The job fails when more than this part of its rows is rejected: at its end, and before it from `min_rows_for_ratio` rows on."""
+    """The job fails when more than this part of its rows is rejected: at its end, and before it with a portion from `min_rows_for_ratio`
+    rows on."""
     min_rows_for_ratio: int = Field(default=1000, ge=1, le=1_000_000_000)
     all_or_nothing: bool = False
     """Rows are published when the whole file has passed: with no row rejected, or no more than `max_errors` and `max_error_ratio` allow."""

@@ -7,8 +7,11 @@ SMOOTHED_MS: Final = 10_000
 """Rates are those of about the last ten seconds."""
 SLOW: Final = 3
 LEAST_MS: Final = 1000
-"""A portion weighs as one that took `SLOW` times as long as it should have by the rates before it, or `LEAST_MS`, where that is more: what is beyond is a worker
-that was away, most often, and says nothing of how fast it reads. Where reading has become slow for good, the rates are there within some portions."""
+"""A portion weighs as one that took `SLOW` times as long as it should have by the rates before it, or `LEAST_MS`, where that is more.
+
+What is beyond is a worker that was away, most often, and says nothing of how fast it reads. Where reading has become slow for good, the rates are there
+within some portions.
+"""
 
 
 class Rates(NamedTuple):

@@ -97,6 +97,7 @@ class Unique(Model):
     """Columns whose values together may come once only; the first row that passes everything else has them. A row with a null among them is not compared."""
 
     columns: tuple[Column, ...] = Field(min_length=1, max_length=16)
+    """Those whose values together may come once only."""
     across_runs: bool = False
     """Whether rows that earlier runs of this job let through count as well."""
 
@@ -110,7 +111,8 @@ class Expressions(Model):
     columns: Mapping[Column, Expression] = Field(default_factory=dict, max_length=100)
     """Columns that are computed, in this order; each sees those before it. One that reads a field that is not there has no value."""
     filter: Expression | None = None
-    """Rows for which it is not true are left out, and counted as skipped; it comes before all checks."""
+    """Rows for which it is not true are left out, and counted as skipped; it comes before all checks. A CSV, TSV, Parquet or Excel file without a column
+    that it reads fails, unless it asks for it: `has(row.note)`."""
     checks: Mapping[Annotated[Lines, StringConstraints(min_length=1, max_length=128)], Expression] = Field(default_factory=dict, max_length=100)
     """By a name of your own: a row for which one is not true is turned away."""
 
@@ -133,8 +135,8 @@ class TransformationRules(Reading):
     data_types: Mapping[Column, Annotated[DataType, BeforeValidator(_type, json_schema_input_type=Kind | DataType)]] = Field(
         default_factory=dict, max_length=MOST
     )
-    """A column's type: int64, float64, decimal, string, bool, date, datetime, json; or an object with `type` and how it is read. Others stay
-    as they are in the file."""
+    """A column's type: int64, float64, decimal, string, bool, date, datetime, json; or an object with `type` and how it is read, `null_values` and
+    the like for this column alone. Others stay as they are in the file."""
     trim: bool | Columns = False
     """Take white space off both ends of texts: in all columns, or in these."""
     case: Mapping[Column, Literal["lower", "upper"]] = Field(default_factory=dict, max_length=MOST)

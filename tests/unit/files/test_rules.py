@@ -111,7 +111,13 @@ def test_a_form_of_times_that_says_too_little_or_too_much_is_refused(form: str) 
 
 
 def test_a_misspelt_field_is_named_with_the_near_one() -> None:
-    body = {"data_types": {"a": {"type": "date", "format": ["%Y"]}, "b": "int46"}, "unique": [{"colums": ["a"]}], "requierd": ["a"], "length": {"c": {"mx": 1}}, "qqq": 1}
+    body = {
+        "data_types": {"a": {"type": "date", "format": ["%Y"]}, "b": "int46"},
+        "unique": [{"colums": ["a"]}],
+        "requierd": ["a"],
+        "length": {"c": {"mx": 1}},
+        "qqq": 1,
+    }
     with pytest.raises(ValidationError) as caught:
         rules(**body)
     found = errors_of([{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()], body, TransformationRules)
