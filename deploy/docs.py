@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from deploy.importdocs import rule_rows, source_rows
 from flows.core import errors, presets, settings, signals, topics
 from flows.core.outbound import egress, outcome
 from flows.core.resources import Delivery, WebhookDefinition
@@ -183,6 +184,16 @@ def delivery_table() -> str:
     return _fields(Delivery)
 
 
+def rules_table() -> str:
+    """Return what `transformation_rules` of an import may say."""
+    return table(("rule", "takes", "does"), rule_rows())
+
+
+def source_table() -> str:
+    """Return what can be said of where an import's file is and how it is read."""
+    return table(("field", "takes", "formats", "meaning"), source_rows())
+
+
 def outcomes_table() -> str:
     """Return what follows from a call to a target."""
     return table(
@@ -229,6 +240,8 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "webhook": webhook_table,
     "verification": verification_table,
     "delivery": delivery_table,
+    "rules": rules_table,
+    "source": source_table,
     "outcomes": outcomes_table,
     "presets": presets_table,
     "figures": figures_table,

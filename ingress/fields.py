@@ -101,7 +101,8 @@ def _missing(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:
 
 def _unknown(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:
     near = get_close_matches(name, siblings, n=1)
-    return "unknown_field", f"there is no field {name}" + (f"; did you mean {near[0]}?" if near else "")
+    known = f"; there are {', '.join(siblings)}" if siblings else ""
+    return "unknown_field", f"there is no field {name}{f'; did you mean {near[0]}?' if near else known}"
 
 
 def _beyond(value: object, least: object, most: object) -> tuple[str, str]:

@@ -25,6 +25,8 @@ from ingress.delivering import Seal
 ADMIN: Final = "admin"
 """Who orders: whoever has the one admin key."""
 RULES: Final = "/transformation_rules"
+BESIDE: Final = frozenset({"max_errors", "max_error_ratio", "all_or_nothing"})
+"""What is often looked for among the rules, and is the job's."""
 
 
 class RetryRequest(Model):
@@ -57,24 +59,19 @@ def checked(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms
 def faults(wanted: JobFields, upload: Upload | None, settings: Settings, now_ms: int) -> tuple[FieldError, ...]:
     """Return every reason why a job cannot be carried out."""
     rules = wanted.transformation_rules
-    return (*check_job(wanted), *rule_faults(rules), *_misplaced(rules), *_cursor_faults(wanted), *_source_faults(wanted, upload, settings, now_ms))
-
-
-def _misplaced(rules: Mapping[str, Any]) -> Iterator[FieldError]:
-    """Yield what stands among the rules and is the job's."""
-    for name in ("max_errors", "max_error_ratio", "all_or_nothing"):
-        if rules.get(name) is not None:
-            yield FieldError(f"{RULES}/{name}", "not_here", f"give {name} beside transformation_rules, and not within")
+    return (*check_job(wanted), *rule_faults(rules), *_cursor_faults(wanted), *_source_faults(wanted, upload, settings, now_ms))
 
 
 def rule_faults(rules: Mapping[str, Any]) -> tuple[FieldError, ...]:
     """Return what is wrong with the rules of a job; the pointers begin at the job."""
+    misplaced = tuple(FieldError(f"/{name}", "not_here", f"give {name} beside transformation_rules, and not within") for name in rules if name in BESIDE)
+    given = {name: rule for name, rule in rules.items() if name not in BESIDE}
     try:
-        found = check_rules(TransformationRules.model_validate(dict(rules)))
+        found = check_rules(TransformationRules.model_validate(given))
     except ValidationError as error:
         told = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
-        found = fields.errors_of(told, dict(rules), TransformationRules)
-    return tuple(FieldError(RULES + one.pointer, one.code, one.detail) for one in found)
+        found = fields.errors_of(told, given, TransformationRules)
+    return tuple(FieldError(RULES + one.pointer, one.code, one.detail) for one in (*found, *misplaced))
 
 
 def _cursor_faults(wanted: JobFields) -> Iterator[FieldError]:

@@ -16,6 +16,7 @@ from flows.core.files.kept import shown
 from flows.core.files.rejects import Reject
 from flows.core.imports.damage import message
 from flows.core.imports.jobs import JobFields
+from flows.core.imports.named import FILTER
 from flows.core.imports.progress import Report, too_wrong
 from flows.core.imports.rules import TransformationRules
 from flows.core.imports.source import FIXED, NOTES, UNKNOWN_COLUMNS
@@ -41,6 +42,8 @@ EARLIER: Final = (
 NAMES: Final = "See that the names are right: all but the left of column_mapping goes by names after mapping."
 REPEATED: Final = "Rows that repeat one which is not in the sample count as new here."
 NOT_HERE: Final = "a preview reads uploads; send the file, or a piece of it, to /integration/import/upload and give its upload_id"
+
+_FOLLOWS: Final = {"incremental.cursor_column": "they are rejected", FILTER: "it sees no value in any of them"}
 
 
 class Estimate(NamedTuple):
@@ -198,7 +201,7 @@ def _unnamed(job: JobFields, look: Look) -> Iterator[str]:
         yield f"There is no column {name!r} among those that are published, so that {follows}; key_columns go by names after mapping."
     for rule, name in _missing(look):
         told.add(name)
-        follows = "the job fails" if fixed else "they are rejected" if rule.endswith("cursor_column") else "they all pass it"
+        follows = "the job fails" if fixed else _FOLLOWS.get(rule, "they all pass it")
         yield f"There is no column {name!r} for {rule} to tell rows by, so that {follows}; rules go by names after mapping."
     if names := [repr(name) for name in look.columns.get("unknown", ()) if name not in told]:
         yield f"Rules speak of columns that no row of the sample has: {', '.join(names)}. {NAMES}"

@@ -1,8 +1,10 @@
 """What `xyra import` does: send the file if it is one of this machine, order the job, follow it, say what came of it."""
 
+import re
 import shlex
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +17,8 @@ from deploy.cli.calls import MOST_TRIES, Ingress, call, wait_s
 from deploy.cli.following import JOBS, Report, follow, remarking, shown, told_rows
 from deploy.cli.origin import Origin
 from deploy.local.place import running, told
-from flows.core.errors import Refused, WrongSetting
+from flows.core.errors import Refused, Unavailable, WrongSetting
+from flows.core.imports.source import PLACES
 from flows.wire.vault import admin_key
 
 WITH_ERRORS: Final = 5
@@ -24,6 +27,10 @@ REFUSED: Final = 7
 INTERRUPTED: Final = 130
 CODES: Final[Mapping[str, int]] = {"completed": 0, "completed_with_errors": WITH_ERRORS, "failed": NOT_DONE, "cancelled": NOT_DONE}
 _UNKNOWN: Final = "unknown_upload"
+PREVIEW: Final = "/integration/import/preview"
+UNSENT: Final = "unsent"
+"""No upload has this id: a preview of it says what is wrong with an order, and reads nothing."""
+_FIELD: Final = re.compile(r"source_config[./](\w+)")
 
 
 class Order(NamedTuple):
@@ -35,7 +42,8 @@ class Order(NamedTuple):
     name: str
     target_topic: str
     keys: tuple[str, ...]
-    chunk_size: int | None
+    source: Mapping[str, Any]
+    """What is said of its `source_config`, but for where the file is."""
     incremental: Mapping[str, Any]
 
     def body(self, upload_id: str, detected: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -50,7 +58,7 @@ class Order(NamedTuple):
             further = f", and go on with --resume {upload_id}" if upload_id else ""
             raise WrongSetting(f"What {self.origin.file or self.origin.name} is was not found out: name it with --format{further}.")
         place = {"upload_id": upload_id} if upload_id else {"url": self.origin.url}
-        source: dict[str, Any] = place | ({"chunk_size": self.chunk_size} if self.chunk_size else {})
+        source: dict[str, Any] = {**place, **self.source}
         body = {"name": self.name, "job_type": "one_time", "data_format": data_format, "source_config": source, "transformation_rules": self.read_rules()}
         told = {"target_topic": self.target_topic, "key_columns": self.keys, "incremental": self.incremental}
         return body | {name: value for name, value in told.items() if value}
@@ -94,13 +102,14 @@ def carry_out(where: Ingress, order: Order, resume: str, *, watch: bool, json: b
 
     """
     try:
-        order.read_rules()  # before a file is sent for nothing
         with where.client() as http:
+            if order.origin.file:
+                judge(http, order)
             upload_id, job = _ordered(http, order, order.origin.file, resume) if order.origin.file else ("", _order(http, order.body("", None)))
             if watch:
                 job = _watched(http, where, job)
     except Refused as error:
-        output.complain(error.detail)
+        output.complain(error.detail + hint(error.detail))
         return REFUSED
     except Interrupted as stop:
         typer.echo(stop.text, err=True)
@@ -110,6 +119,33 @@ def carry_out(where: Ingress, order: Order, resume: str, *, watch: bool, json: b
     else:
         _show(where, job)
     return CODES[job["status"]] if watch else 0
+
+
+def judge(http: httpx2.Client, order: Order) -> None:
+    """Do nothing where the ingress would take an order on the file, before that is sent for nothing.
+
+    What the file is may be known once it was sent only: by its name it is guessed here, and of what depends on it nothing is said then.
+
+    Raises:
+        Refused: it would not; with every reason.
+        WrongSetting: as `Order.body` does.
+
+    """
+    likely = order.data_format or order.origin.data_format
+    try:
+        with suppress(Unavailable):  # whoever sends the file waits for it, or says so
+            call(http, "POST", PREVIEW, json=order._replace(data_format=likely or "csv").body(UNSENT, None))
+    except Refused as error:
+        wrong = [one for one in error.errors if one.code != _UNKNOWN and (order.data_format or one.code != "not_here")]
+        if wrong or not error.errors:
+            told = "\n  ".join(("The job cannot be ordered, and nothing was sent:", *(f"{one.pointer}: {one.detail}" for one in wrong)))
+            raise Refused(told if wrong else error.detail, errors=tuple(wrong)) from error
+
+
+def hint(text: str) -> str:
+    """Return how to set here what a text says of the job's source; nothing where it says nothing of it."""
+    names = [name for name in dict.fromkeys(_FIELD.findall(text)) if name not in PLACES]
+    return f"\n  Here: {' '.join(f'--set {name}=...' for name in names)}" if names else ""
 
 
 class Interrupted(Exception):
@@ -170,7 +206,7 @@ def _show(where: Ingress, job: Report) -> None:
     path = f"{JOBS}/{job['job_id']}"
     typer.echo(f"Job {job['job_id']} is {job['status']}: {told_rows(job)}.")
     if job["trouble"]:
-        typer.echo(f"  {job['trouble']}")
+        typer.echo(f"  {job['trouble']}{hint(job['trouble'])}")
     if job["rows_rejected"]:
         typer.echo(f"  Rejected rows, with every reason: {where.curl(path + '/errors?format=csv')}")
     if job["status"] not in CODES:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from deploy.cli.origin import Origin, read_origin
+from deploy.cli.origin import Origin, known_format, read_origin, read_source
 
 CODES: Final = (
     "Exit codes: 0 ordered, with --watch completed · 1 the ingress is away · 2 wrong usage · 5 completed, with rejected rows · 6 failed or cancelled · "
@@ -20,11 +20,18 @@ RulesFile = Annotated[
     Path | None, typer.Option("--rules", metavar="R.json", exists=True, dir_okay=False, readable=True, help="JSON with the job's transformation_rules.")
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the job until it is over.")]
-Format = Annotated[str, typer.Option("--format", help="csv, tsv, json, ndjson, xml, parquet or excel; left out, it is found out: of a URL from its ending.")]
+Format = Annotated[
+    str,
+    typer.Option("--format", callback=known_format, help="csv, tsv, json, ndjson, xml, parquet or excel; left out, it is found out: of a URL from its ending."),
+]
 Name = Annotated[str, typer.Option("--name", help="The job's name.", show_default="the file's name")]
 Topic = Annotated[str, typer.Option("--target-topic", metavar="TOPIC", help="Where the rows go.", show_default="xyra.events")]
 Keys = Annotated[list[str] | None, typer.Option("--key", metavar="COLUMN", help="A column of the records' key; may be given again.")]
-Chunk = Annotated[int | None, typer.Option("--chunk-size", min=1, max=1_000_000, help="Rows that are checked and written together.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A field of the job's source_config, such as json_path=/data/items or header=false; may be given again."),
+]
+Chunk = Annotated[int | None, typer.Option("--chunk-size", min=1, max=1_000_000, help="Rows of a chunk; what is published together has 32 at most.")]
 Cursor = Annotated[
     str, typer.Option("--incremental", metavar="COLUMN", help="Skip rows not above the highest value that earlier runs of this --name took (cursor_column).")
 ]
@@ -47,6 +54,7 @@ def import_file(  # noqa: PLR0913  each is an option of the command line
     name: Name = "",
     target_topic: Topic = "",
     key: Keys = None,
+    set_: Set = None,
     chunk_size: Chunk = None,
     incremental: Cursor = "",
     incremental_key: Row = None,
@@ -65,7 +73,8 @@ def import_file(  # noqa: PLR0913  each is an option of the command line
     if resume and origin.file is None:
         raise typer.BadParameter("it goes on with an upload, and a URL is fetched by a worker: leave it out.", param_hint="--resume")
     left_out = _left_out(incremental, incremental_key, whole=incremental_file)
-    order = Order(origin, rules, data_format, name or origin.name, target_topic, tuple(key or ()), chunk_size, left_out)
+    source = read_source(set_ or ()) | ({"chunk_size": chunk_size} if chunk_size else {})
+    order = Order(origin, rules, data_format, name or origin.name, target_topic, tuple(key or ()), source, left_out)
     raise typer.Exit(carry_out(ingress(os.environ, data_dir, url), order, resume, watch=watch, json=json))
 
 

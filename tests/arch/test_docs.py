@@ -9,7 +9,13 @@ import confluent_kafka
 import pytest
 
 from deploy import docs
+from deploy.importdocs import rule_rows, source_rows
 from flows.core import settings, signals, topics
+from flows.core.files.pieces import PIECE_BYTES
+from flows.core.imports.rules import TransformationRules
+from flows.core.imports.source import SourceConfig
+from flows.steps.parse import CHUNKS
+from flows.steps.supply import PORTION_BYTES
 from ingress.control import routes
 from tests.arch.tree import ROOT, name, parse, python, tracked
 
@@ -29,6 +35,24 @@ def test_every_table_is_as_the_code_has_it() -> None:
 
 def test_every_table_has_its_place() -> None:
     assert {block["name"] for block in docs.BLOCK.finditer(README)} == set(docs.TABLES)
+
+
+def test_every_rule_of_an_import_is_told_here_and_in_the_openapi_document() -> None:
+    assert all(all(row) for row in (*rule_rows(), *source_rows()))
+    assert {re.findall(r"\w+", name)[0] for name, *_ in rule_rows()} == {*TransformationRules.model_fields}
+    schemas = routes().openapi()["components"]["schemas"]
+    assert {*schemas["TransformationRules"]["properties"]} == {*TransformationRules.model_fields}
+    assert all(field["description"] for field in schemas["TransformationRules"]["properties"].values())
+    for order in ("JobDefinition", "PreviewRequest"):
+        assert schemas[order]["properties"]["transformation_rules"]["$ref"].endswith("/TransformationRules")
+
+
+def test_a_portion_is_told_as_large_as_it_is() -> None:
+    told = f"portions: of {CHUNKS} chunks, or of {PORTION_BYTES >> 20} MiB of the file"
+    piece = f"up to {PIECE_BYTES >> 10} KiB"
+    for text in (SourceConfig.model_fields["chunk_size"].description or "", README.replace("chunks of `chunk_size` rows", "chunks")):
+        assert told in " ".join(text.split())
+        assert piece in " ".join(text.split())
 
 
 def test_every_refusal_that_a_route_answers_with_is_a_row_of_the_problems() -> None:

@@ -182,6 +182,17 @@ def test_a_refusal_has_every_reason(door: RunningDoor, tmp_path: Path) -> None:
     assert (code, out) == (7, "")
     assert "/target_topic: " in err
     assert "/transformation_rules/regex/id: " in err
+    assert "Upload " not in err, "the file was sent for nothing"
+
+
+@pytest.mark.usefixtures("worker")
+def test_how_the_file_is_read_is_said_by_the_command(door: RunningDoor, tmp_path: Path) -> None:
+    data = json.dumps({"data": {"items": [{"id": 1, "age": 2}]}}).encode()
+    code, out, err = ran(door, tmp_path, data, "--watch", "--json", "--format", "json", "--set", "json_path=/data/items")
+    assert code == 0, err
+    assert json.loads(out)["rows_accepted"] == 1
+    code, out, err = ran(door, tmp_path, data, "--watch", "--format", "json")
+    assert (code, "--set json_path=..." in out) == (6, True), out + err
 
 
 def test_an_ingress_that_is_away(door: RunningDoor, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_each_block_does_what_it_says(stack: dict[str, str], tmp_path: Path) -> 
         done = subprocess.run(command, cwd=tmp_path, env=stack, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, program + done.stdout + done.stderr
         shown.append(done.stdout)
-    registered, accepted, printed, consumed, status, tested, imported, scheduled = shown
+    registered, accepted, printed, consumed, status, tested, imported, ruled, scheduled = shown
     assert json.loads(registered)["endpoint_id"] == "orders"
     event_id = json.loads(accepted)["event_id"]
     assert event_id in printed
@@ -86,6 +86,9 @@ def test_each_block_does_what_it_says(stack: dict[str, str], tmp_path: Path) -> 
     assert json.loads(tested)["outcome"] == "emitted"
     job = _imported(stack, json.loads(imported)["job_id"])
     assert (job["status"], job["rows_accepted"], job["errors_by_code"]) == ("completed_with_errors", 2, {"not_int64": 1})
+    job = _imported(stack, json.loads(ruled)["job_id"])
+    assert (job["status"], job["rows_accepted"], job["rows_rejected"], job["rows_skipped"]) == ("completed_with_errors", 2, 5, 1)
+    assert job["errors_by_code"] == dict.fromkeys(("no_match", "too_small", "duplicate", "missing", "not_one_of"), 1)
     job = _imported(stack, json.loads(scheduled)["job_id"])
     assert (job["status"], job["run"], job["rows_accepted"], job["next_run_at"] is not None) == ("completed", 1, 2, True)
 

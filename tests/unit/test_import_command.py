@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from deploy.cli import following, sending
 from deploy.cli.calls import MOST_TRIES, Ingress, call
 from deploy.cli.following import Bars, Lines, follow, remarking, reports
-from deploy.cli.importing import Order, ingress, make_job
+from deploy.cli.importing import Order, hint, ingress, judge, make_job
 from deploy.cli.main import app
-from deploy.cli.origin import Origin, read_origin
+from deploy.cli.origin import Origin, read_origin, read_source
 from flows.core.errors import Conflict, NotFound, Refused, Unavailable, WrongSetting
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -143,13 +143,13 @@ def test_an_ingress_that_has_not_heard_of_the_upload_is_asked_again() -> None:
 
 
 def test_the_order_says_what_was_asked_for_and_no_more(tmp_path: Path) -> None:
-    order = Order(Origin(tmp_path / "a.csv"), None, "", "a.csv", "", (), None, {})
+    order = Order(Origin(tmp_path / "a.csv"), None, "", "a.csv", "", (), {}, {})
     assert order.body("u", {"format": "csv"}) == {
         "name": "a.csv", "job_type": "one_time", "data_format": "csv", "source_config": {"upload_id": "u"}, "transformation_rules": {},
     }  # fmt: skip
     with pytest.raises(WrongSetting, match="--format, and go on with --resume u"):
         order.body("u", None)
-    full = order._replace(data_format="tsv", target_topic="orders", keys=("id",), chunk_size=5).body("u", {"format": "csv"})
+    full = order._replace(data_format="tsv", target_topic="orders", keys=("id",), source={"chunk_size": 5}).body("u", {"format": "csv"})
     assert (full["data_format"], full["target_topic"], full["key_columns"], full["source_config"]["chunk_size"]) == ("tsv", "orders", ("id",), 5)
 
 
@@ -158,7 +158,7 @@ def test_a_url_is_ordered_as_one(tmp_path: Path) -> None:
     rules.write_text('{"data_types": {"at": "datetime"}}')
     origin = read_origin("https://example.com/a/orders%20of.May.csv.gz?signature=b/c.json")
     assert (origin.file, origin.name, origin.data_format) == (None, "orders of.May.csv.gz", "csv")
-    order = Order(origin, rules, "", origin.name, "", (), None, {"cursor_column": "at"})
+    order = Order(origin, rules, "", origin.name, "", (), {}, {"cursor_column": "at"})
     assert order.body("", None) == {
         "name": "orders of.May.csv.gz", "job_type": "one_time", "data_format": "csv", "source_config": {"url": origin.url},
         "transformation_rules": {"data_types": {"at": "datetime"}}, "incremental": {"cursor_column": "at"},
@@ -176,6 +176,14 @@ def test_a_url_is_ordered_as_one(tmp_path: Path) -> None:
         (["https://example.com/a.csv", "--resume", "u"], "Invalid value for --resume: it goes on with an upload, and a URL is fetched by a worker"),
         (["pyproject.toml", "--incremental", "at", "--incremental-file"], "give one of --incremental, --incremental-key and --incremental-file"),
         (["pyproject.toml", "--incremental-key", "id", "--incremental-file"], "give one of --incremental, --incremental-key and --incremental-file"),
+        (["pyproject.toml", "--format", "foo"], "'foo' is none; give csv, tsv, json, ndjson, xml, parquet, excel."),
+        (["pyproject.toml", "--set", "jsonpath=/a"], "Invalid value for --set: 'jsonpath=/a' sets nothing; write NAME=VALUE, where NAME is one of headers, "),
+        (["pyproject.toml", "--set", "delimiter"], "'delimiter' sets nothing"),
+        (["pyproject.toml", "--set", "url=http://a"], "where the file is says FILE|URL, and not url"),
+        (
+            ["pyproject.toml", "--set", "json_path=data.items"],
+            "json_path cannot be 'data.items'. JSON pointer to the array whose elements are the rows: `/data/items`.",
+        ),
         (["no-such-file.csv"], "File 'no-such-file.csv' does not exist."),
         (["."], "File '.' is a directory."),
         ([os.devnull], f"File '{os.devnull}' is no regular file"),
@@ -192,7 +200,7 @@ def test_what_does_not_go_together_is_told_before_anything_is_sent(options: list
 def test_rules_that_are_none_are_told_before_a_file_is_sent(tmp_path: Path, text: str) -> None:
     (tmp_path / "rules.json").write_text(text)
     with pytest.raises(WrongSetting, match=r"rules\.json"):
-        Order(Origin(tmp_path), tmp_path / "rules.json", "", "", "", (), None, {}).read_rules()
+        Order(Origin(tmp_path), tmp_path / "rules.json", "", "", "", (), {}, {}).read_rules()
 
 
 def test_where_the_ingress_is_and_its_key(tmp_path: Path) -> None:
@@ -260,3 +268,36 @@ def test_each_way_to_end_is_written_down() -> None:
     shown = " ".join(CliRunner().invoke(app, ["import", "--help"]).stdout.split())
     for code in ("0 ordered", "1 the ingress is away", "2 wrong usage", "5 completed, with rejected rows", "6 failed or cancelled", "7 refused", "130 Ctrl-C"):
         assert code in shown
+
+
+def test_how_a_file_is_read_can_be_said_field_by_field() -> None:
+    given = ["json_path=/data/items", "header=false", "sheet=2", 'columns=["a", "b"]', "delimiter=;", "encoding=850", "member=1", "source_config.quote="]
+    assert read_source(given) == {
+        "json_path": "/data/items", "header": False, "sheet": 2, "columns": ["a", "b"], "delimiter": ";", "encoding": "850", "member": "1", "quote": "",
+    }  # fmt: skip
+    order = Order(read_origin("https://example.com/a.json"), None, "", "a", "", (), read_source(["json_path=/a"]), {})
+    assert order.body("", None)["source_config"] == {"url": "https://example.com/a.json", "json_path": "/a"}
+
+
+def test_what_is_said_of_the_source_is_said_with_how_to_set_it() -> None:
+    assert hint("Name it in source_config.json_path, or else /source_config/sheet") == "\n  Here: --set json_path=... --set sheet=..."
+    assert hint("/source_config/url: no") == hint("no") == ""
+
+
+@pytest.mark.parametrize("data_format", ["", "csv"])
+def test_an_order_is_judged_before_its_file_is_sent(tmp_path: Path, data_format: str) -> None:
+    wrong = [{"pointer": "/source_config/upload_id", "code": "unknown_upload", "detail": "there is no upload"}]
+    order = Order(Origin(tmp_path / "a.csv"), None, data_format, "a", "", (), {"json_path": "/a"}, {})
+    with client(lambda _: httpx2.Response(422, json={"detail": "No.", "errors": wrong})) as http:
+        judge(http, order)
+    of_format = {"pointer": "/source_config/json_path", "code": "not_here", "detail": "json_path is for json"}
+    with client(lambda _: httpx2.Response(422, json={"detail": "No.", "errors": [*wrong, of_format]})) as http:
+        if data_format:
+            with pytest.raises(Refused, match=r"nothing was sent:\n  /source_config/json_path: json_path is for json$"):
+                judge(http, order)
+        else:
+            judge(http, order)
+    with client(lambda _: httpx2.Response(401)) as http, pytest.raises(Refused, match="admin key"):
+        judge(http, order)
+    with client(lambda _: httpx2.Response(503)) as http:
+        judge(http, order)

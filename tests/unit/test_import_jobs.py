@@ -177,6 +177,29 @@ def test_a_report_grows_by_portions_and_is_read_back_as_it_was() -> None:
     assert Report.of(orjson.loads(report.text())) == report
 
 
+def paced(report: Report, portions: int, every_ms: int) -> Report:
+    for _ in range(portions):
+        report = report.plus(Gain(3500, 0, 0, 50_000, {}), report.checkpoint, report.updated_at_ms + every_ms)
+    return report
+
+
+def test_a_time_without_a_worker_is_no_slow_reading() -> None:
+    report = paced(Report(job_id="j", bytes_total=100_000_000).after("start", 1000), 40, 500)
+    assert report.rate_rows_s == pytest.approx(7000)
+    behind = paced(report, 1, 60_000)
+    assert behind.rate_rows_s > 5900
+    assert behind.eta_s is not None
+    assert report.eta_s is not None
+    assert behind.eta_s < 1.25 * report.eta_s
+    assert paced(behind, 10, 500).rate_rows_s > 6400
+
+
+@pytest.mark.parametrize("every_ms", [50, 5000])
+def test_a_reading_that_is_faster_or_slower_for_good_is_told_as_such(every_ms: int) -> None:
+    report = paced(Report(job_id="j").after("start", 1000), 40, 500)
+    assert paced(report, 15 if every_ms > 500 else 600, every_ms).rate_rows_s == pytest.approx(3_500_000 / every_ms, rel=0.3)
+
+
 def test_a_retry_of_rejected_rows_moves_them() -> None:
     report = run(Gain(90, 10, 0, 500, {"type": 10})).after("complete_with_errors", 3000).after("retry", 4000).after("start", 4001)
     report = report.plus(Gain(8, -8, 0, 0, {"type": -10, "enum": 2}), report.checkpoint, 5000)

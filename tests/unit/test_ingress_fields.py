@@ -14,6 +14,9 @@ from ingress.routes.upload_answers import Hints
 
 REGISTER = "/integration/webhooks/register"
 NAMED: dict[str, Any] = {"endpoint_id": "shop", "secret": "s"}
+WEBHOOK_FIELDS = (
+    "url, events, retry_config, delivery, preset, verification, dedupe, schema, filter, transform, target_topic, ordering_key, description, endpoint_id, secret"
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def wrong(app: FastAPI, content: bytes | None = None, json: Any = None, path: st
         ({"dedupe": True}, [("/dedupe", "not_an_object", "give a JSON object"), ("/dedupe", "not_one_of", "give false")]),
         ({"evnts": []}, [("/evnts", "unknown_field", "there is no field evnts; did you mean events?")]),
         ({"shema": {}}, [("/shema", "unknown_field", "there is no field shema; did you mean schema?")]),
-        ({"zzz": {}}, [("/zzz", "unknown_field", "there is no field zzz")]),
+        ({"zzz": {}}, [("/zzz", "unknown_field", f"there is no field zzz; there are {WEBHOOK_FIELDS}")]),
         ({"retry_config": {"max_attempt": 1}}, [("/retry_config/max_attempt", "unknown_field", "there is no field max_attempt; did you mean max_attempts?")]),
         ({"retry_config": {"max_attempts": 0}}, [("/retry_config/max_attempts", "too_small", "give at least 1")]),
         ({"retry_config": {"retry_delays": []}}, [("/retry_config/retry_delays", "value_error", "give at least one delay, in seconds")]),

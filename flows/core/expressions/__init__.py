@@ -117,24 +117,35 @@ def compile_condition(source: str, variables: frozenset[str] = VARIABLES) -> Exp
     return found
 
 
-def fields(source: str, variable: str) -> tuple[str, ...]:
+def fields(source: str, variable: str, *, needed: bool = False) -> tuple[str, ...]:
     """Return which fields of a variable an expression that compiles asks for by name, each once: `row.a`, `row["a"]` and `"a" in row`, in `has` too.
 
     A name that is made while it is evaluated is not among them. Never raises.
+
+    Args:
+        source: the expression.
+        variable: the variable's name.
+        needed: leave out those of which it asks whether they are there.
+
     """
     read = (tokens.END, tokens.END, *tokens.tokenize(source), tokens.END, tokens.END, tokens.END)
-    found: dict[str, None] = {}
+    found, tested = dict[str, None](), set[str]()
     for at, token in enumerate(read):
         if token != ("name", variable) or read[at - 1].text == ".":
             continue
         sign, part, behind = read[at + 1 : at + 4]
+        named: dict[str, None] = {}
         if sign.text == "." and behind.text != "(":  # there it is a function's name
-            found[part.text] = None
+            named = {part.text: None}
         elif sign.text == "[" and part.kind == "text" and behind.text == "]":
-            found.update(_text(part))
+            named = _text(part)
         elif sign.text not in {".", "["} and read[at - 1] == ("name", "in") and read[at - 2].kind == "text":
-            found.update(_text(read[at - 2]))
-    return () if variable in tokens.measure(read).variables else tuple(found)
+            named = _text(read[at - 2])
+            tested.update(named)
+        if read[at - 2] == ("name", "has"):
+            tested.update(named)
+        found.update(named)
+    return () if variable in tokens.measure(read).variables else tuple(name for name in found if not (needed and name in tested))
 
 
 def _text(token: tokens.Token) -> dict[str, None]:

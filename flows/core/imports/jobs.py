@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, JsonValue, StringConstraints
+from pydantic.json_schema import JsonSchemaValue
 
 from flows.core import topics
 from flows.core.errors import FieldError
 from flows.core.fields import Identifier, Line, Model, TopicName
 from flows.core.imports import schedule, source
+from flows.core.imports.rules import TransformationRules
 from flows.core.imports.schedule import ScheduleConfig
 from flows.core.imports.source import DataFormat, Name, SourceConfig
 
@@ -27,8 +29,17 @@ def _listed(rules: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     return {**rules, "unique": [unique]} if isinstance(unique, Mapping) else rules
 
 
-Rules = Annotated[Mapping[str, JsonValue], Field(max_length=64), AfterValidator(_listed)]
-"""`transformation_rules` as they are given; what they may say is `flows.core.imports.rules`."""
+class _Described:
+    """Has a document describe what is taken as free JSON, for its faults to be told all at once with the job's, as the rules that it has to be."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(_: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        TransformationRules.model_rebuild()
+        return handler(TransformationRules.__pydantic_core_schema__)
+
+
+Rules = Annotated[Mapping[str, JsonValue], Field(max_length=64), AfterValidator(_listed), _Described]
+"""`transformation_rules` as they are given, and as they stand on the log; what they may say is `TransformationRules`."""
 
 
 class Incremental(Model):
@@ -54,7 +65,7 @@ class JobFields(Model):
     source_config: SourceConfig
     """`{"upload_id" or "file_path" or "url", "chunk_size", ...}`: where the rows come from, and how the file is written."""
     transformation_rules: Rules = Field(default_factory=dict)
-    """`{"column_mapping", "data_types", ...}`: what becomes of a row."""
+    """What becomes of a row: names, types, checks, computed columns."""
     schedule_config: ScheduleConfig | None = None
     """`{"frequency" or "cron", "day", "weekday", "time", "timezone", "catch_up"}`: when a scheduled job runs."""
     incremental: Incremental | None = None
@@ -68,9 +79,11 @@ class JobFields(Model):
     key_columns: Columns = ()
     """Columns whose values are the record's key: rows with equal keys stay in order. None: rows of a file are spread."""
     max_errors: int | None = Field(default=None, ge=0, le=1_000_000_000)
-    """The job fails as soon as more rows than this are rejected. Absent: it never does for their number."""
+    """The job fails with the portion (see `chunk_size`) in which the number of rejected rows passes this; the good rows of that portion are published still,
+    with `all_or_nothing` none. Absent: it never does for their number."""
     max_error_ratio: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    """The job fails when more than this part of its rows is rejected: at its end, and before it from `min_rows_for_ratio` rows on."""
+    """The job fails when more than this part of its rows is rejected: at its end, and before it with a portion from `min_rows_for_ratio`
+    rows on."""
     min_rows_for_ratio: int = Field(default=1000, ge=1, le=1_000_000_000)
     all_or_nothing: bool = False
     """Rows are published when the whole file has passed: with no row rejected, or no more than `max_errors` and `max_error_ratio` allow."""

@@ -10,6 +10,8 @@ from flows.core.imports.rules import TransformationRules
 MOST_NAMED: Final = 1_000
 """Names that are looked for in a file; a job that speaks of more is told of those among the first."""
 
+FILTER: Final = "expression.filter"
+
 
 class Named(NamedTuple):
     """The columns that a job speaks of."""
@@ -19,7 +21,7 @@ class Named(NamedTuple):
     after: tuple[str, ...] = ()
     """By their names after mapping, but for those that rules make themselves."""
     needed: tuple[tuple[str, str], ...] = ()
-    """Rule and column: what rows are told by. A rule that lacks one of them lets everything through."""
+    """Rule and column: what rows are told by. A rule that lacks one of them lets everything through, or nothing: the filter."""
 
 
 NOBODY: Final = Named()
@@ -41,6 +43,7 @@ def named(rules: TransformationRules, cursor: str | None = None, key: Sequence[s
             *(("unique", name) for rule in rules.unique for name in rule.columns),
             *(("incremental.key", name) for name in key),
             *((("incremental.cursor_column", cursor),) if cursor is not None else ()),
+            *((FILTER, name) for variable in ROW for name in fields(rules.expression.filter or "", variable, needed=True)),
         )
     )
     made = {*rules.constants, *rules.defaults, *rules.expression.columns, *rules.column_mapping.values()}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from math import exp
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
@@ -10,6 +9,7 @@ import orjson
 from flows.core.errors import Conflict
 from flows.core.imports.history import Files, Past, behind, read_past
 from flows.core.imports.jobs import JobFields
+from flows.core.imports.rates import Rates
 
 Status = Literal["queued", "running", "completed", "completed_with_errors", "failed", "cancelled"]
 Event = Literal["start", "complete", "complete_with_errors", "fail", "cancel", "retry", "due"]
@@ -35,8 +35,6 @@ MOST_CODES: Final = 64
 OTHER: Final = "other"
 """Under this code count the rejects of further codes, where there are more than `MOST_CODES`."""
 MOST_TEXT: Final = 1000
-SMOOTHED_MS: Final = 10_000
-"""Rates are those of about the last ten seconds."""
 _ASKED: Final[Mapping[Event, str]] = {"start": "started", "cancel": "cancelled", "retry": "retried", "due": "started by its schedule"}
 
 
@@ -220,10 +218,8 @@ class Report:
 
     def plus(self, gain: Gain, checkpoint: Checkpoint, now_ms: int) -> "Report":
         """Return it after one more portion."""
-        passed_ms = max(now_ms - self.updated_at_ms, 1)
-        weight = 1 - exp(-passed_ms / SMOOTHED_MS) if self.rate_bytes_s else 1.0
         rows = gain.accepted + gain.rejected + gain.skipped
-        rate_bytes = self.rate_bytes_s + weight * (gain.bytes_read * 1000 / passed_ms - self.rate_bytes_s)
+        rates = Rates(self.rate_rows_s, self.rate_bytes_s).after(rows, gain.bytes_read, now_ms - self.updated_at_ms)
         bytes_read = self.bytes_read + gain.bytes_read
         left = self.bytes_total - bytes_read if self.bytes_total is not None else None
         return replace(
@@ -233,9 +229,9 @@ class Report:
             rows_rejected=self.rows_rejected + gain.rejected,
             rows_skipped=self.rows_skipped + gain.skipped,
             bytes_read=bytes_read,
-            rate_rows_s=self.rate_rows_s + weight * (rows * 1000 / passed_ms - self.rate_rows_s),
-            rate_bytes_s=rate_bytes,
-            eta_s=round(max(left, 0) / rate_bytes) if left is not None and rate_bytes >= 1 else None,
+            rate_rows_s=rates.rows,
+            rate_bytes_s=rates.size,
+            eta_s=round(max(left, 0) / rates.size) if left is not None and rates.size >= 1 else None,
             errors_by_code=_added(self.errors_by_code, gain.codes),
             checkpoint=checkpoint,
             updated_at_ms=now_ms,

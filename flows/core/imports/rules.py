@@ -10,7 +10,7 @@
      "enum": {"country": ["DE", "FR"]}, "unique": ["id"],
      "expression": {"filter": "row.country != 'FR'", "columns": {"label": "row.name + ' (' + row.country + ')'"},
                     "checks": {"named": "size(row.name) > 0"}},
-     "drop_columns": ["note"], "max_error_ratio": 0.01}
+     "drop_columns": ["note"]}
 
 The order is always the same: mapping, trim, null values, case, types, defaults, constants, computed columns, filter, checks, uniqueness, dropped
 columns. Columns have their names after mapping everywhere but on the left of `column_mapping`.
@@ -80,7 +80,9 @@ class Length(Model):
     """How many characters a text may have."""
 
     min: int | None = Field(default=None, ge=0)
+    """The fewest."""
     max: int | None = Field(default=None, ge=0)
+    """The most."""
 
     @model_validator(mode="after")
     def _some(self) -> "Length":
@@ -95,6 +97,7 @@ class Unique(Model):
     """Columns whose values together may come once only; the first row that passes everything else has them. A row with a null among them is not compared."""
 
     columns: tuple[Column, ...] = Field(min_length=1, max_length=16)
+    """Those whose values together may come once only."""
     across_runs: bool = False
     """Whether rows that earlier runs of this job let through count as well."""
 
@@ -108,7 +111,8 @@ class Expressions(Model):
     columns: Mapping[Column, Expression] = Field(default_factory=dict, max_length=100)
     """Columns that are computed, in this order; each sees those before it. One that reads a field that is not there has no value."""
     filter: Expression | None = None
-    """Rows for which it is not true are left out, and counted as skipped; it comes before all checks."""
+    """Rows for which it is not true are left out, and counted as skipped; it comes before all checks. A CSV, TSV, Parquet or Excel file without a column
+    that it reads fails, unless it asks for it: `has(row.note)`."""
     checks: Mapping[Annotated[Lines, StringConstraints(min_length=1, max_length=128)], Expression] = Field(default_factory=dict, max_length=100)
     """By a name of your own: a row for which one is not true is turned away."""
 
@@ -131,8 +135,8 @@ class TransformationRules(Reading):
     data_types: Mapping[Column, Annotated[DataType, BeforeValidator(_type, json_schema_input_type=Kind | DataType)]] = Field(
         default_factory=dict, max_length=MOST
     )
-    """A column's type: int64, float64, decimal, string, bool, date, datetime, json; or an object with `type` and how it is read. Others stay
-    as they are in the file."""
+    """A column's type: int64, float64, decimal, string, bool, date, datetime, json; or an object with `type` and how it is read, `null_values` and
+    the like for this column alone. Others stay as they are in the file."""
     trim: bool | Columns = False
     """Take white space off both ends of texts: in all columns, or in these."""
     case: Mapping[Column, Literal["lower", "upper"]] = Field(default_factory=dict, max_length=MOST)
@@ -148,7 +152,7 @@ class TransformationRules(Reading):
     min: Mapping[Column, Bound] = Field(default_factory=dict, max_length=MOST)
     """The least value of a column of numbers, dates or datetimes; the last two as ISO 8601."""
     max: Mapping[Column, Bound] = Field(default_factory=dict, max_length=MOST)
-    """The greatest."""
+    """The greatest value, likewise."""
     length: Mapping[Column, Length] = Field(default_factory=dict, max_length=MOST)
     """How many characters (code points) a text has."""
     enum: Mapping[Column, Annotated[tuple[Choice, ...], Field(min_length=1, max_length=10_000)]] = Field(default_factory=dict, max_length=MOST)
@@ -161,9 +165,3 @@ class TransformationRules(Reading):
     """`{"columns", "filter", "checks"}`, in CEL over `row`."""
     drop_columns: Columns = ()
     """Columns that do not go out; rules see them."""
-    max_errors: int | None = Field(default=None, ge=0)
-    """The job stops as failed when more rows than this were turned away."""
-    max_error_ratio: float | None = Field(default=None, ge=0, le=1)
-    """The job stops as failed when more than this share of the rows read was turned away."""
-    all_or_nothing: bool = False
-    """Nothing goes out unless every row is good."""

@@ -22,6 +22,8 @@ Character = Annotated[str, StringConstraints(min_length=1, max_length=1, pattern
 MOST_COLUMNS: Final = 10_000
 URL_CHARACTERS: Final = 2048
 SCHEMES: Final = ("http", "https", "s3", "gs", "az")
+PLACES: Final = ("upload_id", "file_path", "url")
+"""Where the file is: one of them is given."""
 OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "delimiter": frozenset({"csv"}),
     "quote": frozenset({"csv", "tsv"}),
@@ -66,7 +68,8 @@ class SourceConfig(Model):
     headers: Mapping[HeaderName, SecretStr] | None = Field(default=None, max_length=32)
     """Sent to an `http` or `https` URL, and not on to another host: `{"Authorization": "Bearer ..."}`. Their values are sealed, and masked in answers."""
     chunk_size: int | None = Field(default=None, ge=1, le=1_000_000)
-    """Rows that are checked and written together. Absent: `INTEGRATION_BATCH_IMPORT_CHUNK_SIZE`."""
+    """Rows of a chunk. Rows are read, checked and published in portions: of 32 chunks, or of 2 MiB of the file where that comes first; of a text file no less
+    than one piece, which is up to 512 KiB, and more where one row is. Absent: `INTEGRATION_BATCH_IMPORT_CHUNK_SIZE`."""
     compression: Literal["none", "gzip", "zstd", "zip"] | None = None
     """Absent: as the file's first bytes say."""
     member: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
@@ -90,7 +93,7 @@ class SourceConfig(Model):
     record_path: Annotated[str, StringConstraints(pattern=r"^[^/\s\x00]+(/[^/\s\x00]+){0,31}$", max_length=1024)] | None = None
     """Names of elements from the root to the one that is a row, parted by slashes: `orders/order`. Absent: those in the root, by the name of the first."""
     json_path: Pointer | None = None
-    """JSON pointer to the array whose elements are the rows. Absent: the document is that array."""
+    """JSON pointer to the array whose elements are the rows: `/data/items`. Absent: the document is that array."""
 
     @field_validator("encoding")
     @classmethod
@@ -130,7 +133,7 @@ def _is_text(name: str) -> bool:
 
 def faults(source: SourceConfig, data_format: DataFormat, *, scheduled: bool) -> Iterator[FieldError]:
     """Yield what is wrong between fields that are valid each; pointers begin at the source."""
-    if sum(place is not None for place in (source.upload_id, source.file_path, source.url)) != 1:
+    if sum(getattr(source, place) is not None for place in PLACES) != 1:
         yield FieldError("", "value_error", "give upload_id, file_path or url, one of them")
     for name, formats in OPTIONS.items():
         if getattr(source, name) is not None and data_format not in formats:

@@ -95,6 +95,8 @@ def test_what_no_row_of_a_file_of_fixed_columns_can_have_is_told_with_its_first_
         ({"data_types": {"zz": "int64"}}, {"cursor_column": "zz"}, "incremental.cursor_column"),
         ({"column_mapping": {"zz": "y"}, "unique": ["y"]}, {}, "unique"),
         ({"column_mapping": {"id": "y"}, "unique": ["id"]}, {}, "unique"),
+        ({"expression": {"filter": "row.zz > 1 || row.id > 0"}}, {}, "expression.filter"),
+        ({"expression": {"filter": "!has(row.id) && row['zz'] == '1'"}}, {}, "expression.filter"),
     ],
 )
 def test_a_rule_that_tells_rows_by_a_column_that_is_not_there_fails_the_file(
@@ -116,6 +118,10 @@ def test_a_rule_that_tells_rows_by_a_column_that_is_not_there_fails_the_file(
         {"unique": ["zz"], "expression": {"columns": {"zz": "row.id"}}},
         {"unique": ["name"], "drop_columns": ["name"]},
         {"unique": ["zz"], "constants": {"zz": 1}},
+        {"expression": {"columns": {"sum": "row.one"}, "filter": "row.sum == null"}},
+        {"defaults": {"zz": "x"}, "expression": {"filter": "row.zz == 'x'"}},
+        {"expression": {"filter": "!has(row.zz) || row.zz > 1"}},
+        {"expression": {"filter": "'zz' in row ? row.zz > 1 : true"}},
     ],
 )
 def test_rows_may_be_told_by_a_column_that_rules_make_or_drop(rules: dict[str, Any]) -> None:

@@ -34,7 +34,6 @@ EXAMPLE = {
     "unique": ["id"],
     "expression": {"filter": "row.country != 'FR'", "columns": {"label": "row.name + ' (' + row.country + ')'"}, "checks": {"named": "size(row.name) > 0"}},
     "drop_columns": ["note"],
-    "max_error_ratio": 0.01,
 }
 
 
@@ -112,7 +111,13 @@ def test_a_form_of_times_that_says_too_little_or_too_much_is_refused(form: str) 
 
 
 def test_a_misspelt_field_is_named_with_the_near_one() -> None:
-    body = {"data_types": {"a": {"type": "date", "format": ["%Y"]}, "b": "int46"}, "unique": [{"colums": ["a"]}], "requierd": ["a"], "length": {"c": {"mx": 1}}}
+    body = {
+        "data_types": {"a": {"type": "date", "format": ["%Y"]}, "b": "int46"},
+        "unique": [{"colums": ["a"]}],
+        "requierd": ["a"],
+        "length": {"c": {"mx": 1}},
+        "qqq": 1,
+    }
     with pytest.raises(ValidationError) as caught:
         rules(**body)
     found = errors_of([{**error, "loc": ("body", *error["loc"])} for error in caught.value.errors()], body, TransformationRules)
@@ -120,6 +125,7 @@ def test_a_misspelt_field_is_named_with_the_near_one() -> None:
     assert said["/data_types/a/format"] == "there is no field format; did you mean formats?"
     assert said["/unique/0/colums"] == "there is no field colums; did you mean columns?"
     assert said["/requierd"] == "there is no field requierd; did you mean required?"
+    assert all(name in said["/qqq"] for name in TransformationRules.model_fields), "which keys there are is not said"
     assert said["/length/c/mx"].startswith("there is no field mx; did you mean ")
     assert [detail for place, detail in said.items() if place.startswith("/data_types/b")] == [
         "give 'int64', 'float64', 'decimal', 'string', 'bool', 'date', 'datetime' or 'json'"
