@@ -4,6 +4,7 @@ import gzip
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -36,7 +37,7 @@ def zipped(name: str, data: bytes, method: int) -> bytes:
     return file.getvalue()
 
 
-def told(tmp_path: Path, data: bytes, form: str, name: str, **source: str) -> Outcome:
+def told(tmp_path: Path, data: bytes, form: str, name: str, **source: Any) -> Outcome:
     return read_through(Here(), data, form, tmp_path, name=name, **source)
 
 
@@ -44,7 +45,7 @@ def told(tmp_path: Path, data: bytes, form: str, name: str, **source: str) -> Ou
 @pytest.mark.parametrize(("form", "member", "data"), [("parquet", "p.parquet", parquet()), ("excel", "x.xlsx", workbook())], ids=["parquet", "excel"])
 def test_a_zip_that_nobody_names_is_told_by_its_bytes(tmp_path: Path, form: str, member: str, data: bytes, method: int) -> None:
     packed = zipped(member, data, method)
-    for source in ({}, {"member": member}, {"compression": "zip"}):
+    for source in (dict[str, Any](), {"member": member}, {"compression": "zip"}):
         found = told(tmp_path, packed, form, f"{member}.zip", **source)
         assert (found.refused, found.values) == (None, ROWS)
     assert (detect(packed, f"{member}.zip")["format"], detect(packed, f"{member}.zip")["compression"]) == (form, "zip")
