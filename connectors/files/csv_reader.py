@@ -19,7 +19,7 @@ from connectors.files.table import Table
 from flows.core.files.csv_rows import LINE_END, Dialect, rows
 from flows.core.files.pieces import PIECE_BYTES, Part, Piece
 from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
-from flows.core.files.units import bom, shadow, width
+from flows.core.files.units import bom, shadow
 from flows.core.imports.source import MOST_COLUMNS
 
 _NO_HEADER: Final = "source_config.header to false and name the columns in source_config.columns"
@@ -151,7 +151,7 @@ class CsvReader:
         whole, damages = [], []
         for number, row in enumerate(rows(chunk.data, self._dialect, chunk.start, chunk.line)):
             if code := fault(row, columns, fill=self._fill):
-                damages.append(Damage(number, row.start - chunk.start, row.end - chunk.start, row.line - chunk.line, code))
+                damages.append(Damage(number, row.start - chunk.start, row.end - chunk.start, row.line - chunk.line, code, len(row.fields)))
             else:
                 read = [text if text or quoted else None for text, quoted in zip(row.fields, row.quoted, strict=True)]
                 whole.append((*read, *[None] * (columns - len(read))))
@@ -209,30 +209,22 @@ def _few(names: Sequence[str]) -> None:
 def _reject(chunk: Chunk, damage: Damage, columns: int) -> Reject:
     """Return a damaged row of a table of so many columns as what an import turns away."""
     raw = chunk.data[damage.start : min(damage.end, damage.start + RAW_BYTES)]
-    rule, value = _why(chunk, damage, columns)
+    rule, value = _why(chunk, damage, raw, columns)
     return Reject(chunk.first + damage.row, chunk.line + damage.lines, chunk.start + damage.start, "", damage.code, rule, value, raw)
 
 
-def _why(chunk: Chunk, damage: Damage, columns: int) -> tuple[str, str]:
+def _why(chunk: Chunk, damage: Damage, raw: bytes, columns: int) -> tuple[str, str]:
     """Return what was expected of a damaged row, and what stands there: how many columns it has, the field that is no text, or how it begins."""
-    whole, dialect = chunk.data[damage.start : damage.end], chunk.dialect
     if damage.code in {"too_few_columns", "too_many_columns"}:
-        return f"{columns} column{'s' * (columns != 1)}", str(_width(whole, dialect))
+        return f"{columns} column{'s' * (columns != 1)}", str(damage.fields)
+    dialect = chunk.dialect
     if damage.code == "record_too_long":
-        return _at_most(dialect), str(len(whole))
-    text = whole[:RAW_BYTES].decode(dialect.grammar.encoding, "replace").rstrip("\r\n")
+        return _at_most(dialect), str(damage.end - damage.start)
+    text = raw.decode(dialect.grammar.encoding, "replace").rstrip("\r\n")
     sign = {"nul_byte": "\0", "invalid_encoding": "\ufffd"}.get(damage.code)
     if sign is not None and (at := text.find(sign)) >= 0:
         text = text[:at].rpartition(dialect.delimiter)[2] + text[at:].partition(dialect.delimiter)[0]
     return "", text[:VALUE_CHARS]
-
-
-def _width(whole: bytes, dialect: Dialect) -> int:
-    """Return how many fields a row has."""
-    grammar = dialect.grammar
-    if width(grammar.encoding) == 1 and not any(sign in whole for sign in (grammar.quote, grammar.escape) if sign):
-        return whole.count(grammar.delimiter) + 1
-    return max((len(row.fields) for row in rows(whole, dialect, 1)), default=0)
 
 
 def _at_most(dialect: Dialect) -> str:
