@@ -1,7 +1,7 @@
 """Rejected rows as a file of the format they came in, each with a column that says what is wrong: to be mended and imported again.
 
 The column, `_error`, comes first: behind a row with an unclosed quote, or with too few fields, it could not be told from the row. The row itself is
-left as it stood, byte for byte.
+left as it stood, byte for byte; of CSV with its line end, and the line that names the columns has the file's.
 """
 
 import codecs
@@ -26,6 +26,9 @@ OPENING: Final = re.compile(rb"<[^\s<>/!?][^\s<>/]*(?:\s(?:[^<>\"']|\"[^\"<]*\"|
 ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML document may hold (XML 1.0, §2.2)."""
 BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+LINE_ENDS: Final = ("\r\n", "\n", "\r")
+CHARSETS: Final = ((r"cp(125\d)", r"windows-\1"), (r"iso8859-(\d+)", r"iso-8859-\1"), (r"utf-16-([bl]e)", r"utf-16\1"), (r"(euc|iso2022)_(\w+)", r"\1-\2"))
+"""Names of encodings as Python has them, and as media types do."""
 UNMARKED: Final = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 """Encodings that would write a mark before each text, as those that do not."""
 MEDIA: Final[Mapping[DataFormat, tuple[str, str]]] = {
@@ -52,6 +55,12 @@ class Form(NamedTuple):
     between: bytes
     """What parts two rows."""
     back: bytes
+    charset: str = "utf-8"
+    """As media types name it."""
+
+    def media(self, kind: str) -> str:
+        """Return the media type with the encoding of what is written, where that is not said by the format."""
+        return f"{kind}; charset={self.charset}" if kind.startswith("text/") else kind
 
 
 def form_of(job: JobDefinition, head: bytes) -> Form:
@@ -91,15 +100,24 @@ def _lines(job: JobDefinition, head: bytes) -> Form:
         return f"{quote}{bare}{quote}" if quote else " ".join(bare.replace(delimiter, " ").split())
 
     def line(row: Turned) -> bytes:
-        raw = row.raw
-        for end in (ends, carriage):
-            raw = raw.removesuffix(end)
-        return (cell(told(row)) + delimiter).encode(encoding, "replace") + raw + ends
+        own = b"" if row.raw.endswith(known) else end
+        return (cell(told(row)) + delimiter).encode(encoding, "replace") + row.raw + own
 
-    ends, carriage = "\n".encode(encoding), "\r".encode(encoding)
+    known = tuple(one.encode(encoding) for one in LINE_ENDS)
+    end = _line_end(head, encoding).encode(encoding)
     titles = delimiter.join(map(cell, source.columns)) if source.columns is not None and named else first
-    front = f"{ERROR}{delimiter}{titles}".encode(encoding, "replace") + ends if titles else b""
-    return Form(mark + front, line, b"", b"")
+    front = f"{ERROR}{delimiter}{titles}".encode(encoding, "replace") + end if titles else b""
+    return Form(mark + front, line, b"", b"", "utf-16" if mark and encoding.startswith("utf-16") else _charset(encoding))
+
+
+def _line_end(head: bytes, encoding: str) -> str:
+    """Return what ends the lines of a file that begins so."""
+    found = re.search(r"\r\n?|\n", head[: 1 << 16].decode(encoding, "replace"))
+    return found[0] if found is not None else "\n"
+
+
+def _charset(encoding: str) -> str:
+    return next((re.sub(known, name, encoding) for known, name in CHARSETS if re.fullmatch(known, encoding)), encoding)
 
 
 def _first_line(data: bytes, encoding: str) -> str:

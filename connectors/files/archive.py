@@ -51,6 +51,11 @@ class Archive(NamedTuple):
                 raise refusal("bad_member_name", where=repr(name[:100]))
         return cls(path, members)
 
+    @property
+    def is_book(self) -> bool:
+        """Whether it is an office document itself, of Microsoft's or of the OpenDocument kind, rather than an archive that holds one."""
+        return not {"[Content_Types].xml", "mimetype", "content.xml"}.isdisjoint(self.members) or any(name.startswith("xl/") for name in self.members)
+
     def data_member(self, name: str | None, *, nested: bool = False) -> str:
         """Return the member of that name, or the only one that holds data. Raises `Unreadable`. `nested`: it may be a workbook."""
         data = [one for one in self.members if not (one.endswith("/") or one.startswith("__MACOSX/") or one.rsplit("/", 1)[-1].startswith("."))]

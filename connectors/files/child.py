@@ -2,7 +2,7 @@
 
 | in | out |
 |---|---|
-| `detect`: `name`; the first bytes | `detected`: what `detect` found |
+| `detect`: `name`, `stated`: the format that its sender says it is of; the first bytes | `detected`: what `detect` found |
 | `open`: `format`, `source`, `rules`, `memory`, `output`, `at`, `line`, `ordinal`, `path` or none; state, the file's first bytes | `opened` |
 | `open` with `watch`: besides, columns are looked at; with `torn`: the file at `path` breaks off, which is no damage | `opened` |
 | `columns`: of all that was read since a `watch` began | `columns`: what `Watched.told` says |
@@ -73,7 +73,7 @@ class Session:
         known = [b64decode(answers) for answers in head.get("known") or ()]
         match head.get("kind"), self._source:
             case "detect", _:
-                return Frame({"kind": "detected", "found": detect(frame.parts[0], head["name"])})
+                return Frame({"kind": "detected", "found": detect(frame.parts[0], head["name"], head.get("stated") or "")})
             case "open", _:
                 self._source = self._opened(head, *frame.parts)
                 return Frame({"kind": "opened"})
@@ -103,7 +103,7 @@ class Session:
         form, out = head["format"], head["output"]
         if form not in FORMATS:
             raise BadRequest(f"There is no reader of {form!r}; there are {', '.join(FORMATS)}.")
-        output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]))
+        output = Output(out["file"], Shape(out["shape"]), out["rows_per_record"], tuple(out["key_columns"]), fixed=form in FIXED)
         watched = bool(head.get("watch"))
         self._gatherer = gatherer = Gatherer(self._sieve(head), output, out["most_bytes"], head["ordinal"], fixed=form in FIXED, watched=watched)
         if head["path"] is None and form in WHOLE:
@@ -111,7 +111,7 @@ class Session:
         if head["path"] is None:
             return Pieces(form, State.of(form, head["source"], state, sample), head["at"], head["line"], gatherer)
         path, torn = Path(head["path"]), bool(head.get("torn"))
-        source = {**head["source"], "compression": head["source"].get("compression") or packed(form, sample)}
+        source = {**head["source"], "compression": head["source"].get("compression") or packed(form, path, sample, self._limits)}
         return File(
             form, State.of(form, source, state, first_of(form, source, path, sample, self._limits)), head["at"], path, self._limits, gatherer, torn=torn
         )

@@ -26,6 +26,8 @@ class Damage(NamedTuple):
     lines: int
     """How many lines end before it."""
     code: str
+    fields: int
+    """How many it has, where they are what is wrong with it."""
 
 
 class Parsed(NamedTuple):
@@ -54,7 +56,7 @@ def parse(data: bytes, names: list[str], dialect: Dialect, *, fill: bool, ends: 
     found = layout(text, len(names), dialect, fill=fill)
     if found is None or any(end % size or found.seen[end // size - 1 : end // size] != b"\n" for end in ends):
         return None
-    damages = [Damage(odd.row, odd.start * size, min(odd.end * size, len(data)), odd.lines, odd.code) for odd in found.odd if odd.code]
+    damages = [Damage(odd.row, odd.start * size, min(odd.end * size, len(data)), odd.lines, odd.code, odd.fields) for odd in found.odd if odd.code]
     frame = _frame(_plain(text, found, dialect), names, dialect)
     return Parsed(frame, damages) if frame is not None and frame.height == found.rows - len(damages) else None
 

@@ -34,6 +34,8 @@ class Odd(NamedTuple):
     """What is wrong with it; empty: nothing."""
     sound: Row | None
     """A row with fields that Polars would not read right as they stand."""
+    fields: int
+    """How many it has, where they are what is wrong with it."""
 
 
 class Layout(NamedTuple):
@@ -154,14 +156,14 @@ def _judged(walk: Walk, lines: _Lines, flagged: list[int], columns: int, dialect
             hidden += breaks
             at, breaks = next(inner)
         one = walked.get(number)
-        is_row, code, sound = one.step.row if one else end - start > _EMPTY or not _blank(walk.seen, start, end), "", None
+        is_row, code, sound, wide = one.step.row if one else end - start > _EMPTY or not _blank(walk.seen, start, end), "", None, fields
         if one and is_row:
-            code, sound = _read(one, lines, columns, dialect, fill=fill)
+            code, sound, wide = _read(one, lines, columns, dialect, fill=fill)
         elif is_row and (fields == columns or (fill and fields < columns)):
             continue
         elif is_row:
             code = "too_many_columns" if fields > columns else "too_few_columns"
-        yield Odd(number - none, start, end, number + hidden, is_row, code, sound)
+        yield Odd(number - none, start, end, number + hidden, is_row, code, sound, wide)
         none += not is_row
 
 
@@ -169,13 +171,13 @@ def _blank(seen: bytearray, start: int, end: int) -> bool:
     return bytes(seen[start:end]) in (b"\n", b"\r\n")
 
 
-def _read(one: Walked, lines: _Lines, columns: int, dialect: Dialect, *, fill: bool) -> tuple[str, Row | None]:
-    """Return what is wrong with a row, or the row."""
+def _read(one: Walked, lines: _Lines, columns: int, dialect: Dialect, *, fill: bool) -> tuple[str, Row | None, int]:
+    """Return what is wrong with a row, or the row, and how many fields it has."""
     if one.step.code:
-        return one.step.code, None
+        return one.step.code, None, 0
     found = filled(lines.data, Row(one.start * lines.size, one.end * lines.size, 1, (), (), ""), one.step.fields, dialect)
     code = fault(found, columns, fill=fill)
-    return code, None if code else found
+    return code, None if code else found, len(found.fields)
 
 
 def fault(row: Row, columns: int, *, fill: bool) -> str:

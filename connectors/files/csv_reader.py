@@ -18,7 +18,7 @@ from connectors.files.reader import AT_ONCE, Read, Unreadable
 from connectors.files.table import Table
 from flows.core.files.csv_rows import LINE_END, Dialect, rows
 from flows.core.files.pieces import PIECE_BYTES, Part, Piece
-from flows.core.files.rejects import RAW_BYTES, Reject
+from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
 from flows.core.files.units import bom, shadow
 from flows.core.imports.source import MOST_COLUMNS
 
@@ -80,12 +80,12 @@ class CsvReader:
         if piece.part is not Part.END:
             return
         whole = self._begun[0]._replace(data=b"".join(part.data for part in self._begun), records=1)
-        too_long = self._held > self._dialect.longest_row
+        held, too_long = self._held, self._held > self._dialect.longest_row
         self._begun, self._held = [], 0
         if too_long:
             if self._header:
                 raise Unreadable("bad_header", f"The header is longer than {self._dialect.longest_row} bytes: check {_DIALECT}.")
-            reject = Reject(whole.first, whole.line, whole.start, "", "record_too_long", "", "", whole.data[:RAW_BYTES])
+            reject = Reject(whole.first, whole.line, whole.start, "", "record_too_long", _at_most(self._dialect), str(held), whole.data[:RAW_BYTES])
             yield Read(self._tabled([], [], []), [reject], 1)
         else:
             yield self._rows([self._chunk(whole)])
@@ -122,7 +122,7 @@ class CsvReader:
             frame, damages = whole.parsed if whole else self._closely(chunk)
             frames.append(frame)
             ordinals.append(_numbered(chunk.first, frame.height, damages))
-            rejects += [_reject(chunk, damage) for damage in damages]
+            rejects += [_reject(chunk, damage, len(self._names)) for damage in damages]
         return Read(self._tabled(chunks, frames, ordinals), rejects, sum(map(len, ordinals)) + len(rejects))
 
     def _at_once(self, chunks: list[Chunk]) -> "_Whole | None":
@@ -151,7 +151,7 @@ class CsvReader:
         whole, damages = [], []
         for number, row in enumerate(rows(chunk.data, self._dialect, chunk.start, chunk.line)):
             if code := fault(row, columns, fill=self._fill):
-                damages.append(Damage(number, row.start - chunk.start, row.end - chunk.start, row.line - chunk.line, code))
+                damages.append(Damage(number, row.start - chunk.start, row.end - chunk.start, row.line - chunk.line, code, len(row.fields)))
             else:
                 read = [text if text or quoted else None for text, quoted in zip(row.fields, row.quoted, strict=True)]
                 whole.append((*read, *[None] * (columns - len(read))))
@@ -206,7 +206,26 @@ def _few(names: Sequence[str]) -> None:
         )
 
 
-def _reject(chunk: Chunk, damage: Damage) -> Reject:
-    """Return a damaged row as what an import turns away."""
+def _reject(chunk: Chunk, damage: Damage, columns: int) -> Reject:
+    """Return a damaged row of a table of so many columns as what an import turns away."""
     raw = chunk.data[damage.start : min(damage.end, damage.start + RAW_BYTES)]
-    return Reject(chunk.first + damage.row, chunk.line + damage.lines, chunk.start + damage.start, "", damage.code, "", "", raw)
+    rule, value = _why(chunk, damage, raw, columns)
+    return Reject(chunk.first + damage.row, chunk.line + damage.lines, chunk.start + damage.start, "", damage.code, rule, value, raw)
+
+
+def _why(chunk: Chunk, damage: Damage, raw: bytes, columns: int) -> tuple[str, str]:
+    """Return what was expected of a damaged row, and what stands there: how many columns it has, the field that is no text, or how it begins."""
+    if damage.code in {"too_few_columns", "too_many_columns"}:
+        return f"{columns} column{'s' * (columns != 1)}", str(damage.fields)
+    dialect = chunk.dialect
+    if damage.code == "record_too_long":
+        return _at_most(dialect), str(damage.end - damage.start)
+    text = raw.decode(dialect.grammar.encoding, "replace").rstrip("\r\n")
+    sign = {"nul_byte": "\0", "invalid_encoding": "\ufffd"}.get(damage.code)
+    if sign is not None and (at := text.find(sign)) >= 0:
+        text = text[:at].rpartition(dialect.delimiter)[2] + text[at:].partition(dialect.delimiter)[0]
+    return "", text[:VALUE_CHARS]
+
+
+def _at_most(dialect: Dialect) -> str:
+    return f"at most {dialect.longest_row} bytes"

@@ -14,7 +14,7 @@ from connectors.files.legacy import legacy
 from connectors.files.rubbish import rubbish
 from flows.core.errors import BadRequest
 from flows.core.files.csv_rows import Dialect, rows
-from flows.core.files.guess import EXTENSIONS
+from flows.core.files.guess import EXTENSIONS, is_book
 from flows.core.files.units import WIDE, named, width
 
 SAMPLE_BYTES: Final = 256 * 1024
@@ -47,15 +47,15 @@ _TYPES: Final = (
 )
 
 
-def detect(sample: bytes, name: str = "") -> dict[str, Any]:
+def detect(sample: bytes, name: str = "", stated: str = "") -> dict[str, Any]:
     """Return what a file that begins with these bytes is: `format`, `compression`, `encoding`, `dialect`, `columns`, `confidence` (0 to 1) and `notes`.
 
-    Never raises. Bytes count for more than the name's extension; where the two differ a note says so.
+    Never raises. Bytes count for more than the format that its sender `stated`, or else the name's extension; where they differ a note says so.
     """
     whole = len(sample) < SAMPLE_BYTES
     sample = sample[:SAMPLE_BYTES]
     kind, compression = _magic(sample)
-    hint = _hint(name)
+    hint = "csv" if stated == "tsv" else stated or _hint(name)
     found: dict[str, Any] = {"format": kind, "compression": compression, "encoding": None, "dialect": None, "columns": [], "confidence": 1.0, "notes": []}
     if compression:
         found.update(format=hint, confidence=0.5 if hint else 0.0)
@@ -64,15 +64,14 @@ def detect(sample: bytes, name: str = "") -> dict[str, Any]:
     if not sample:
         found.update(format=hint, confidence=0.0, notes=["The file is empty."])
     elif hint and found["format"] and hint != found["format"]:
-        found["notes"].append(f"The name says {hint}, the bytes say {found['format']}; the bytes were believed.")
+        found["notes"].append(f"The {'sender' if stated else 'name'} says {hint}, the bytes say {found['format']}; the bytes were believed.")
     return found
 
 
 def _magic(sample: bytes) -> tuple[str | None, str | None]:
     """Return format and compression of bytes that begin with a known sign."""
     if sample.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        office = any(sign in sample for sign in (b"[Content_Types].xml", b"xl/", b"application/vnd.oasis.opendocument.spreadsheet"))
-        return ("excel", None) if office else (None, "zip")
+        return ("excel", None) if is_book(sample) else (None, "zip")
     for sign, kind, compression in _MAGIC:
         if sample.startswith(sign):
             return kind or None, compression or None
@@ -105,7 +104,7 @@ def _text(found: dict[str, Any], sample: bytes, hint: str | None, *, whole: bool
         found["notes"].append(_NO_TEXT)
     elif start.startswith("<") and re.match(r"<[?!A-Za-z_]", start):
         found["format"] = "xml"
-    elif (start.startswith(("{", "[")) or hint == "ndjson") and (kind := _json(start, whole=whole)):
+    elif (start.startswith(("{", "[")) or hint == "ndjson") and (kind := _json(start, hint, whole=whole)):
         found["format"] = kind
     elif "\0" in text:
         found.update(format=hint, confidence=0.0)
@@ -177,8 +176,8 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _json(text: str, *, whole: bool) -> str | None:
-    """Return which kind of JSON this is."""
+def _json(text: str, hint: str | None, *, whole: bool) -> str | None:
+    """Return which kind of JSON this is; an object on the only line is either, as `hint` says."""
     lines = text.splitlines()
     if not whole and len(lines) > 1:
         lines.pop()
@@ -186,6 +185,8 @@ def _json(text: str, *, whole: bool) -> str | None:
     objects = [*map(_is_object, lines)]
     if several and any(objects) and 2 * sum(objects) >= len(lines) + (not objects[0]):  # a line or two may be bad
         return "ndjson"
+    if hint == "ndjson" and objects == [True]:
+        return hint
     likely = re.match(r'\{\s*(?:"|\}|$)|\[\s*(?:[\[{"\]\d.tfn-]|$)', text)
     return "json" if likely else None
 

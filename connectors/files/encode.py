@@ -2,8 +2,8 @@
 
 In JSON dates and times are RFC 3339 (one that has no zone in the file has none here), decimals are strings, so that no
 reader rounds them, durations are ISO 8601, bytes base64; numbers that are not finite are null. Values of JSON text go out
-as they stood, on one line; one that was not there has no key. A date outside the years 1 to 9999 cannot be written: its
-row is a reject (`expressible`), and inside a list or an object it is null.
+as they stood, on one line; one that was not there has no key, or is null in formats whose rows have all columns. A date
+outside the years 1 to 9999 cannot be written: its row is a reject (`expressible`), and inside a list or an object it is null.
 """
 
 import datetime as dt
@@ -25,8 +25,13 @@ from flows.core.files.rejects import Reject
 from flows.core.imports.portion import Lines, split
 
 NAIVE: Final = "%Y-%m-%dT%H:%M:%S%.f"
-FIRST_DAY: Final = dt.date(1, 1, 2).toordinal() - dt.date(1970, 1, 1).toordinal()
-LAST_DAY: Final = dt.date(9999, 12, 30).toordinal() - dt.date(1970, 1, 1).toordinal()
+FIRST_DAY: Final = dt.date.min.toordinal() - dt.date(1970, 1, 1).toordinal()
+LAST_DAY: Final = dt.date.max.toordinal() - dt.date(1970, 1, 1).toordinal()
+YEARS: Final = "years 1 to 9999"
+LOCAL_YEARS: Final = "years 1 to 9999, without their first and their last day"
+"""Of times in a zone other than UTC: what its clocks show may be a day earlier or later."""
+NAMED_DAYS: Final = 95_000_000
+"""Days around 1970, some 260,000 years, that Polars has a name for; it stops the process at others."""
 
 
 class Shape(StrEnum):
@@ -46,6 +51,8 @@ class Output(NamedTuple):
     shape: Shape = Shape.ROW
     rows_per_record: int = 1
     key_columns: tuple[str, ...] = ()
+    fixed: bool = False
+    """Whether each row has all columns, so that JSON text which was not there is null, and not a key less."""
 
 
 class Encoded(NamedTuple):
@@ -73,9 +80,9 @@ def encode(sifted: Sifted, ordinals: Sequence[int], output: Output) -> Encoded:
     if output.shape is Shape.ARROW:
         values: Sequence[bytes] = [_arrow(part) for part in frame.iter_slices(step)]
     elif output.shape is Shape.NDJSON:
-        values = _blocks(frame, sifted.fragments, step)
+        values = _blocks(frame, sifted.fragments, step, fixed=output.fixed)
     else:
-        values = Lines(_text(frame, sifted.fragments), frame.height)
+        values = Lines(_text(frame, sifted.fragments, fixed=output.fixed), frame.height)
     return Encoded(values, keys, ids_of(output.file, firsts))
 
 
@@ -91,17 +98,17 @@ def ids_of(file: str, ordinals: Sequence[int]) -> Lines:
     return Lines("\n".join(ids).encode(), len(ordinals))
 
 
-def lines_of(frame: pl.DataFrame, fragments: frozenset[str]) -> list[bytes]:
-    """Return each row as a JSON object, on one line, without the line's end."""
-    return split(_text(frame, fragments))
+def lines_of(frame: pl.DataFrame, fragments: frozenset[str], *, fixed: bool = False) -> list[bytes]:
+    """Return each row as a JSON object, on one line, without the line's end. `fixed`: as `Output` has it."""
+    return split(_text(frame, fragments, fixed=fixed))
 
 
-def _text(frame: pl.DataFrame, fragments: frozenset[str]) -> bytes:
+def _text(frame: pl.DataFrame, fragments: frozenset[str], *, fixed: bool) -> bytes:
     """Return the same as one text, with the lines' ends."""
     if not frame.width:
         return b"{}\n" * frame.height
     inside = fragments.intersection(frame.columns)
-    return _joined(frame, inside) if inside else _ndjson(frame)
+    return _joined(frame, inside, fixed=fixed) if inside else _ndjson(frame)
 
 
 def keys_of(frame: pl.DataFrame, columns: tuple[str, ...], fragments: frozenset[str]) -> list[bytes | None]:
@@ -123,9 +130,9 @@ def _bare(value: object) -> bytes:
     return value.encode() if isinstance(value, str) else orjson.dumps(value)
 
 
-def _blocks(frame: pl.DataFrame, fragments: frozenset[str], rows: int) -> list[bytes]:
+def _blocks(frame: pl.DataFrame, fragments: frozenset[str], rows: int, *, fixed: bool) -> list[bytes]:
     """Return so many rows each as a JSON object a line, with the lines' ends."""
-    text = _text(frame, fragments)
+    text = _text(frame, fragments, fixed=fixed)
     ends = [0]
     while ends[-1] < len(text):
         ends.append(_behind(text, ends[-1], rows, len(text) * rows // frame.height))
@@ -151,20 +158,21 @@ def _ndjson(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _joined(frame: pl.DataFrame, fragments: frozenset[str]) -> bytes:
+def _joined(frame: pl.DataFrame, fragments: frozenset[str], *, fixed: bool) -> bytes:
     """Return rows some of whose values are JSON text: columns between them are written together."""
     parts: list[pl.Expr] = []
     for whole, group in groupby(frame.columns, key=fragments.__contains__):
         names = list(group)
-        parts.extend(map(_member, names) if whole else [_members(frame, names)])
+        parts.extend((_member(name, fixed=fixed) for name in names) if whole else [_members(frame, names)])
     lines = pl.concat_str(pl.lit("{"), pl.concat_str(parts).str.strip_suffix(","), pl.lit("}\n"))
     return str(frame.select(lines.str.join("")).item()).encode()
 
 
-def _member(name: str) -> pl.Expr:
+def _member(name: str, *, fixed: bool) -> pl.Expr:
     """Return a column of JSON text as members of an object, each with a comma after it. A line's end in JSON text is white space, so a blank says the same."""
     text = pl.col(name).str.replace_all("[\r\n]", " ")
-    return pl.when(text.is_null()).then(pl.lit("")).otherwise(pl.concat_str(pl.lit(orjson.dumps(name).decode() + ":"), text, pl.lit(",")))
+    member = pl.concat_str(pl.lit(orjson.dumps(name).decode() + ":"), text.fill_null("null"), pl.lit(","))
+    return member if fixed else pl.when(text.is_null()).then(pl.lit("")).otherwise(member)
 
 
 def _members(frame: pl.DataFrame, names: list[str]) -> pl.Expr:
@@ -185,10 +193,21 @@ def expressible(table: Table, sifted: Sifted) -> Sifted:
         place = table.place(rows[at])
         for name in dates:
             if not inside[name][at]:
-                value = str(sifted.frame[name].to_physical()[at])
-                rejects.append(Reject(place.ordinal, place.line, place.offset, name, "out_of_range", "", value, place.raw))
+                rule, value = _beyond(sifted.frame[name][at : at + 1])
+                rejects.append(Reject(place.ordinal, place.line, place.offset, name, "out_of_range", rule, value, place.raw))
     merged = sorted([*sifted.rejects, *rejects], key=attrgetter("ordinal"))
     return sifted.only(good)._replace(rejects=merged)
+
+
+def _beyond(one: pl.Series) -> tuple[str, str]:
+    """Return which dates can be written of the type of this one, which cannot, and this one as text."""
+    number, a_day = one.to_physical()[0], _a_day(one.dtype)
+    if abs(number) // a_day < NAMED_DAYS:
+        value = one.cast(pl.String)[0]
+    else:
+        unit = one.dtype.time_unit if isinstance(one.dtype, pl.Datetime) else "days"
+        value = f"{number} {unit} since 1970-01-01"
+    return LOCAL_YEARS if _margin(one.dtype) else YEARS, value
 
 
 def writable(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -232,9 +251,19 @@ def _instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
 
 
 def _inside(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Tell which dates and times are of the years 1 to 9999, a day left out at both ends for the zones."""
-    a_day = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
-    return (values.to_physical() // a_day).is_between(FIRST_DAY, LAST_DAY)
+    """Tell which dates and times are of the years 1 to 9999, a day left out at both ends for zones other than UTC."""
+    margin = _margin(dtype)
+    return (values.to_physical() // _a_day(dtype)).is_between(FIRST_DAY + margin, LAST_DAY - margin)
+
+
+def _margin(dtype: pl.DataType) -> int:
+    """Return how many days at both ends cannot be written, since a zone's clocks may show another year."""
+    return int(isinstance(dtype, pl.Datetime) and dtype.time_zone not in {None, "UTC"})
+
+
+def _a_day(dtype: pl.DataType) -> int:
+    """Return how many units a day has."""
+    return {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1
 
 
 def _arrow(frame: pl.DataFrame) -> bytes:

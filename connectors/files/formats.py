@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from connectors.files import jsonarray, ndjson, xmlreader
+from connectors.files.archive import Archive
 from connectors.files.bounds import Limits, no_text, refusal, wrong_format
 from connectors.files.csv_reader import CsvReader
 from connectors.files.detect import ABOUT_ENCODING, detect
@@ -53,20 +54,23 @@ _SPREAD: Final = re.compile(r"\s*\{[ \t\r]*\n")
 _ARRAY: Final = re.compile(r"\s*\[\s*(?:\{\s*[\"}]|\]\s*$|$)")
 _LIKELY: Final = 0.8
 """How sure one has to be of a CSV file, which begins like nothing for certain."""
+_NO_LINES: Final = "The file is empty: NDJSON without a line has no rows, and that is not an error."
 _PARQUET: Final = re.compile(rb"PAR1[\x00-\x08\x0e-\x1f]")
 
 
 def settle(form: str, source: Source, sample: bytes) -> dict[str, Any]:
     """Return a job's source with what it leaves open found out from the file's first bytes; raise `Unreadable` where these say that nothing can be read."""
     settled = {name: value for name, value in source.items() if value is not None}
-    if form in WHOLE:
-        return settled
     if not sample and form != "ndjson":
         raise refusal("empty_file")
+    if form in WHOLE:
+        return settled
     found = detect(sample, f"file.{form}")
     _require_text(form, settled.get("encoding"), found, sample)
     if "encoding" not in settled and (notes := [note for note in found["notes"] if note.startswith(ABOUT_ENCODING)]):
         settled[NOTES] = notes
+    if not sample:
+        settled[NOTES] = [_NO_LINES]
     settled["encoding"] = _encoding(settled.get("encoding"), found["encoding"] or "utf-8", sample)
     if form in {"csv", "tsv"}:
         told = {name: value for name, value in (found["dialect"] or {}).items() if value is not None and name != "header"}
@@ -144,10 +148,14 @@ def _records(units: bytes) -> str:
     return "/".join(names) or "row"  # without an element: the cutter says so
 
 
-def packed(form: str, sample: bytes) -> str:
-    """Return how a file that begins with these bytes is compressed: a workbook is a zip itself."""
-    found = detect(sample)["compression"] or "none"
-    return "none" if form in WHOLE and found == "zip" else str(found)
+def packed(form: str, path: Path, sample: bytes, limits: Limits) -> str:
+    """Return how a file that begins with these bytes is compressed: a workbook is a zip itself, told by what its list of members names."""
+    if form not in WHOLE or not sample.startswith(b"PK"):
+        return detect(sample)["compression"] or "none"
+    try:
+        return "none" if Archive.open(path, limits).is_book else "zip"
+    except Unreadable:
+        return "none"  # the format's own reader says what is wrong with it
 
 
 def first_of(form: str, source: Source, path: Path, sample: bytes, limits: Limits) -> bytes:

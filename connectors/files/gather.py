@@ -125,7 +125,7 @@ class Gatherer:
         marks, size = self._sieve.marks, _size(read, sifted, encoded)
         if not marks.any:
             return Made(read, sifted, encoded, None, size)
-        lines = (encoded.values if encoded is not None else lines_of(sifted.frame, sifted.fragments)) if marks.key else []
+        lines = (encoded.values if encoded is not None else lines_of(sifted.frame, sifted.fragments, fixed=self._output.fixed)) if marks.key else []
         return Made(read, sifted, encoded, marks.mark(sifted, lines), size)
 
     def _small(self, table: Table, sifted: Sifted, encoded: Encoded) -> tuple[Sifted, Encoded]:

@@ -12,15 +12,15 @@ from flows.wire.readers import Readers
 PATIENCE_S: Final = 5.0
 
 
-def detect(readers: Readers, sample: bytes, name: str, how: str) -> Mapping[str, Any]:
+def detect(readers: Readers, sample: bytes, name: str, how: str, stated: str = "") -> Mapping[str, Any]:
     """Return `format`, `encoding`, `dialect`, `columns` and more of a file that begins with `sample`; blocks for 5 s at most, and never raises.
 
-    Where the process fails, what the choice of the cutter (`how`) was made on is told, and no columns.
+    `stated`: the format that its sender says it is of. Where the process fails, what the choice of the cutter (`how`) was made on is told, and no columns.
     """
     try:
         child = readers.begin(Path("/"))
         try:
-            found: Mapping[str, Any] = child.ask({"kind": "detect", "name": name}, (sample,), PATIENCE_S).head["found"]
+            found: Mapping[str, Any] = child.ask({"kind": "detect", "name": name, "stated": stated}, (sample,), PATIENCE_S).head["found"]
         finally:
             child.close()
     except (ReaderDied, Unavailable):

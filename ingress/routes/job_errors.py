@@ -84,7 +84,8 @@ async def _original(door: Door, order: StoredJob, wanted: Wanted) -> Response:
         return await _whole(door, order, wanted)
     kind, ending = originals.MEDIA[form]
     head = await door.streams.readings.aside(rejected.head_of, door.settings, order, await upload_of(door, order.definition), wanted.from_ms)
-    return _file(door, wanted, originals.form_of(order.definition, head), kind, f"{order.job_id}-rejected.{ending}")
+    lines = originals.form_of(order.definition, head)
+    return _file(door, wanted, lines, lines.media(kind), f"{order.job_id}-rejected.{ending}")
 
 
 async def _whole(door: Door, order: StoredJob, wanted: Wanted) -> Response:

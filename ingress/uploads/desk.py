@@ -185,7 +185,7 @@ class Uploads:
         if sample is None and upload.pieces:
             found = await aside(lambda: list(self._pieces(upload, range(upload.first, upload.first + 1))))
             sample = found[0].data if found else b""
-        told = await aside(detect, self.readers, sample or b"", upload.name, upload.how)
+        told = await aside(detect, self.readers, sample or b"", upload.name, upload.how, upload.hints.get("data_format") or "")
         if upload.torn:
             told = {**told, "notes": [*told.get("notes", ()), upload.torn]}
         upload = replace(upload, detected=told)

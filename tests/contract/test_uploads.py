@@ -79,6 +79,14 @@ def test_a_raw_body_is_on_the_log_before_it_is_answered(door: RunningDoor) -> No
     assert door.http.get(f"{ROUTE}/uploads/{found['upload_id']}").json() == found
 
 
+@pytest.mark.parametrize(("query", "name"), [({"data_format": "ndjson"}, "a.json"), ({}, "a.ndjson")])
+def test_one_line_that_is_json_and_ndjson_is_what_its_sender_says(door: RunningDoor, query: dict[str, str], name: str) -> None:
+    data = b'{"id":1}\n'
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    found = sent(door.http.post(f"{ROUTE}/upload", content=data, params=query, headers=headers), data)
+    assert (found["detected"]["format"], found["detected"]["notes"]) == ("ndjson", [])
+
+
 def test_a_form_by_curl(door: RunningDoor, tmp_path: Path) -> None:
     data = rows(5_000)
     (tmp_path / "b.csv").write_bytes(data)

@@ -236,7 +236,9 @@ ERROR = "wrong_type a: int64"
 @pytest.mark.parametrize(
     ("source", "head", "raw", "wanted"),
     [
-        ({}, b"a,b\r\n1,2\r\n", b"x,2\r\n", f'_error,a,b\n"{ERROR}",x,2\n'),
+        ({}, b"a,b\r\n1,2\r\n", b"x,2\r\n", f'_error,a,b\r\n"{ERROR}",x,2\r\n'),
+        ({}, b"a,b\r\n1,2\r\n", b"x,2", f'_error,a,b\r\n"{ERROR}",x,2\r\n'),
+        ({}, b"a,b\r1,2\r", b"x,2\r", f'_error,a,b\r"{ERROR}",x,2\r'),
         ({}, b"a;b\n1;2\n", b'x;"open', f'_error;a;b\n"{ERROR}";x;"open\n'),
         ({"columns": ["a", "b"]}, b"", b"x,2", f'_error,"a","b"\n"{ERROR}",x,2\n'),
         ({"header": False}, b"1,2\n", b"x,2\n", f'"{ERROR}",x,2\n'),
@@ -247,6 +249,27 @@ ERROR = "wrong_type a: int64"
 def test_rows_of_csv(source: dict[str, Any], head: bytes, raw: bytes, wanted: str) -> None:
     job = definition({"upload_id": "u-1", **source})
     assert written(job, head, turned(raw)).decode(source.get("encoding", "utf-8")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark", "charset"),
+    [
+        (None, b"", "utf-8"),
+        ("cp1252", b"", "windows-1252"),
+        ("latin-1", b"", "iso-8859-1"),
+        ("utf-16-le", b"\xff\xfe", "utf-16"),
+        ("utf-16-be", b"", "utf-16be"),
+        ("euc_jp", b"", "euc-jp"),
+        ("shift_jis", b"", "shift_jis"),
+    ],
+)
+def test_a_file_of_text_says_its_own_encoding(encoding: str | None, mark: bytes, charset: str) -> None:
+    head = mark + "a,b\r\n".encode(encoding or "utf-8")
+    form = form_of(definition({"upload_id": "u-1", "encoding": encoding}), head)
+    assert form.media("text/csv") == f"text/csv; charset={charset}"
+    assert form.front == mark + "_error,a,b\r\n".encode(encoding or "utf-8")
+    as_json = form_of(definition({"upload_id": "u-1", "encoding": encoding}, data_format="ndjson"), head)
+    assert as_json.media("application/x-ndjson") == "application/x-ndjson"
 
 
 def test_what_was_found_out_about_a_file_says_how_its_rows_go_back() -> None:
@@ -261,7 +284,7 @@ def test_what_was_found_out_about_a_file_says_how_its_rows_go_back() -> None:
 def test_rows_of_csv_in_utf_16_keep_their_mark() -> None:
     head = "a\tb\n1\t2\n".encode("utf-16")
     made = written(definition(), head, turned("x\t2\r\n".encode("utf-16-le")))
-    assert made.decode("utf-16") == f'_error\ta\tb\n"{ERROR}"\tx\t2\n'
+    assert made.decode("utf-16") == f'_error\ta\tb\n"{ERROR}"\tx\t2\r\n'
     assert made[:2] == head[:2]
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import polars as pl
 
 from connectors.files.plan import Sifted
+from connectors.files.rules.cells import unquoted
 from connectors.files.rules.computed import Computing
 from connectors.files.rules.cursor import Cursor
 from connectors.files.rules.program import Program, Source, build
@@ -47,7 +48,7 @@ class Compiled:
         work = program.run(table.frame)
         answers = program.ask(work)
         failing = _failing(answers)
-        faults = [fault for at in failing for fault in _faults(at, program.tests[at], answers, work, _shown(program, table.frame))]
+        faults = [fault for at in failing for fault in _faults(at, program.tests[at], answers, work, _shown(program, table.frame, table.fragments))]
         out, fragments, dropped = work.select(list(program.out.values())), program.fragments, set[int]()
         if not program.out:
             out = pl.DataFrame()
@@ -88,7 +89,7 @@ class Compiled:
         work = program.run(values)
         answers = program.ask(work)
         for at in _failing(answers):
-            found = _faults(at, program.tests[at], answers, work, _shown(program, values))
+            found = _faults(at, program.tests[at], answers, work, _shown(program, values, frozenset(made.columns)))
             faults.extend(fault._replace(row=alive[fault.row], order=2 * order + at) for fault in found)
         typed = work.select(list(program.out.values()))
         if len(alive) < out.height:
@@ -143,17 +144,32 @@ def _failing(answers: pl.DataFrame) -> list[int]:
     return [at for at, some in enumerate(answers.select(pl.all().any()).row(0)) if some]
 
 
-def _shown(program: Program, frame: pl.DataFrame) -> dict[str, pl.Series]:
-    return {name: frame[source] for name, source in program.shown.items()}
+class _Shown(NamedTuple):
+    """A column as it is told to a person."""
+
+    values: pl.Series
+    json: bool
+
+    def texts(self, rows: pl.Series) -> list[object]:
+        """Return the values of some rows: a text that is JSON as what it stands for, as of any other format."""
+        values = self.values.gather(rows)
+        if self.json:
+            plain = unquoted(values)
+            values = plain.zip_with(plain.is_not_null(), values)
+        return values.to_list()
 
 
-def _faults(at: int, test: Test, answers: pl.DataFrame, work: pl.DataFrame, shown: dict[str, pl.Series]) -> Iterable[Fault]:
+def _shown(program: Program, frame: pl.DataFrame, fragments: frozenset[str]) -> dict[str, _Shown]:
+    return {name: _Shown(frame[source], source in fragments) for name, source in program.shown.items()}
+
+
+def _faults(at: int, test: Test, answers: pl.DataFrame, work: pl.DataFrame, shown: dict[str, _Shown]) -> Iterable[Fault]:
     rows = answers[str(at)].fill_null(False).arg_true()
     found: Sequence[Code] = [test.code] * rows.len()
     if test.finer:
         asked = work[rows].select([holds.alias(str(one)) for one, (_, holds) in enumerate(test.finer)])
         found = [next((test.finer[one][0] for one, holds in enumerate(row) if holds), test.code) for row in asked.rows()]
-    values = shown[test.column].gather(rows).to_list() if test.column in shown else [None] * rows.len()
+    values = shown[test.column].texts(rows) if test.column in shown else [None] * rows.len()
     return [Fault(row, at, test.column, code, test.rule, _text(value)) for row, code, value in zip(rows, found, values, strict=True)]
 
 

@@ -44,6 +44,8 @@ EXTENSIONS: Final = {
     "json": "json",
     "xml": "xml",
 }
+_BOOK: Final = (b"[Content_Types].xml", b"xl/", b"opendocument.spreadsheet")
+"""What stands among the first bytes of a zip archive that is a workbook."""
 _TYPES: Final = {
     **dict.fromkeys(("application/x-ndjson", "application/jsonl", "application/jsonlines"), "ndjson"),
     **dict.fromkeys(("text/xml", "application/xml"), "xml"),
@@ -164,14 +166,19 @@ def _sure_of_brackets(encoding: str) -> bool:
 def _packed(sample: bytes, name: str, said: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return compression and format of what is no text."""
     if sample.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        office = any(sign in sample for sign in (b"[Content_Types].xml", b"xl/", b"opendocument.spreadsheet"))
-        return (None, "excel") if office or _extension(name) == "excel" else ("zip", said.get("data_format"))
+        return (None, "excel") if is_book(sample) or _extension(name) == "excel" else ("zip", said.get("data_format"))
     for sign, kind, compression in _MAGIC:
         if sample.startswith(sign):
             inner = name.rpartition(".")[0] if compression else ""
             return compression or None, kind or said.get("data_format") or _extension(inner)
     packed = said.get("compression")
     return (None if packed == "none" else packed), None
+
+
+def is_book(sample: bytes) -> bool:
+    """Tell whether a zip archive that begins so is a workbook: its first member is a part of one, and no file that holds such parts itself."""
+    name = sample[30 : 30 + int.from_bytes(sample[26:28], "little")].decode("utf-8", "replace")
+    return _extension(name) in {None, "xml"} and any(sign in sample for sign in _BOOK)
 
 
 def _extension(name: str) -> str | None:

@@ -22,7 +22,7 @@ class Reject(NamedTuple):
     code: str
     """Stable: a row of a table of codes."""
     rule: str
-    """The rule that was broken, as it was written; empty for damage that was found while reading."""
+    """The rule that was broken, as it was written; of damage that was found while reading what was expected, such as `3 columns`, or empty."""
     value: str
     """What was there, 256 characters at most."""
     raw: bytes

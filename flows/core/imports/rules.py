@@ -60,7 +60,10 @@ class DataType(Reading):
     """A column's type, and how its text is read; what it leaves out is as the rules say for all columns."""
 
     type: Kind
-    """What values are to be. Numbers are ASCII digits without blanks; a decimal goes out as text, so that no digit is lost; a datetime in UTC."""
+    """What values are to be. Numbers are ASCII digits without blanks; a decimal goes out as text, so that no digit is lost; a datetime in UTC.
+
+    It is kept to the microsecond: digits of a second beyond the sixth are cut off. `nan` and `inf` are no float64.
+    """
     scale: int | None = Field(default=None, ge=0, le=DIGITS)
     """Digits behind a decimal's point: fewer are filled up, more turn the row away. Absent: as they are written."""
     formats: tuple[Annotated[str, StringConstraints(min_length=1, max_length=128)], ...] = Field(default=(), max_length=16)

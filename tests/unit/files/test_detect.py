@@ -17,6 +17,10 @@ CSV = 'id;name;price;day\n1;Müller;1.5;2026-01-02\n2;"a;b";2.5;2026-01-03\n'
         (b'{bad}\n{"a":1}\n{"a":2}\n', "a.ndjson", "ndjson"),
         (b'oops\n{"a":1}\n{"a":2}\n', "a.jsonl", "ndjson"),
         (b'{"a":1}\n{"a":', "a.ndjson", "ndjson"),
+        (b'{"a":1}\n', "a.ndjson", "ndjson"),
+        (b'{"a":1}', "a.jsonl", "ndjson"),
+        (b'{"a":1}', "a.json", "json"),
+        (b'{"a":1}\n', "a", "json"),
         (b'[{"a":1}]', "a.json", "json"),
         (b'[\n{"a":1}\n]', "a.json", "json"),
         (b'{"rows": [\n{"a":1}]}', "a.json", "json"),
@@ -48,7 +52,14 @@ def test_encodings_of_unicode_are_certain(encoding: str) -> None:
 
 def test_a_name_that_lies_is_said() -> None:
     assert detect(CSV.encode(), "a.json")["notes"] == ["The name says json, the bytes say csv; the bytes were believed."]
+    assert detect(b'{\n"a":1}', "a.ndjson")["notes"] == ["The name says ndjson, the bytes say json; the bytes were believed."]
     assert detect(b"", "a.csv")["notes"] == ["The file is empty."]
+
+
+def test_what_the_sender_states_counts_for_more_than_the_name() -> None:
+    found = detect(b'{"a":1}\n', "a.json", "ndjson")
+    assert (found["format"], found["confidence"], found["notes"]) == ("ndjson", 1.0, [])
+    assert detect(CSV.encode(), "a.csv", "json")["notes"] == ["The sender says json, the bytes say csv; the bytes were believed."]
 
 
 def test_no_bytes_make_it_raise() -> None:

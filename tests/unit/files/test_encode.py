@@ -2,6 +2,7 @@ import datetime as dt
 import io
 from decimal import Decimal
 from hashlib import sha256
+from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from connectors.files.encode import Output, Shape, encode, expressible, ids_of, 
 from connectors.files.plan import Sifted
 from connectors.files.table import Place, Table
 from flows.core.files.rejects import Reject
+from tests.kit.reading import Here, read_through
 
 AT = dt.datetime(2026, 3, 1, 12, 30, 0, 120_000)  # noqa: DTZ001 - one without a zone is what is tested
 FILE = "ab" * 32
@@ -124,8 +126,8 @@ def test_a_date_that_json_cannot_say_is_a_reject_and_null_inside_a_list() -> Non
     table = Table(frame, range(7, 10), lambda row: Place(7 + row, 0, -1, b"raw"))
     out = expressible(table, sifted(frame))
     assert out.rejects == [
-        Reject(7, 0, -1, "d", "out_of_range", "", str(2**31 - 1), b"raw"),
-        Reject(8, 0, -1, "t", "out_of_range", "", str(2**62), b"raw"),
+        Reject(7, 0, -1, "d", "out_of_range", "years 1 to 9999", f"{2**31 - 1} days since 1970-01-01", b"raw"),
+        Reject(8, 0, -1, "t", "out_of_range", "years 1 to 9999", f"{2**62} ms since 1970-01-01", b"raw"),
     ]
     assert out.rows is not None
     assert out.rows.to_list() == [2]
@@ -133,3 +135,50 @@ def test_a_date_that_json_cannot_say_is_a_reject_and_null_inside_a_list() -> Non
     assert lines_of(frame.select("l"), NONE)[0] == b'{"l":[null]}'
     plain = sifted(frame.select("l"))
     assert expressible(table, plain) is plain
+
+
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The edges of the years 1 to 9999, in microseconds since 1970."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "written"),
+    [
+        (FIRST, None, "0001-01-01T00:00:00"),
+        (LAST, None, "9999-12-31T23:59:59.999999"),
+        (FIRST, "UTC", "0001-01-01T00:00:00+00:00"),
+        (LAST, "UTC", "9999-12-31T23:59:59.999999+00:00"),
+        (FIRST - 1, None, "0000-12-31 23:59:59.999999"),
+        (LAST + 1, "UTC", "+10000-01-01 00:00:00.000000+00:00"),
+        (LAST, "Asia/Tokyo", "+10000-01-01 08:59:59.999999+09:00"),
+    ],
+)
+def test_every_date_of_the_years_1_to_9999_is_written_and_others_are_told_as_dates(moment: int, zone: str | None, written: str) -> None:
+    times = pl.Series("a", [moment]).cast(pl.Datetime("us", zone and "UTC"))
+    frame = (times if zone is None else times.dt.convert_time_zone(zone)).to_frame()
+    out = expressible(Table(frame, range(1), lambda row: Place(row, 0, -1, b"raw")), sifted(frame))
+    rule = "years 1 to 9999" if zone in {None, "UTC"} else "years 1 to 9999, without their first and their last day"
+    if "T" in written:
+        assert (out.rejects, [orjson.loads(line)["a"] for line in lines_of(out.frame, NONE)]) == ([], [written])
+    else:
+        assert out.rejects == [Reject(0, 0, -1, "a", "out_of_range", rule, written, b"raw")]
+
+
+def test_the_first_and_the_last_day_are_written() -> None:
+    frame = pl.DataFrame({"a": [dt.date.min, dt.date.max]})
+    assert expressible(Table(frame, range(2), lambda row: Place(row, 0, -1, b"raw")), sifted(frame)).rejects == []
+    assert lines_of(frame, NONE) == [b'{"a":"0001-01-01"}', b'{"a":"9999-12-31"}']
+
+
+@pytest.mark.parametrize("shape", [Shape.ROW, Shape.NDJSON])
+def test_where_each_row_has_all_columns_a_value_that_was_not_there_is_null(shape: Shape) -> None:
+    rows = sifted(pl.DataFrame({"n": [1, None], "l": ["[1]", None]}), fragments=frozenset("l"))
+    values = encode(rows, range(2), Output(FILE, shape, 2, fixed=True)).values
+    assert b"".join(value.rstrip(b"\n") + b"\n" for value in values) == b'{"n":1,"l":[1]}\n{"n":null,"l":null}\n'
+
+
+def test_a_null_of_parquet_is_null_whatever_its_type(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    nested = {"l": [[1], None], "s": [{"a": 1}, None], "n": [1, None]}
+    pl.DataFrame(nested).write_parquet(file)
+    assert read_through(Here(), file.getvalue(), "parquet", tmp_path).values == [b'{"l":[1],"s":{"a":1},"n":1}', b'{"l":null,"s":null,"n":null}']

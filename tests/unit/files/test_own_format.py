@@ -269,7 +269,7 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
 def test_the_process_that_reads_runs_them_again() -> None:
     session = opened(
         "parquet",
-        sample=b"",
+        sample=b"PAR1",
         rules={"data_types": {"n": "int64"}, "max": {"n": 5}},
         output={"file": FILE, "shape": "row", "rows_per_record": 1, "key_columns": [], "most_bytes": 1000},
     )

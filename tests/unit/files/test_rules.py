@@ -226,6 +226,11 @@ def test_hours_that_clocks_skip_or_show_twice() -> None:
         assert found == [datetime(2024, 10, 27, hour, 30, tzinfo=UTC), datetime(2024, 10, 27, 1, 30, tzinfo=UTC)]
 
 
+def test_a_text_of_a_json_column_is_told_as_what_it_stands_for() -> None:
+    found = sift({"data_types": {"a": "int64"}}, {"a": ['"x"', '"a\\"b"', "[1]", "1.5"]}, fragments=["a"])
+    assert [one.value for one in found.rejects] == ["x", 'a"b', "[1]", "1.5"]
+
+
 def test_a_pattern_has_to_match_the_whole_text_and_never_backtracks() -> None:
     assert reasons({"regex": {"a": "a|ab"}}, {"a": ["a", "ab", "b", "xa", "a\n"]}) == [(at, "a", "no_match") for at in (2, 3, 4)]
     assert reasons({"regex": {"a": "(a+)+b"}}, {"a": ["a" * 50_000]}) == [(0, "a", "no_match")]
