@@ -28,8 +28,6 @@ from connectors.files.reader import Unreadable
 from connectors.files.reread import reads
 from connectors.files.spooled import Spooled
 from connectors.files.whole import Portion
-from connectors.files.written import Line
-from connectors.files.xlsx_writer import Workbook
 from flows.core.errors import BadRequest
 from flows.core.files import kept
 from flows.core.files.frames import Frame
@@ -230,15 +228,6 @@ def _edited(data: bytes) -> bytes:
         for name in source.namelist():
             made.writestr(name, source.read(name).replace(b"<v>77</v>", b"<v>nonsense</v>"))
     return held.getvalue()
-
-
-def test_a_full_sheet_is_followed_by_another(tmp_path: Path) -> None:
-    made = Workbook(tmp_path / "file", ["_error", "n"], sheet_rows=4)
-    made.add([Line(f"bad {n}", {"n": (n, "int64")}) for n in range(7)])
-    made.finish()
-    found = openpyxl.load_workbook(io.BytesIO((tmp_path / "file").read_bytes()))
-    assert found.sheetnames == ["Rejected", "Rejected 2", "Rejected 3"]
-    assert [[cell[1] for cell in sheet.values] for sheet in found] == [["n", 0, 1, 2], ["n", 3, 4, 5], ["n", 6]]
 
 
 @pytest.mark.parametrize("form", ["parquet", "excel"])
