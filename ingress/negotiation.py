@@ -1,6 +1,9 @@
 """Which of several forms an answer has: what `Accept` says (RFC 9110, 12.5.1), read in one place."""
 
 from collections.abc import Sequence
+from typing import Final
+
+JSON: Final = "application/json"
 
 
 def preferred(accept: str, offered: Sequence[str]) -> str:

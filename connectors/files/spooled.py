@@ -12,9 +12,8 @@ from connectors.files.bounds import refusal
 from connectors.files.written import Columns, Line, Writer
 from flows.core.errors import BadRequest
 from flows.core.files import kept
-from flows.core.files.kept import ERROR, FRAGMENT, ROW, Kept
+from flows.core.files.kept import ERROR, FRAGMENT, ROW, WRITTEN, Kept
 
-WRITTEN: Final = "written"
 SPOOL: Final = "spool"
 SPOOL_BYTES: Final = 1 << 30
 """Most that all rows of a file come to."""

@@ -20,8 +20,8 @@ class Source(Protocol):
         """Read what is asked for; blocks."""
         ...
 
-    def more(self, asked: dict[str, Any], answer: bytes) -> bool:
-        """Tell whether what follows an answer can be read before that one is taken."""
+    def behind(self, asked: dict[str, Any], answer: bytes) -> dict[str, Any] | None:
+        """Return what is asked for behind an answer, if it can be read before that one is taken; None: it cannot, or there is nothing."""
         ...
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ class Ahead:
         try:
             while asked is not None and self._wanted():
                 answer = self._source.portion(asked)
-                asked = following(asked, answer) if self._source.more(asked, answer) else None
+                asked = self._source.behind(asked, answer)
                 with self._changed:
                     self._read.append((answer, asked))
                     self._changed.notify_all()

@@ -142,7 +142,8 @@ class Reading:
     def portion(self, asked: dict[str, Any]) -> bytes:
         """Read the next one, or return the last one by other answers."""
         if self._last is not None and {**asked, "known": None} == self._last:
-            return self._answered(asked, None, self._child.ask({"kind": "decide", "known": asked["known"]}))
+            answer = self._child.ask({"kind": "decide", "known": asked["known"]})
+            return self._answered(asked, None, answer, _head(answer))
         begin, most = self._next if self._opened else asked["from"], self._most(asked)
         found: list[Found] = []
         first = self._supply.first(asked) if asked["state"] and not self._opened else None
@@ -153,12 +154,14 @@ class Reading:
             self._open(asked, found, first or next(iter(found), None))
         if self._file:
             answer = self._child.ask({"kind": "rows", "most": most.rows, "known": asked["known"]})
-        else:
+            return self._answered(asked, found, answer, _head(answer))
+        answer = self._fed(asked, found)
+        head = _head(answer)
+        while found and found[-1].offset < asked["last"] and _inside(asked, head):
+            found = self._supply.take(found[-1].offset + 1, asked, self._most(asked))
             answer = self._fed(asked, found)
-            while found and found[-1].offset < asked["last"] and _inside(asked, answer):
-                found = self._supply.take(found[-1].offset + 1, asked, self._most(asked))
-                answer = self._fed(asked, found)
-        return self._answered(asked, found, answer)
+            head = _head(answer)
+        return self._answered(asked, found, answer, head)
 
     def _fed(self, asked: dict[str, Any], found: list[Found]) -> Frame:
         """Return what these pieces hold, and have those behind them ready."""
@@ -169,12 +172,12 @@ class Reading:
         ahead = partial(self._supply.look_ahead, found[-1].offset + 1, asked, self._most(asked)) if found else None
         return self._child.ask(head, [piece.data for piece in pieces], meanwhile=ahead)
 
-    def more(self, asked: dict[str, Any], answer: bytes) -> bool:
-        """Tell whether what follows an answer can be read: there is more of the file, and the answer will do."""
+    def behind(self, asked: dict[str, Any], answer: bytes) -> dict[str, Any] | None:
+        """Return what is asked for behind an answer, if it can be read: there is more of the file, and the answer will do."""
         self._last = {**asked, "known": None}
         self._behind = following(asked, answer)
         self.settled = not self._remembers or asked["known"] is not None
-        return self.settled and not self.over and (self._file or self._next <= asked["last"])
+        return self._behind if self.settled and not self.over and (self._file or self._next <= asked["last"]) else None
 
     def serves(self, asked: dict[str, Any]) -> bool:
         """Tell whether what is asked follows the last portion, or is that one by other answers."""
@@ -190,13 +193,13 @@ class Reading:
         self._supply.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _answered(self, asked: dict[str, Any], found: list[Found] | None, answer: Frame) -> bytes:
+    def _answered(self, asked: dict[str, Any], found: list[Found] | None, answer: Frame, head: dict[str, Any] | None) -> bytes:
         """Return what came; `found` are the pieces that it came of, None where they are those of the answer before."""
         self.used_at = time.monotonic()
-        if answer.head["kind"] == "failed":
+        if head is None:
             self.over, self._remembers = True, False
             return unreadable(asked, answer.head["code"], answer.head["detail"])
-        packed, head = answer.parts[0], _head(answer)
+        packed = answer.parts[0]
         self._at, self.over, self._remembers = head["place"][0], head["over"] or head["unreadable"] is not None, bool(head["lots"])
         offset: int = asked["from"] if found is not None else self._offset
         if found:
@@ -233,16 +236,15 @@ class Reading:
         return Most(CHUNKS // part * chunk, PORTION_BYTES // part)
 
 
-def _inside(asked: dict[str, Any], answer: Frame) -> bool:
+def _inside(asked: dict[str, Any], head: dict[str, Any] | None) -> bool:
     """Tell whether all that was read lies inside one record, which is not over: behind that answer the same would be asked for ever."""
+    return head is not None and not head["over"] and head["unreadable"] is None and not head["rows"][0] and head["place"][0] == asked["at"]
+
+
+def _head(answer: Frame) -> dict[str, Any] | None:
+    """Return the head of an answer's portion; None: it has failed."""
     if answer.head["kind"] == "failed":
-        return False
-    head = _head(answer)
-    return not head["over"] and head["unreadable"] is None and not head["rows"][0] and head["place"][0] == asked["at"]
-
-
-def _head(answer: Frame) -> dict[str, Any]:
-    """Return the head of an answer's portion."""
+        return None
     packed = answer.parts[0]
     found: dict[str, Any] = orjson.loads(packed[: packed.index(b"\n")])
     return found

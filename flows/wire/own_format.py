@@ -7,13 +7,12 @@ from time import monotonic
 from typing import Any, BinaryIO, Final
 
 from flows.core.errors import FieldError, InvalidFields, Unavailable
+from flows.core.files.kept import WRITTEN
 from flows.core.settings import Settings
 from flows.wire.child import ANSWER_S, Child, ReaderDied
 from flows.wire.readers import Readers
 from flows.wire.scratch import room
 
-WRITTEN: Final = "written"
-"""The file, in the directory of the process."""
 ALL_S: Final = 600.0
 
 

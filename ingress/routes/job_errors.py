@@ -16,6 +16,7 @@ from flows.wire.own_format import own_format
 from ingress import export, jobs, originals, rejected
 from ingress.door import Door
 from ingress.jsonbody import StrictRoute
+from ingress.negotiation import JSON
 from ingress.originals import Form
 from ingress.rejected import Wanted
 from ingress.routes.job_answers import upload_of
@@ -34,7 +35,6 @@ HOW: Final = (
     "`csv`, `ndjson`: all rows, safe for spreadsheets. "
     "`original`: all rows as they stood in the file, behind a column `_error`; of any workbook an xlsx. Parquet and workbooks are written before they are sent."
 )
-JSON: Final = "application/json"
 TEXT: Final = {"schema": {"type": "string"}}
 BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 BLOCK_BYTES: Final = 256 * 1024

@@ -23,7 +23,7 @@ from ingress.door import Door
 from ingress.jsonbody import StrictRoute
 from ingress.letterbox import Today
 from ingress.letters import OTHERS, Group, Key, LettersView, grouped
-from ingress.negotiation import preferred
+from ingress.negotiation import JSON, preferred
 from ingress.picking import Picked, pick
 from ingress.routes.delivery_answers import time_or_none
 from ingress.routes.letter_answers import (
@@ -56,7 +56,6 @@ ADMIN: Final = "admin"
 """Who orders: whoever has the one admin key."""
 CAUSES: Final = frozenset({"flow", "resource", "letter_class", "fingerprint", "group", "limit", "cursor"})
 """What may be asked of causes without looking at letters."""
-JSON: Final = "application/json"
 FORMS: Final = (JSON, export.CSV, export.NDJSON)
 EXPORTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {

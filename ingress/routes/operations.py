@@ -8,11 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.wire.telemetry import CONTENT_TYPE
 from ingress import health, metrics
-from ingress.negotiation import preferred
+from ingress.negotiation import JSON, preferred
 from ingress.routes.webhooks import TheDoor
 
 router = APIRouter(tags=["operation"])
-JSON: Final = "application/json"
 FORMS: Final = ("text/plain", JSON)
 Verdict = Literal["ok", "degraded", "unavailable"]
 

@@ -29,9 +29,9 @@ class Source:
         self.begun.release()
         return self._read(self)
 
-    def more(self, asked: dict[str, Any], answer: bytes) -> bool:
-        assert (asked, answer) == (self.asked[-1], answer)
-        return len(self.asked) < self._portions
+    def behind(self, asked: dict[str, Any], answer: bytes) -> dict[str, Any] | None:
+        assert asked == self.asked[-1]
+        return following(asked, answer) if len(self.asked) < self._portions else None
 
     def stop(self) -> None:
         self.stopped.set()

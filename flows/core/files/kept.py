@@ -22,6 +22,8 @@ ERROR: Final = "_error"
 """The column that says in a file of rejected rows what is wrong with each."""
 ROW: Final = "_row"
 """Such a row itself as a text, where its columns cannot be told, or it is damaged."""
+WRITTEN: Final = "written"
+"""A file of such rows, in the directory of the process that makes it."""
 Type = str | list[Any]
 """By the name that Arrow gives it; of what is nested a list: `["list", T]`, `["struct", [[name, T]]]`, `["map", K, V]`."""
 
