@@ -31,6 +31,7 @@ from flows.core.verdict import Bury, Reason
 from flows.engine.letters import Where, letter
 from flows.wire.kafka import PARTITIONER, client_config, ensure_topics
 from tests.bench.place import environment
+from tests.bench.processes import await_ready
 from tests.chaos.orders import Ordered, all_over, flush, index, order, write
 from tests.chaos.orders import told as tell
 from tests.chaos.plan import Outcome
@@ -60,7 +61,8 @@ class Worker:
         home.mkdir(parents=True, exist_ok=True)
         self.env = environment(bootstrap, home / "data", **(AS_TESTS_HAVE | more))
         self.log = home / "log"
-        self._command = [sys.executable, "-m", "deploy.cli.main", "worker", flow, "--slot", "0", "--port", str(free_port())]
+        self._port = free_port()
+        self._command = [sys.executable, "-m", "deploy.cli.main", "worker", flow, "--slot", "0", "--port", str(self._port)]
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -79,7 +81,8 @@ class Worker:
         self._process = self._start()
 
     def drain(self) -> int:
-        """End it in the good way and return its exit code."""
+        """End it in the good way and return its exit code; one that has not begun yet would end by the signal, so its readiness is awaited."""
+        await_ready(self._process, self.log, self._port, REST_S)
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(30)
 
