@@ -145,8 +145,8 @@ class Batch:
         """Write what is no record's output, such as what became of one: in the same transaction, whatever becomes of the records."""
         self.published.append(output)
 
-    def publish_all(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes], headers: Sequence[list[Header]]) -> None:
-        """Publish many records at once; the topic has to take them (`limit`)."""
+    def publish_all(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes], headers: Iterable[list[Header]]) -> None:
+        """Publish many records at once; the topic has to take them (`limit`). Their headers may be made as they are gone over, each time anew."""
         self.many.append(Many(topic, keys, values, headers))
 
     def takes(self, topic: str, value: bytes | None) -> bool:

@@ -1,6 +1,6 @@
 """What a batch is made of, and what it leads to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ class Many(NamedTuple):
     topic: str
     keys: Sequence[bytes | None]
     values: Sequence[bytes]
-    headers: Sequence[list[Header]]
+    headers: Iterable[list[Header]]
 
 
 class Taken(NamedTuple):

@@ -27,6 +27,8 @@ from flows.wire.scratch import clear, scratch
 
 CHUNKS: Final = 32
 """A portion has so many chunks of `chunk_size` rows at most, and one at least: a row that is published takes a kilobyte and more, however short it is."""
+MOST_ROWS: Final = 32_000
+"""However large a chunk is: each row may be turned away, and is held with its reasons until it is published."""
 FIRST: Final = 8
 """The first portion of a process has so small a part of that: its rows go out sooner, and the next one is read meanwhile."""
 KEPT: Final = 4
@@ -233,7 +235,7 @@ class Reading:
         """Return how many rows and bytes the next portion may have."""
         chunk = asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size
         part = 1 if self._opened else FIRST
-        return Most(CHUNKS // part * chunk, PORTION_BYTES // part)
+        return Most(min(CHUNKS * chunk, MOST_ROWS) // part or 1, PORTION_BYTES // part)
 
 
 def _inside(asked: dict[str, Any], head: dict[str, Any] | None) -> bool:

@@ -1,8 +1,8 @@
 """Publishes what came of a portion of a file: its rows as events, its rejects as what they are."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import overload
 
 from flows.core import topics
 from flows.core.imports import rejects
@@ -35,35 +35,26 @@ def publish_rows(batch: Batch, order: StoredJob, portion: Portion) -> None:
     batch.publish_all(target_of(order), portion.keys, portion.values, Headers(portion.ids, shared))
 
 
-class Headers(Sequence[list[Header]]):
+@dataclass(frozen=True, slots=True)
+class Headers:
     """The headers of rows, each made when it is asked for: tens of thousands of lists at once would cost more to hold than to make."""
 
-    def __init__(self, ids: Sequence[bytes], shared: list[Header]) -> None:
-        """Take what rows differ in, and what they have in common."""
-        self._ids, self._shared = ids, shared
-
-    def __len__(self) -> int:
-        """Return how many rows there are."""
-        return len(self._ids)
+    ids: Sequence[bytes]
+    """What rows differ in."""
+    shared: list[Header]
 
     def __iter__(self) -> Iterator[list[Header]]:
         """Give those of each row."""
-        return ([(CE_ID, row), *self._shared] for row in self._ids)
-
-    @overload
-    def __getitem__(self, at: int) -> list[Header]: ...
-    @overload
-    def __getitem__(self, at: slice) -> "Headers": ...
-    def __getitem__(self, at: int | slice) -> "list[Header] | Headers":
-        """Return those of one row, or of several."""
-        return Headers(self._ids[at], self._shared) if isinstance(at, slice) else [(CE_ID, self._ids[at]), *self._shared]
+        return ([(CE_ID, row), *self.shared] for row in self.ids)
 
 
 def publish_rejects(batch: Batch, order: StoredJob, run: Run, portion: Portion) -> None:
     """Write the rows that were turned away."""
     of_run = rejects.OfRun(run.report.run, run.path) if run.report.run else None
-    for output in rejects.outputs(order.job_id, order.turn, portion.rejects, of_run):
-        batch.publish(output)
+    rows = rejects.by_row(portion.rejects)
+    batch.publish_all(
+        topics.REJECTS.name, [order.job_id.encode()] * len(rows), [row[0].raw for row in rows], rejects.Headers(order.job_id, order.turn, rows, of_run)
+    )
 
 
 def headers_of(order: StoredJob, now_ms: int) -> list[Header]:

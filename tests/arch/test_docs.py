@@ -14,7 +14,7 @@ from flows.core import settings, signals, topics
 from flows.core.files.pieces import PIECE_BYTES
 from flows.core.imports.rules import TransformationRules
 from flows.core.imports.source import SourceConfig
-from flows.steps.parse import CHUNKS
+from flows.steps.parse import CHUNKS, MOST_ROWS
 from flows.steps.supply import PORTION_BYTES
 from ingress.control import routes
 from tests.arch.tree import ROOT, name, parse, python, tracked
@@ -48,7 +48,7 @@ def test_every_rule_of_an_import_is_told_here_and_in_the_openapi_document() -> N
 
 
 def test_a_portion_is_told_as_large_as_it_is() -> None:
-    told = f"portions: of {CHUNKS} chunks, or of {PORTION_BYTES >> 20} MiB of the file"
+    told = f"portions: of {CHUNKS} chunks but {MOST_ROWS:,} rows at most, or of {PORTION_BYTES >> 20} MiB of the file"
     piece = f"up to {PIECE_BYTES >> 10} KiB"
     for text in (SourceConfig.model_fields["chunk_size"].description or "", README.replace("chunks of `chunk_size` rows", "chunks")):
         assert told in " ".join(text.split())

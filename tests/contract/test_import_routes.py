@@ -60,7 +60,9 @@ class Flow:
         return report
 
     def reject(self, job_id: str, turn: int, *rows: Reject) -> None:
-        self.write(*rejects.outputs(job_id, turn, rows))
+        found = rejects.by_row(rows)
+        told = rejects.Headers(job_id, turn, found)
+        self.write(*(Output(topics.REJECTS.name, job_id.encode(), row[0].raw, tuple(headers)) for row, headers in zip(found, told, strict=True)))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ import polars as pl
 import pytest
 
 from connectors.files.bypiece import RECORD_BYTES
+from flows.core import topics
 from flows.core.files.cutters import Format
+from flows.core.files.pieces import LEAST_BYTES, PIECE_BYTES
+from flows.core.imports.jobs import JOB
+from flows.core.imports.progress import Report
+from flows.steps.parse import MOST_ROWS
 from tests.kit.door import until
 from tests.kit.engine import Crash, balanced, dies
 from tests.kit.importer import Importer, counts, importer, people
@@ -60,6 +66,17 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_file_leaves_no_reading_proc
     until(lambda: not [*made.bench.settings.batch_import_upload_dir.glob("reader-*")], timeout_s=30)
     (report,) = made.run(job_id)
     assert counts(report) == ("completed", 10 * ROWS, 10 * ROWS, 0, 0)
+
+
+def test_rows_of_two_bytes_come_in_portions_that_memory_has_room_for(kafka: str, tmp_path: Path) -> None:
+    """Each is turned away with a kilobyte of reasons, and a chunk may be as large as whoever orders likes."""
+    made, rows = importer(kafka, tmp_path), 100_000
+    job_id = made.job(b"id,t\n1,a\n" + b"l\n" * rows, source={"chunk_size": 1_000_000, "delimiter": ","})
+    (report,) = made.run(job_id)
+    assert counts(report) == ("completed_with_errors", rows + 1, 1, rows, 0)
+    told = [Report.of(orjson.loads(read.value or b"")) for read in made.bench.read(topics.STATUS.name) if read.key == f"{JOB}/{job_id}".encode()]
+    assert max(after.rows_read - before.rows_read for before, after in pairwise(told)) < MOST_ROWS + PIECE_BYTES // LEAST_BYTES
+    assert len(made.rejects(job_id)) == rows
 
 
 @pytest.mark.parametrize("size", [3_000_000, 50_000_000])

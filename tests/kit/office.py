@@ -170,7 +170,7 @@ class Office:
             self.crash()
             return
         self.written += batch.published
-        for many in batch.many:
+        for many in [many for many in batch.many if many.topic != topics.REJECTS.name]:
             self.rows += [((dict(headers)["ce_id"] or b"").decode(), value) for value, headers in zip(many.values, many.headers, strict=True)]
         for out in batch.published:
             if out.topic == topics.UPLOADS.name:

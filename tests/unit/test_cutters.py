@@ -9,7 +9,7 @@ from flows.core.files.cut_json import JsonOptions
 from flows.core.files.cut_lines import LineOptions
 from flows.core.files.cut_xml import XmlOptions
 from flows.core.files.cutters import Format, Options, cutter
-from flows.core.files.pieces import PIECE_BYTES, Part
+from flows.core.files.pieces import LEAST_BYTES, PIECE_BYTES, Part
 from tests.kit.cutting import seeded
 
 
@@ -32,6 +32,31 @@ def test_a_cutter_of_each_format_counts_one_record(form: Format, options: Option
 
 def test_raw_pieces_are_as_large_as_they_may_be() -> None:
     assert [len(piece.data) for piece in cutter(Format.RAW).feed(bytes(3 * PIECE_BYTES))] == [PIECE_BYTES] * 3
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "begin", "record"),
+    [
+        (Format.CSV, None, b"id,t\n", b"l\n"),
+        (Format.CSV, None, b"id,t\r", b"l\r"),
+        (Format.CSV, Dialect(encoding="utf-16-le"), b"", b"l\0\n\0"),
+        (Format.LINES, None, b"", b"{}\n"),
+        (Format.LINES, None, b"", b"x\n"),
+        (Format.JSON, None, b"[", b"1,"),
+        (Format.JSON, None, b"[", b"{},"),
+        (Format.JSON, JsonOptions(concatenated=True), b"", b"{}"),
+        (Format.JSON, JsonOptions(concatenated=True), b"", b"1 "),
+        (Format.XML, XmlOptions("r"), b"<a>", b"<r/>"),
+        (Format.XML, XmlOptions("r"), b"<a>", b"<r></r>"),
+    ],
+    ids=str,
+)
+def test_short_records_do_not_all_come_in_one_piece(form: Format, options: Options, begin: bytes, record: bytes) -> None:
+    """What is made of a record takes a kilobyte and more, however short it is."""
+    made, few = cutter(form, options), PIECE_BYTES // LEAST_BYTES
+    counts = [piece.records for piece in made.feed(begin + 40_000 * record) + made.finish()]
+    assert sum(counts) >= 39_999
+    assert few // 2 <= max(counts) <= 2 * few + 8
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from flows.core.imports.again import Again, codes_of, rejects_of
 from flows.core.imports.portion import BEGINNING, Portion
 from flows.core.imports.progress import BEGINNING as START
 from flows.core.imports.progress import Gain, Report
-from flows.core.imports.rejects import MOST_REASONS, outputs, read
+from flows.core.imports.rejects import MOST_REASONS, Headers, by_row, read
 from flows.core.record import Record
 
 
@@ -34,7 +34,10 @@ def test_no_more_rows_are_taken_back_than_were_counted() -> None:
 
 def test_what_a_record_tells_of_a_row_is_what_was_counted() -> None:
     found = [reject(1, "wrong_type")] * (MOST_REASONS + 5) + [reject(2, "required")]
-    records = [Record(one.topic, 0, 0, 0, one.key, one.value, one.headers) for one in outputs("j", 1, found)]
+    rows = by_row(found)
+    headers = Headers("j", 1, rows)
+    assert [*headers] == [*headers]  # as often as they are asked for
+    records = [Record("xyra.rejects", 0, 0, 0, b"j", row[0].raw, tuple(told)) for row, told in zip(rows, headers, strict=True)]
     told = [one for record in records if (turned := read(record)) for one in rejects_of(turned)]
     assert codes_of(told) == codes_of(found) == {"wrong_type": MOST_REASONS, "required": 1}
     assert told[-1] == found[-1]

@@ -63,6 +63,8 @@ class JsonCutter(Shears):
         self._left = ""
         self._closing = re.compile(rb"\](?:[ \t\r\n]*+[\]}]){%d}[ \t\r\n]*+\Z" % len(self._path))
         self._reach = piece_bytes
+        self._barren = b"", 0
+        """A seam, and the byte of the file up to which there is no further one."""
         super().__init__(saved, encoding=named(options.encoding, SIGNS), piece_bytes=piece_bytes)
 
     def more(self) -> Any:
@@ -72,6 +74,10 @@ class JsonCutter(Shears):
     def shadowed(self, raw: bytes) -> bytes:
         """Return code units, of which those beyond ASCII stand for any letter."""
         return raw if self.encoding == "utf-8" else super().shadowed(raw).translate(_LETTERS)
+
+    def ends(self, units: bytes) -> int:
+        """Count what may part elements, or end values; half of it, since most of it lies within them."""
+        return (units.count(b",") if self._listed else sum(map(units.count, (b"}", b"]", b" ", b"\n")))) // 2
 
     def restore(self, more: Any) -> None:
         """Take it back."""
@@ -108,7 +114,7 @@ class JsonCutter(Shears):
         """Parse as much as can be, which is up to damage where there is some; nothing, where no element before that is over."""
         reach = min(self.limit, self._reach * 2)
         for shorter in (self._reach, max(_LEAST, self._reach // 2)):
-            stop = self.units.rfind(seam, at, end) + len(seam) - 1
+            stop = self._last_seam(at, end, seam) + len(seam) - 1
             if stop <= at:
                 self._reach = shorter
                 break
@@ -125,6 +131,15 @@ class JsonCutter(Shears):
                 single = self._listed or len(found) == text.count(b"},{") - self.units.count(b"},{", at, stop - 1) + 1
                 return Run(stop + self._listed, len(found)) if found and single else Run(at, 0)
         return Run(at, 0)
+
+    def _last_seam(self, at: int, end: int, seam: bytes) -> int:
+        """Find the last one that begins and ends between these, or return what is not behind `at`; where there is none, nobody looks there again."""
+        known, until = self._barren
+        begin = max(at, until - self._at - len(seam) + 1) if known == seam else at
+        found = self.units.rfind(seam, begin, end)
+        if found < 0:
+            self._barren = seam, self._at + end
+        return found if found >= 0 else at - len(seam)
 
     def stride(self, at: int, mode: str, *, final: bool) -> Stride:
         """Go on in what comes before the elements, in one of them, or behind them."""

@@ -21,8 +21,6 @@ _DEPTH: Final = 128
 _SCOPE: Final = 16 * 1024
 _DOCTYPE: Final = Refusal("doctype", "The file has a DOCTYPE, which may define entities and name other files; it is not read. Take the declaration out.")
 _NESTED: Final = Refusal("too_deep", f"Records lie more than {_DEPTH} elements deep, or those around them declare more than {_SCOPE} bytes of namespaces.")
-
-
 _DOUBTS: Final = 50
 _BARE: Final = 4096
 """Most of a file that is nothing but an empty root."""
@@ -67,14 +65,12 @@ class XmlCutter(Shears):
             raise BadRequest(f"record_path names records by an element, such as `order`, or its path, such as `orders/order`; {options.record!r} is neither.")
         codes = [shadow(step.encode(encoding, "replace"), encoding) for step in steps]
         self._parents = tuple(code.decode("latin-1") for code in codes[:-1]) if options.record.startswith("/") or len(steps) > 1 else None
-        self._record, self._options = codes[-1], options
+        self._record, self._options, self._open = codes[-1], options, ""
         self._changes: list[tuple[int, Around]] = [(0, Around())]
         self._sound, self._one, self._last, self._start = patterns(self._record)
-        self._open = ""
         self._nests: list[int] = []
         self._doubts: list[int] = []
-        self._specials = Specials()
-        self._head = ""
+        self._specials, self._head = Specials(), ""
         """What there was before the first record, as far as it may be an empty root."""
         super().__init__(saved, encoding=encoding, piece_bytes=piece_bytes)
         self._reach = PIECE_BYTES // self._width
@@ -88,6 +84,10 @@ class XmlCutter(Shears):
         """Return what is open at the next piece, and where that changes in what is owed; and what came before the first record."""
         end = self._at + self._owed
         return [[(at, tuple(around)) for at, around in self._changes if at <= max(end, self._changes[0][0])], self._open, self._nests, self._doubts, self._head]
+
+    def ends(self, units: bytes) -> int:
+        """Count the records' name: each has it once at least."""
+        return units.count(self._record)
 
     def restore(self, more: Any) -> None:
         """Take it back."""

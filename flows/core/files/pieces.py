@@ -5,6 +5,9 @@ from typing import Final, NamedTuple, Protocol
 
 PIECE_BYTES: Final = 512 * 1024
 """Most of one piece: with its headers it fits a broker's default limit of 1 MiB."""
+LEAST_BYTES: Final = 32
+"""A record counts as so many of a piece's bytes, however short it is: a quarter of a million of two bytes would fit, and each may be turned away with a
+kilobyte of reasons."""
 TRUNCATED: Final = "truncated"
 """The code of a refusal at the end of a file, or of its array: all that was cut before is right, and is read; then the file has failed."""
 

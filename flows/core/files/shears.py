@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from flows.core.files.pieces import PIECE_BYTES, Part, Piece, Refusal
+from flows.core.files.pieces import LEAST_BYTES, PIECE_BYTES, Part, Piece, Refusal
 from flows.core.files.units import bom, shadow, width
 
 START: Final = ""
@@ -48,6 +48,7 @@ class Shears(ABC):
         self._waiting = 0
         self.encoding, self._width = encoding, width(encoding)
         self.limit = piece_bytes // self._width
+        self._most = max(1, piece_bytes // LEAST_BYTES)
         self._wanted = self.limit + 1
         self._at, self._line, self._ordinal, self._owed, self._mode = 0, 1, 0, 0, START
         if saved:
@@ -66,6 +67,10 @@ class Shears(ABC):
         """Count line ends."""
         returns = units.count(b"\r")
         return units.count(b"\n") + (returns - units.count(b"\r\n") if returns else 0)
+
+    def ends(self, units: bytes) -> int:
+        """Count what may end a record: about as many records lie in these units, or fewer."""
+        return self.lines(units)
 
     def shadowed(self, raw: bytes) -> bytes:
         """Return the code units of bytes of the file, one byte each."""
@@ -127,9 +132,9 @@ class Shears(ABC):
     def _between(self, *, final: bool) -> Piece | None:
         """Cut a piece of whole records, or the beginning of one."""
         mark = len(bom(self.encoding)) // self._width if self._at == 0 and self._raw.startswith(bom(self.encoding) or b"\0\0\0") else 0
-        good, records, stride = mark, 0, Stride(mark, START, 0)
-        while good < len(self.units):
-            run = self.run(good, min(self.limit, len(self.units)), final=final)
+        good, records, stride, enough = mark, 0, Stride(mark, START, 0), self._enough()
+        while good < min(enough, len(self.units)):
+            run = self.run(good, min(enough, len(self.units)), final=final)
             if run.at > good:
                 good, records = run.at, records + run.records
                 continue
@@ -146,6 +151,20 @@ class Shears(ABC):
             return None
         self._owed, self._mode = stride.at, stride.mode
         return self._cut(self.limit, stride.records, Part.BEGIN)
+
+    def _enough(self) -> int:
+        """Return the place from which on a piece takes no further record; what it depends on are units alone, wherever a cutter has begun."""
+        at, end, left = 0, min(self.limit, len(self.units)), self._most
+        if self.ends(self.units[:end]) <= left:
+            return self.limit
+        while end - at > 1:
+            middle = (at + end) // 2
+            found = self.ends(self.units[at:middle])
+            if found < left:
+                at, left = middle, left - found
+            else:
+                end = middle
+        return end
 
     def _inside(self, *, final: bool) -> Piece | None:
         """Cut from a record that is larger than a piece."""

@@ -1,15 +1,15 @@
 """Rows that were turned away, as records on `xyra.rejects`: the bytes of the row, and every reason in a header."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from flows.core import topics
 from flows.core.files.rejects import Reject
-from flows.core.record import Output, Record
+from flows.core.record import Header, Record
 
 REJECT: Final = "x-reject"
 """JSON `{"job_id", "turn", "ordinal", "line", "offset", "reasons": [[column, code, rule, value]]}`, and `run` and `path` where a schedule began it."""
@@ -41,21 +41,30 @@ class OfRun(NamedTuple):
     path: str
 
 
-def outputs(job_id: str, turn: int, rejects: Iterable[Reject], of_run: OfRun | None = None) -> Iterator[Output]:
-    """Yield a record for each row; rejects of one row follow one another."""
-    for _, group in groupby(rejects, key=attrgetter("ordinal")):
-        found = list(group)
-        first = found[0]
-        told = {
-            "job_id": job_id,
-            "turn": turn,
-            "ordinal": first.ordinal,
-            "line": first.line,
-            "offset": first.offset,
-            "reasons": [(reject.column, reject.code, reject.rule, reject.value) for reject in found[:MOST_REASONS]],
-            **(of_run._asdict() if of_run is not None else {}),
-        }
-        yield Output(topics.REJECTS.name, job_id.encode(), first.raw, ((REJECT, orjson.dumps(told)),))
+def by_row(rejects: Iterable[Reject]) -> list[list[Reject]]:
+    """Put the reasons of each row together; they follow one another."""
+    return [list(group) for _, group in groupby(rejects, key=attrgetter("ordinal"))]
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """The headers of rows that were turned away, each written when it is asked for: those of a whole portion take several times the memory of its rows."""
+
+    job_id: str
+    turn: int
+    rows: Sequence[Sequence[Reject]]
+    of_run: OfRun | None = None
+
+    def __iter__(self) -> Iterator[list[Header]]:
+        """Give those of each row."""
+        shared = {"job_id": self.job_id, "turn": self.turn}, self.of_run._asdict() if self.of_run is not None else {}
+        return ([(REJECT, _told(row, *shared))] for row in self.rows)
+
+
+def _told(row: Sequence[Reject], before: Mapping[str, Any], behind: Mapping[str, Any]) -> bytes:
+    first = row[0]
+    place = {"ordinal": first.ordinal, "line": first.line, "offset": first.offset}
+    return orjson.dumps({**before, **place, "reasons": [(one.column, one.code, one.rule, one.value) for one in row[:MOST_REASONS]], **behind})
 
 
 def read(record: Record) -> Turned | None:
