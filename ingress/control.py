@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from flows.core.errors import PROBLEM, BadRequest, InvalidFields, MethodNotAllowed, NotFound, OurError, XyraError
 from ingress import fields, methods, problems
 from ingress.door import Door
+from ingress.jobs import RULES, faults_within
 from ingress.openapi import describe
 from ingress.routes import (
     deliveries,
@@ -75,6 +76,8 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     body_field = getattr(request.scope.get("route"), "body_field", None)
     wanted = body_field.field_info.annotation if body_field is not None else None
     wrong = fields.errors_of(error.errors(), error.body, wanted)
+    if RULES not in {one.pointer for one in wrong}:
+        wrong += faults_within(error.body)
     return _response(problems.of_error(InvalidFields("The request has fields that are not valid.", errors=wrong)))
 
 

@@ -1,8 +1,9 @@
 """What is said of a field that is not valid: our sentence for each kind of error the validator knows."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -62,6 +63,8 @@ WORDS: Final = {
     "Dictionary": "field(s)",
 }
 """What the validator names as Python does, and what of it is counted; its `Value` is text that is a secret."""
+_SENTENCE: Final = re.compile(r"(?<=\.)\s")
+"""Behind a sentence: what a field is stands in the first one of its description."""
 
 
 def errors_of(found: Iterable[Mapping[str, Any]], body: object, wanted: Any) -> tuple[FieldError, ...]:
@@ -95,8 +98,11 @@ def _error(found: Mapping[str, Any], body: object, wanted: Any) -> FieldError:
 
 
 def _missing(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:
-    what = siblings[name].description if name in siblings else None
-    return "missing", "give this field" + (f": {what}" if what else "")
+    field = siblings.get(name)
+    what = _SENTENCE.split(field.description, maxsplit=1)[0] if field is not None and field.description else ""
+    if field is not None and get_origin(field.annotation) is Literal:
+        what += f" It is one of {', '.join(map(repr, get_args(field.annotation)))}."
+    return "missing", "give this field" + (f": {what.lstrip()}" if what else "")
 
 
 def _unknown(name: str, siblings: Mapping[str, FieldInfo]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 from flows.core.errors import Conflict, FieldError, InvalidFields, NotFound, Refused
 from flows.core.fields import Model
 from flows.core.imports.check import check_rules
-from flows.core.imports.jobs import JobDefinition, JobFields, Pieces, Rules, StoredJob, check_job, source_context
+from flows.core.imports.jobs import JobDefinition, JobFields, Pieces, Rules, StoredJob, check_job, listed, source_context
 from flows.core.imports.progress import Report, move
 from flows.core.imports.rules import CURSORS, TransformationRules
 from flows.core.imports.run import UNCHANGED
@@ -72,6 +72,12 @@ def rule_faults(rules: Mapping[str, Any]) -> tuple[FieldError, ...]:
         told = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
         found = fields.errors_of(told, given, TransformationRules)
     return tuple(FieldError(RULES + one.pointer, one.code, one.detail) for one in (*found, *misplaced))
+
+
+def faults_within(body: object) -> tuple[FieldError, ...]:
+    """Return what is wrong with the rules in a body of which something else is not valid, so that all is told at once."""
+    rules = body.get("transformation_rules") if isinstance(body, Mapping) else None
+    return rule_faults(listed(rules)) if isinstance(rules, Mapping) else ()
 
 
 def _cursor_faults(wanted: JobFields) -> Iterator[FieldError]:

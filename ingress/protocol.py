@@ -24,6 +24,7 @@ LOG: Final = logging.getLogger("xyra.ingress")
 HEAD_S: Final = 10.0
 """How long a sender may take over a request's head."""
 MOST_HEAD: Final = 64 * 1024
+TOO_LARGE: Final = f"The head of the request is larger than {MOST_HEAD:,} bytes: send fewer headers, or shorter ones."
 ASKING: Final = frozenset({b"content-encoding", b"expect", b"upgrade"})
 """Headers of a request that needs more than being taken: to be unpacked, answered first, or spoken to otherwise."""
 
@@ -55,10 +56,11 @@ class Exchange:
 class DoorProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 with bounds on the head of a request, in bytes and in time, and problem documents for what is no HTTP."""
 
-    _head_bytes = 0
     _in_head = True
-    _head_began = False
-    """Whether it began in the present read, which may hold whole requests before it."""
+    _head_bytes = 0
+    """What has come since the read in which the head began."""
+    _before_it = 0
+    """What of that may belong to requests before it."""
     _head_timer: asyncio.TimerHandle | None = None
     _endpoint_id: str | None = None
     """Whose webhook is being read that may go the short way; its body so far is in `_body`."""
@@ -105,21 +107,22 @@ class DoorProtocol(HttpToolsProtocol):
         """Say nothing: any stranger can ask for another protocol, and is answered in this one."""
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head that has not come whole, from the read after its first on; past the bound the connection ends."""
-        self._head_began = False
+        """Count the bytes of a head that has not come whole, as far as they are surely its own; past the bound the connection ends."""
+        self._head_bytes += len(data)
         super().data_received(data)
         if self._endpoint_id is not None and not self.transport.is_closing():  # its body has not come whole
             self._the_usual_way()
-        if self._in_head and not self.transport.is_closing():
-            self._head_bytes += 0 if self._head_began else len(data)
-            if self._head_bytes > MOST_HEAD:
-                self._end(HeadTooLarge(f"The head of the request is larger than {MOST_HEAD:,} bytes."))
+        if not self._in_head:
+            self._head_bytes = self._before_it = 0
+        elif not self.transport.is_closing():
+            if self._head_bytes - self._before_it > MOST_HEAD:
+                self._end(HeadTooLarge(TOO_LARGE))
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_S, self._late)
 
     def on_message_begin(self) -> None:
         """Begin a request's head."""
-        self._in_head = self._head_began = True
+        self._in_head = True
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -131,9 +134,11 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """End a request's head; most come whole, in one piece, and have cost nothing here."""
-        self._in_head, self._head_bytes = False, 0
+        self._in_head = False
         if self._head_timer is not None:
             self._stop_timer()
+        if self._head_bytes > MOST_HEAD and self._size_of_head() > MOST_HEAD:
+            raise HeadTooLarge(TOO_LARGE)  # the parser ends, and `send_400_response` hears of it
         if [name for name, _ in self.headers].count(b"host") != 1 and self.parser.get_http_version() == "1.1":
             raise ValueError(framing.NO_HOST)  # the parser ends, as for all that is no HTTP
         self._endpoint_id = self._webhook()
@@ -149,6 +154,7 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request: a webhook that came whole is taken at once."""
+        self._before_it = self._head_bytes
         if self._endpoint_id is None:
             super().on_message_complete()
         elif self._intake.takes_whole(len(self._body)):
@@ -156,6 +162,11 @@ class DoorProtocol(HttpToolsProtocol):
         else:
             self._the_usual_way()
             super().on_message_complete()
+
+    def _size_of_head(self) -> int:
+        """Return the bytes of a head that is complete, without blanks around its values."""
+        line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n\r\n")
+        return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
 
     def _webhook(self) -> str | None:
         """Return whose webhook begins, if it may go the short way: nothing is under way on the connection, and it asks for nothing special."""
@@ -222,8 +233,10 @@ class DoorProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's sentence; ours is a problem document
-        """Say that it was no HTTP, and why: uvicorn has just caught what the parser says."""
-        self._end(BadRequest(framing.sentence(sys.exception())))
+        """Say that it was no HTTP, and why, or too much: uvicorn has just caught what the parser says."""
+        error = sys.exception()
+        within = error and error.__context__
+        self._end(within if isinstance(within, HeadTooLarge) else BadRequest(framing.sentence(error)))
 
     def _late(self) -> None:
         if not self.transport.is_closing():
@@ -233,8 +246,8 @@ class DoorProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:  # an answer under way is not to be mixed with another
             answer = problems.of_error(error, {"connection": "close"})
-            lines = [f"HTTP/1.1 {answer.status} ", *(f"\r\n{name}: {value}" for name, value in answer.headers), "\r\n\r\n"]
-            self.transport.write("".join(lines).encode("latin-1") + answer.body)
+            headers = "".join(f"{name}: {value}\r\n" for name, value in answer.headers).encode("latin-1")
+            self.transport.write(STATUS_LINE[answer.status] + headers + b"\r\n" + answer.body)
             self._in_head, self._endpoint_id = False, None
             self._stop_timer()
             Lingering(self.transport, self.connection_lost)

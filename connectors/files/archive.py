@@ -14,6 +14,8 @@ from connectors.files.bounds import Limits, refusal
 ISAL_ERROR: Final[type[Exception]] = isal_zlib.error  # type: ignore[assignment]  # its stub takes the class for an instance
 _PACKED: Final = (".zip", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar", ".tgz", ".tar")
 _BOOKS: Final = (".xlsx", ".xlsm")
+_BOOK: Final = frozenset({"[Content_Types].xml", "mimetype"})
+"""What one of them has in every workbook, and no archive of data."""
 _ENCRYPTED: Final = 0x1
 _READ_BYTES: Final = 64 * 1024
 _LOCAL: Final = struct.Struct("<4s5HLLLHH")
@@ -62,6 +64,8 @@ class Archive(NamedTuple):
         if name is None:
             if not data:
                 raise refusal("no_data_member")
+            if not _BOOK.isdisjoint(data):
+                raise refusal("is_a_workbook")
             if len(data) > 1:
                 raise refusal("which_member", what=listed(data))
             name = data[0]

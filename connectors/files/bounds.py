@@ -67,6 +67,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType({
     "no_such_member": "The archive has no member {where}; it has {what}. Name one of them in source_config.member.",
     "no_data_member": "The archive holds no data file. Send the data.",
     "which_member": "The archive holds several files: {what}. Name one of them in source_config.member.",
+    "is_a_workbook": "The file is a workbook itself, and no archive that holds one. Leave source_config.compression out, and name excel in data_format.",
     "unknown_method": "{where} is packed with method {what}; stored and deflated members can be read. Pack it again with an ordinary zip program.",
     "inflates_too_far": "The file comes to more than {limit} bytes when unpacked ({where}). Raise INTEGRATION_IMPORT_MAX_INFLATED_BYTES or send it in parts.",
     "ratio_too_high": "The file unpacks to more than {limit} times its size ({count} bytes so far, {where}), as a bomb does. Send it unpacked.",

@@ -55,7 +55,7 @@ class Order(NamedTuple):
         """
         data_format = self.data_format or ((detected or {}).get("format") if upload_id else self.origin.data_format)
         if not data_format:
-            further = f", and go on with --resume {upload_id}" if upload_id else ""
+            further = f", and go on with --resume {upload_id}" if upload_id not in {"", UNSENT} else ""
             raise WrongSetting(f"What {self.origin.file or self.origin.name} is was not found out: name it with --format{further}.")
         place = {"upload_id": upload_id} if upload_id else {"url": self.origin.url}
         source: dict[str, Any] = {**place, **self.source}
@@ -124,22 +124,32 @@ def carry_out(where: Ingress, order: Order, resume: str, *, watch: bool, json: b
 def judge(http: httpx2.Client, order: Order) -> None:
     """Do nothing where the ingress would take an order on the file, before that is sent for nothing.
 
-    What the file is may be known once it was sent only: by its name it is guessed here, and of what depends on it nothing is said then.
+    What the file is may be known only once it was sent. Here it is guessed, by its name else its first bytes, and nothing is said then of what depends on it.
 
     Raises:
         Refused: it would not; with every reason.
         WrongSetting: as `Order.body` does.
 
     """
-    likely = order.data_format or order.origin.data_format
+    likely = order.data_format or order.origin.data_format or _looks_like(order.origin.file)
     try:
         with suppress(Unavailable):  # whoever sends the file waits for it, or says so
-            call(http, "POST", PREVIEW, json=order._replace(data_format=likely or "csv").body(UNSENT, None))
+            call(http, "POST", PREVIEW, json=order._replace(data_format=likely).body(UNSENT, None))
     except Refused as error:
         wrong = [one for one in error.errors if one.code != _UNKNOWN and (order.data_format or one.code != "not_here")]
         if wrong or not error.errors:
             told = "\n  ".join(("The job cannot be ordered, and nothing was sent:", *(f"{one.pointer}: {one.detail}" for one in wrong)))
             raise Refused(told if wrong else error.detail, errors=tuple(wrong)) from error
+
+
+def _looks_like(file: Path | None) -> str:
+    """Return what the ingress will take a file for whose name says nothing; empty: it will not know it either."""
+    from connectors.files.detect import SAMPLE_BYTES, detect  # it reads tables: most imports need none of that here
+
+    if file is None:
+        return ""
+    with file.open("rb") as source:
+        return detect(source.read(SAMPLE_BYTES), file.name)["format"] or ""
 
 
 def hint(text: str) -> str:

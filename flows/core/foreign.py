@@ -1,5 +1,6 @@
 """Calls into libraries written in Rust: whatever goes wrong in them becomes one error of ours."""
 
+import json
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -36,9 +37,19 @@ def guarded(run: Callable[[], T], failure: Callable[[str], Exception], let: tupl
 
 def misread(error: orjson.JSONDecodeError) -> tuple[str, str]:
     """Return a code of what is wrong with a body that is to be JSON, and what it is or has; a number that no double holds is JSON all the same."""
+    worse: Exception = error
     if error.msg == INFINITE:
-        return "number_out_of_range", f"has a number beyond what a double holds, at line {error.lineno} column {error.colno}: write it as a text"
-    return "not_json", f"is not JSON: {error}"
+        try:
+            json.loads(error.doc, parse_int=str, parse_float=str, parse_constant=_no_number)
+        except (ValueError, RecursionError) as found:  # orjson reads no further than that number
+            worse = found
+        else:
+            return "number_out_of_range", f"has a number beyond what a double holds, at line {error.lineno} column {error.colno}: write it as a text"
+    return "not_json", f"is not JSON: {worse}"
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def short(text: str) -> str:

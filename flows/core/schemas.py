@@ -68,8 +68,9 @@ class Schema:
 
 
 def _told(error: jsonschema_rs.ValidationError, value: Any) -> Iterator[Reason]:
-    """Give a reason for each field that an error is about, at its own place, where it stands or would stand: another field is another cause."""
+    """Give a reason for each field or item that an error is about, at its own place, where it stands or would stand: another field is another cause."""
     about: list[tuple[list[str], str]] = [([], error.message)]
+    here = pointer.get(value, tuple(map(str, error.instance_path)))
     match error.kind:
         case Kind.Required(property=missing):
             about = [([missing], error.message)]
@@ -79,17 +80,37 @@ def _told(error: jsonschema_rs.ValidationError, value: Any) -> Iterator[Reason]:
             about = [([field], f"Additional properties are not allowed ({field!r} was unexpected)") for field in fields]
         case Kind.UnevaluatedProperties(unexpected=fields):
             about = [([field], f"Unevaluated properties are not allowed ({field!r} was unexpected)") for field in fields]
-        case Kind.FalseSchema() if fields := _closed_to(error, value):
+        case Kind.UnevaluatedItems(unexpected=items) if places := _places(items, here):
+            about = [([str(at)], f"Unevaluated items are not allowed (the one at {at} was unexpected)") for at in places]
+        case Kind.AdditionalItems(limit=limit):
+            about = [([str(at)], f"Additional items are not allowed (the one at {at} was unexpected)") for at in range(limit, len(here))]
+        case Kind.FalseSchema() if fields := _closed_to(error, here):
             about = [([field], f"Additional properties are not allowed ({field!r} was unexpected)") for field in fields]
     for field, message in about:
         yield Reason("schema", short(message), pointer.text([*error.instance_path, *field]))
 
 
-def _closed_to(error: jsonschema_rs.ValidationError, value: Any) -> list[str]:
+def _places(unexpected: list[Any], items: list[Any]) -> list[int]:
+    """Return where items stand of which the library tells what they are, as JSON; empty: that is not certain.
+
+    Of equal ones the last are meant: what is allowed by its place stands first, and all else is judged by what it is.
+    """
+    left, found = [_alike(orjson.loads(text)) for text in unexpected], list[int]()
+    for at in reversed(range(len(items))):
+        if left and _alike(items[at]) == left[-1]:
+            left.pop()
+            found.append(at)
+    return [] if left else found[::-1]
+
+
+def _alike(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _closed_to(error: jsonschema_rs.ValidationError, here: Any) -> list[str]:
     """Return the fields of an object that may have none: the library tells the first one's value only, at the object's own place."""
     if error.schema_path[-1:] != ["additionalProperties"]:
         return []
-    here = pointer.get(value, tuple(map(str, error.instance_path)))
     return list(here) if isinstance(here, dict) and here != error.instance else []  # else it is a field of that name, which is refused itself
 
 

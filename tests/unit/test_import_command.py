@@ -301,3 +301,33 @@ def test_an_order_is_judged_before_its_file_is_sent(tmp_path: Path, data_format:
         judge(http, order)
     with client(lambda _: httpx2.Response(503)) as http:
         judge(http, order)
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [b"PK\x03\x04" + bytes(26) + b"a.csv", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", bytes(range(256)), b""],
+    ids=["zip", "gzip", "zstd", "bytes", "empty"],
+)
+def test_a_file_that_nobody_knows_is_not_sent(tmp_path: Path, begins: bytes) -> None:
+    file = tmp_path / "latest.zip"
+    file.write_bytes(begins)
+    order = Order(Origin(file), None, "", "a", "", (), {}, {})
+    with (
+        client(lambda _: httpx2.Response(500)) as http,
+        pytest.raises(WrongSetting, match=r"^What .*latest\.zip is was not found out: name it with --format\.$"),
+    ):
+        judge(http, order)
+
+
+def test_a_file_whose_name_says_nothing_is_judged_by_what_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "latest"
+    file.write_bytes(b"<rows><row/></rows>")
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(json.loads(request.read())["data_format"])
+        return httpx2.Response(200)
+
+    with client(answer) as http:
+        judge(http, Order(Origin(file), None, "", "a", "", (), {}, {}))
+    assert asked == ["xml"]

@@ -190,3 +190,23 @@ def test_a_list_with_a_wrong_item_is_not_called_too_short(app: FastAPI) -> None:
     path = "/integration/dlq/replay"
     assert [(pointer, code) for pointer, code, _ in wrong(app, json={"ids": ["nope"]}, path=path)] == [("/ids/0", "wrong_form")]
     assert [(pointer, code) for pointer, code, _ in wrong(app, json={"ids": []}, path=path)] == [("/ids", "too_short")]
+
+
+@pytest.mark.parametrize("path", ["/integration/import/jobs", "/integration/import/preview"])
+def test_all_that_is_misspelt_in_an_order_is_told_at_once_in_its_rules_too(app: FastAPI, path: str) -> None:
+    order = {"name": "a", "job_type": "one_time", "data_format": "csv", "source_config": {"upload_id": "u", "delimeter": ";", "heder": True}}
+    rules = {"requierd": ["a"], "data_types": {"a": {"type": "date", "format": ["%Y"]}}, "unique": {"columns": ["a"]}, "max_errors": 1}
+    found = wrong(app, json=order | {"transformation_rules": rules}, path=path)
+    assert [(pointer, detail.partition("did you mean ")[2]) for pointer, _, detail in found] == [
+        ("/source_config/delimeter", "delimiter?"),
+        ("/source_config/heder", "header?"),
+        ("/transformation_rules/data_types/a/format", "formats?"),
+        ("/transformation_rules/requierd", "required?"),
+        ("/transformation_rules/max_errors", ""),
+    ]
+
+
+def test_rules_that_are_none_or_do_not_belong_there_are_told_once(app: FastAPI) -> None:
+    order = {"job_type": "one_time", "data_format": "csv", "source_config": {"upload_id": "u"}, "transformation_rules": ["trim"]}
+    assert [pointer for pointer, *_ in wrong(app, json=order, path="/integration/import/jobs")] == ["/name", "/transformation_rules"]
+    assert [pointer for pointer, *_ in wrong(app, json=NAMED | {"transformation_rules": {"trimm": True}})] == ["/transformation_rules"]

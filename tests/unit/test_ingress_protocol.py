@@ -1,6 +1,7 @@
 """A connection at rest: closed after a while, by one timer. And one on which no HTTP comes: it is told why that is none."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -112,9 +113,45 @@ async def test_a_head_without_an_end_is_told_so_before_the_connection_closes(por
     writer.write(HEAD + b"x-flood: " + b"y" * 5_000_000)  # more than any buffer on the way holds
     answered = await reader.read()
     writer.close()
-    assert answered.startswith(b"HTTP/1.1 431 ")
+    assert answered.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
     assert answered.count(b"HTTP/1.1 4") == 1
     assert b"larger than 65,536 bytes" in answered
+
+
+def head_of(size: int) -> bytes:
+    begin = HEAD + b"content-length: 2\r\nx-flood: "
+    return begin + b"y" * (size - len(begin) - 4) + b"\r\n\r\n"
+
+
+CUTS = [(), (1,), (60_000,), (30_000, 65_000), (65_534,)]
+
+
+async def ask(port: int, sent: bytes, cuts: tuple[int, ...]) -> bytes:
+    """Send it in pieces, each read before the next is there, and return the answers."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for begin, end in itertools.pairwise((0, *cuts, len(sent))):
+        writer.write(sent[begin:end])
+        await writer.drain()
+        for _ in range(50):
+            await asyncio.sleep(0)  # the server's turn
+    answered = await reader.read()
+    writer.close()
+    return answered
+
+
+@pytest.mark.parametrize("cuts", CUTS, ids=str)
+@pytest.mark.parametrize("behind", [b"", WEBHOOK, WEBHOOK * 500], ids=["alone", "behind one", "behind many"])
+async def test_a_head_is_as_large_as_it_is_however_it_comes(port: int, cuts: tuple[int, ...], behind: bytes) -> None:
+    before = behind.count(b"POST")
+    for size, refused in ((65_536, 0), (65_537, 1), (140_000, 1)):
+        answered = await ask(port, behind + head_of(size) + b"{}", tuple(len(behind) + cut for cut in cuts))
+        assert answered.count(b"HTTP/1.1 431 Request Header Fields Too Large") == refused, size
+        assert answered.count(b"HTTP/1.1 503 ") == before + 1 - refused, size
+
+
+@pytest.mark.parametrize("size", [66_000, 140_000])
+async def test_a_head_that_is_too_large_need_not_end(port: int, size: int) -> None:
+    assert (await ask(port, head_of(size)[:-4], ())).startswith(b"HTTP/1.1 431 ")
 
 
 async def test_no_http_with_much_behind_it_is_told_why(port: int) -> None:

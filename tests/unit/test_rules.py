@@ -244,6 +244,26 @@ class TestSchema:
         (found,) = Schema({"properties": {"additionalProperties": False}}).reasons(body)
         assert (found.pointer, found.detail) == ("/additionalProperties", 'False schema does not allow {"x":1}')
 
+    @pytest.mark.parametrize("quoting", [True, False])
+    @pytest.mark.parametrize(
+        ("closed", "items", "places"),
+        [
+            ({"prefixItems": [{}], "unevaluatedItems": False}, [1, 2, "x"], [1, 2]),
+            ({"prefixItems": [{}], "unevaluatedItems": False}, [1, 1, 1], [1, 2]),
+            ({"unevaluatedItems": {"type": "string"}}, [True, "a", 1, 1.0], [0, 2, 3]),
+            ({"contains": {"type": "integer"}, "unevaluatedItems": False}, ["a", 1, {"c": 1e20, "b": "ü"}], [0, 2]),
+            ({"$schema": "http://json-schema.org/draft-07/schema#", "items": [{}], "additionalItems": False}, [1, 2, 3], [1, 2]),
+        ],
+    )
+    def test_each_item_that_may_not_be_there_is_told_at_its_place(self, closed: dict[str, Any], items: list[Any], places: list[int], quoting: bool) -> None:
+        found = Schema(closed, quoting=quoting).reasons(items)
+        assert [reason.pointer for reason in found] == [f"/{at}" for at in places]
+        assert all(reason.detail.endswith(f"(the one at {at} was unexpected)") for at, reason in zip(places, found, strict=True))
+
+    def test_an_item_that_may_not_be_there_is_told_where_its_list_stands(self) -> None:
+        (found,) = Schema({"properties": {"list": {"items": {"unevaluatedItems": False}}}}).reasons({"list": [[], ["x"]]})
+        assert (found.pointer, found.detail) == ("/list/1/0", "Unevaluated items are not allowed (the one at 0 was unexpected)")
+
     def test_a_name_that_is_not_allowed_has_the_place_of_its_field(self) -> None:
         found = Schema({"propertyNames": {"maxLength": 1}}).reasons({"bb": 1, "c": 2, "dd": 3})
         assert sorted(reason.pointer for reason in found) == ["/bb", "/dd"]

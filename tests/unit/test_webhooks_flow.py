@@ -188,6 +188,12 @@ class TestRules:
         assert verdicts(batch) == ["number_out_of_range"]
         assert "has a number beyond what a double holds, at line 2 column 7: write it as a text" in detail(batch)
 
+    @pytest.mark.parametrize("end", [b"", b"]", b"} {", b', "m": NaN}', b', "m": ' + b"[" * 100_000])
+    def test_what_is_no_json_is_called_so_whatever_numbers_are_in_it(self, line: Line, end: bytes) -> None:
+        batch = self.one(line, b'{"n": 1e400' + end, schema=True)
+        assert verdicts(batch) == ["not_json"]
+        assert "is not JSON: " in detail(batch)
+
     def test_a_filter_lets_through_what_it_says(self, line: Line) -> None:
         assert verdicts(self.one(line, {"a": 2}, filter="body.a > 1")) == []
         assert verdicts(self.one(line, {"a": 1}, filter="body.a > 1")) == ["filtered"]

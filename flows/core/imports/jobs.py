@@ -23,7 +23,7 @@ Columns = Annotated[tuple[Name, ...], Field(max_length=32)]
 JobName = Annotated[Line, StringConstraints(min_length=1, max_length=256)]
 
 
-def _listed(rules: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+def listed(rules: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     """Return rules with their one rule `unique` as a list of one: as it stands on the log, whoever reads it finds a list."""
     unique = rules.get("unique")
     return {**rules, "unique": [unique]} if isinstance(unique, Mapping) else rules
@@ -38,7 +38,7 @@ class _Described:
         return handler(TransformationRules.__pydantic_core_schema__)
 
 
-Rules = Annotated[Mapping[str, JsonValue], Field(max_length=64), AfterValidator(_listed), _Described]
+Rules = Annotated[Mapping[str, JsonValue], Field(max_length=64), AfterValidator(listed), _Described]
 """`transformation_rules` as they are given, and as they stand on the log; what they may say is `TransformationRules`."""
 
 

@@ -57,6 +57,15 @@ def test_a_workbook_is_a_zip_of_its_own_packed_or_not(tmp_path: Path) -> None:
         assert told(tmp_path, data, "excel", "x.xlsx").values == ROWS
 
 
+@pytest.mark.parametrize("form", ["excel", "csv"])
+def test_a_workbook_that_is_called_a_zip_is_told_what_it_is(tmp_path: Path, form: str) -> None:
+    found = told(tmp_path, workbook(), form, "x.xlsx", compression="zip")
+    assert found.refused is not None
+    assert found.refused[0] == "is_a_workbook"
+    assert "is a workbook itself" in found.refused[1]
+    assert "Leave source_config.compression out, and name excel in data_format." in found.refused[1]
+
+
 def test_a_workbook_is_no_parquet(tmp_path: Path) -> None:
     found = told(tmp_path, workbook(), "parquet", "x.parquet")
     assert found.refused is not None

@@ -17,6 +17,7 @@ from flows.core.imports.check import check_rules
 from flows.core.imports.codes import CODES
 from flows.core.imports.rules import TransformationRules
 from ingress.fields import errors_of
+from ingress.jobs import rule_faults
 
 EXAMPLE = {
     "column_mapping": {"customer_id": "id", "customer_name": "name"},
@@ -130,6 +131,13 @@ def test_a_misspelt_field_is_named_with_the_near_one() -> None:
     assert [detail for place, detail in said.items() if place.startswith("/data_types/b")] == [
         "give 'int64', 'float64', 'decimal', 'string', 'bool', 'date', 'datetime' or 'json'"
     ]
+
+
+def test_a_type_that_is_left_out_is_told_with_those_there_are() -> None:
+    (found,) = rule_faults({"data_types": {"a": {"scale": 2}}})
+    assert (found.pointer, found.code) == ("/transformation_rules/data_types/a/type", "missing")
+    kinds = "'int64', 'float64', 'decimal', 'string', 'bool', 'date', 'datetime', 'json'"
+    assert found.detail == f"give this field: What values are to be. It is one of {kinds}."
 
 
 def test_each_code_is_there_once_and_says_what_to_do() -> None:
