@@ -8,6 +8,7 @@ import orjson
 
 from connectors.files.codes import Code
 from connectors.files.places import Fault, Span
+from flows.core.foreign import misread
 
 VALUE: Final = "value"
 """The column of what is no object."""
@@ -19,7 +20,6 @@ _BLANK: Final = b" \t\r\n"
 _CAUSES: Final = (
     ("surrogate", Code.LONE_SURROGATE),
     ("depth", Code.TOO_DEEP),
-    ("infinity", Code.NUMBER_OUT_OF_RANGE),
 )
 _NO_NUMBER: Final = re.compile(rb"-?(?:NaN|Infinity)\b")
 
@@ -128,4 +128,6 @@ def _cause(text: bytes, exc: orjson.JSONDecodeError) -> Fault:
     at = len(readable[: exc.pos].encode())
     if _NO_NUMBER.match(text, at):
         return Fault(Code.NOT_A_NUMBER, at)
+    if misread(exc)[0] == "number_out_of_range":
+        return Fault(Code.NUMBER_OUT_OF_RANGE, at)
     return Fault(next((code for word, code in _CAUSES if word in exc.msg), Code.INVALID_JSON), at)

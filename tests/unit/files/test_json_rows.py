@@ -65,6 +65,8 @@ def test_other_columns_are_fragments_as_they_stood(values: list[str], kept: list
         (b'{"a":-Infinity}', "not_a_number"),
         (b'{"a":%b}' % (b"1" * 5000), "number_out_of_range"),
         (b'{"a":1e400}', "number_out_of_range"),
+        (b'{"a":1e400', "invalid_json"),
+        (b'{"a":1e400} x', "invalid_json"),
         (b'{"a":%b' % (b"[" * 100_000), "too_deep"),
         (b"[1]", "not_an_object"),
         (b"5", "not_an_object"),
