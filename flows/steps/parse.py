@@ -99,7 +99,10 @@ class Parser:
             later.daemon = True
             later.start()
         with self._lock:
+            other = self._kept.pop(reading.job_id, None)  # of a partition that went and came back: the portion was read twice at once
             self._kept[reading.job_id] = reading, ahead
+        if other is not None:
+            (other[1] or other[0]).close()
         self._let_go()
 
     def _let_go(self) -> None:
