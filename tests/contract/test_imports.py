@@ -7,10 +7,12 @@ from typing import Any
 
 import orjson
 import polars as pl
+import psutil
 import pytest
 
 from connectors.files.bypiece import RECORD_BYTES
 from flows.core.files.cutters import Format
+from flows.engine.runtime import Engine
 from tests.kit.door import until
 from tests.kit.engine import Crash, balanced, dies
 from tests.kit.importer import Importer, counts, importer, people
@@ -59,6 +61,22 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_file_leaves_no_reading_proc
     made.run(until=lambda engine: (run := made.state(engine, job_id)) is not None and run.report.rows_read > 0)
     until(lambda: not [*made.bench.settings.batch_import_upload_dir.glob("reader-*")], timeout_s=30)
     (report,) = made.run(job_id)
+    assert counts(report) == ("completed", 10 * ROWS, 10 * ROWS, 0, 0)
+
+
+def test_a_reading_process_that_is_killed_costs_its_job_no_row(kafka: str, tmp_path: Path) -> None:
+    made, killed = importer(kafka, tmp_path), list[int]()
+    job_id = made.job(people(10 * ROWS), source={"chunk_size": 50})
+
+    def over(engine: Engine) -> bool:
+        run = made.state(engine, job_id)
+        if not killed and run is not None and run.report.rows_read > 0:
+            readers = [one for one in psutil.Process().children(recursive=True) if "reader-" in one.cwd()]
+            killed.extend(one.pid for one in readers if one.kill() is None)
+        return made.over(engine, job_id)
+
+    (report,) = made.run(job_id, until=over)
+    assert killed
     assert counts(report) == ("completed", 10 * ROWS, 10 * ROWS, 0, 0)
 
 
