@@ -29,6 +29,8 @@ CHUNKS: Final = 32
 """A portion has so many chunks of `chunk_size` rows at most, and one at least: a row that is published takes a kilobyte and more, however short it is."""
 FIRST: Final = 8
 """The first portion of a process has so small a part of that: its rows go out sooner, and the next one is read meanwhile."""
+REJECTS: Final = 8_000
+"""Behind a portion with more rows that were turned away the next is as small as the first: each takes the flow thirty microseconds, and other jobs wait."""
 KEPT: Final = 4
 KEPT_S: Final = 60.0
 SAMPLE: Final = 256 * 1024
@@ -131,7 +133,7 @@ class Reading:
         self._at, self._next = asked["at"], asked["from"]
         self._opened = self._file = False
         self._remembers = False
-        self._offset = 0
+        self._offset = self._rejected = 0
         self._last: dict[str, Any] | None = None
         self._behind: dict[str, Any] | None = None
         self._supply = Supply(settings, asked["partition"], asked["upload"], asked["at"])
@@ -202,7 +204,8 @@ class Reading:
         if head is None:
             self.over, self._remembers = True, False
             return unreadable(asked, answer.head["code"], answer.head["detail"])
-        packed = answer.parts[0]
+        packed, (read, skipped, good) = answer.parts[0], head["rows"]
+        self._rejected = read - skipped - good
         self._at, self.over, self._remembers = head["place"][0], head["over"] or head["unreadable"] is not None, bool(head["lots"])
         offset: int = asked["from"] if found is not None else self._offset
         if found:
@@ -235,7 +238,7 @@ class Reading:
     def _most(self, asked: dict[str, Any]) -> Most:
         """Return how many rows and bytes the next portion may have."""
         chunk = asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size
-        part = 1 if self._opened else FIRST
+        part = 1 if self._opened and self._rejected <= REJECTS else FIRST
         return Most(CHUNKS // part * chunk, PORTION_BYTES // part)
 
 

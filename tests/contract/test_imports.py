@@ -71,8 +71,9 @@ def test_a_reading_process_that_is_killed_costs_its_job_no_row(kafka: str, tmp_p
     def over(engine: Engine) -> bool:
         run = made.state(engine, job_id)
         if not killed and run is not None and run.report.rows_read > 0:
-            readers = [one for one in psutil.Process().children(recursive=True) if "reader-" in one.cwd()]
-            killed.extend(one.pid for one in readers if one.kill() is None)
+            for reader in (one for one in psutil.Process().children(recursive=True) if "reader-" in one.cwd()):
+                reader.kill()
+                killed.append(reader.pid)
         return made.over(engine, job_id)
 
     (report,) = made.run(job_id, until=over)

@@ -141,7 +141,7 @@ class Importer:
         return job_id
 
     def run(self, *job_ids: str, turn: int = 1, after: Callable[[int], None] = nothing, until: Callable[[Engine], bool] | None = None) -> list[Report]:
-        """Run a worker until these jobs are over, with this turn of theirs, and return their reports. By a clock that stands, nothing waits to be tried again."""
+        """Run a worker until these jobs are over, with this turn of theirs, and return their reports. Of what is tried again, a clock that stands is moved."""
         enough = until or (lambda engine: all(self.over(engine, job_id, turn) for job_id in job_ids))
 
         def over(engine: Engine) -> bool:
