@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from connectors.files.anew import TOGETHER, following, standing, together
 from connectors.files.bounds import Limits, wrong_format
 from connectors.files.bypiece import nothing
 from connectors.files.codes import Code
@@ -85,11 +86,15 @@ class Pieces:
 
     def again(self, rows: Sequence[Piece], known: Sequence[bytes] = ()) -> Portion:
         """Return what these rows are now, each a piece of its own that was turned away before; they need not follow one another."""
-        reads = [*self._reader.read(rows), *self._reader.finish()]
-        if sum(read.rows_read for read in reads) != len(rows):
-            reads = [read for row in rows for read in self._alone(row)]
-        self._gatherer.add(reads)
+        self._gatherer.add(together([read for begin in range(0, len(rows), TOGETHER) for read in self._anew(rows[begin : begin + TOGETHER])]))
         return self._gatherer.portion(self._reader.goes_on(), self._begun.text(), self._line, known, over=True)
+
+    def _anew(self, rows: Sequence[Piece]) -> list[Read]:
+        """Read rows as if they followed one another, and one by one where that cannot be."""
+        reads = [*self._reader.read(following(rows)), *self._reader.finish()]
+        if sum(read.rows_read for read in reads) == len(rows):
+            return [standing(read, rows) for read in reads]
+        return [read for row in rows for read in self._alone(row)]
 
     def _alone(self, row: Piece) -> list[Read]:
         """Read one row; what is not one row where nothing stands around it, stays turned away."""

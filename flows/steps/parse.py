@@ -31,6 +31,9 @@ MOST_ROWS: Final = 32_000
 """However large a chunk is: each row may be turned away, and is held with its reasons until it is published."""
 FIRST: Final = 8
 """The first portion of a process has so small a part of that: its rows go out sooner, and the next one is read meanwhile."""
+MANY: Final = 1 / 4
+"""Behind a portion of which so much or more was turned away the next is as small as the first: each reject takes the flow thirty microseconds, and other jobs
+wait."""
 KEPT: Final = 4
 KEPT_S: Final = 60.0
 SAMPLE: Final = 256 * 1024
@@ -101,7 +104,10 @@ class Parser:
             later.daemon = True
             later.start()
         with self._lock:
+            other = self._kept.pop(reading.job_id, None)  # of a partition that went and came back: the portion was read twice at once
             self._kept[reading.job_id] = reading, ahead
+        if other is not None:
+            (other[1] or other[0]).close()
         self._let_go()
 
     def _let_go(self) -> None:
@@ -130,6 +136,8 @@ class Reading:
         self._at, self._next = asked["at"], asked["from"]
         self._opened = self._file = False
         self._remembers = False
+        self._bad = False
+        """Whether much of the last portion was turned away."""
         self._offset = 0
         self._last: dict[str, Any] | None = None
         self._behind: dict[str, Any] | None = None
@@ -201,7 +209,8 @@ class Reading:
         if head is None:
             self.over, self._remembers = True, False
             return unreadable(asked, answer.head["code"], answer.head["detail"])
-        packed = answer.parts[0]
+        packed, (read, skipped, good) = answer.parts[0], head["rows"]
+        self._bad = 0 < read * MANY <= read - skipped - good
         self._at, self.over, self._remembers = head["place"][0], head["over"] or head["unreadable"] is not None, bool(head["lots"])
         offset: int = asked["from"] if found is not None else self._offset
         if found:
@@ -234,7 +243,7 @@ class Reading:
     def _most(self, asked: dict[str, Any]) -> Most:
         """Return how many rows and bytes the next portion may have."""
         chunk = asked["job"]["definition"]["source_config"].get("chunk_size") or self._settings.batch_import_chunk_size
-        part = 1 if self._opened else FIRST
+        part = FIRST if not self._opened or self._bad else 1
         return Most(min(CHUNKS * chunk, MOST_ROWS) // part or 1, PORTION_BYTES // part)
 
 

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
 from typing import IO, Final
@@ -21,15 +22,18 @@ PIPE_BYTES: Final = 1 << 20
 class Forked:
     """One process; like `subprocess.Popen`, for one that is nobody's child here. Any thread may kill it."""
 
-    def __init__(self, stdin: int, stdout: int, channel: socket.socket) -> None:
-        """Take our ends of its pipes, and of the socket on which we hear of it; it may not have begun yet."""
+    def __init__(self, stdin: int, stdout: int, channel: socket.socket, late: Callable[[], None], begins_s: float = BEGINS_S) -> None:
+        """Take our ends of its pipes, and of the socket on which we hear of it; it may not have begun yet.
+
+        `late` is called where somebody waits for it who hears nothing for `begins_s`: it has to end what forks, which holds the other ends and lets nobody go.
+        """
         for pipe in (stdin, stdout):
             with suppress(OSError):  # who may have no more goes without
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.stdin: IO[bytes] = os.fdopen(stdin, "wb")
         self.stdout: IO[bytes] = os.fdopen(stdout, "rb")
-        self._channel = channel
-        self._channel.settimeout(BEGINS_S)
+        self._channel, self._late = channel, late
+        self._channel.settimeout(begins_s)
         self._lock = Lock()
         self._begun = False
         self._pid = self._handle = -1
@@ -77,9 +81,13 @@ class Forked:
         """Return the handle; -1 where it could not begin."""
         with self._lock:
             if not self._begun:
-                with suppress(OSError):
+                try:
                     told, handles, *_ = socket.recv_fds(self._channel, NUMBER.size, 1)
                     if told:
                         self._pid, self._handle = NUMBER.unpack(told)[0], handles[0]
+                except TimeoutError:
+                    self._late()
+                except OSError:  # who forks has gone
+                    pass
                 self._begun = True
             return self._handle

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock, Thread, Timer
 from typing import Final
@@ -15,7 +16,7 @@ import orjson
 from flows.core.errors import Unavailable
 from flows.core.settings import Settings
 from flows.wire.child import Child
-from flows.wire.forked import Forked
+from flows.wire.forked import BEGINS_S, Forked
 
 MODULE: Final = "connectors.files"
 """What is run; nothing of it is loaded here, so that what a file does to a parser it does not do to us."""
@@ -36,10 +37,10 @@ ENVIRONMENT: Final = {
 class Readers:
     """Starts reading processes, all with the same limits; any thread may ask. It costs nothing before it is first asked."""
 
-    def __init__(self, settings: Settings, kept_s: float = KEPT_S) -> None:
-        """Take the limits. `kept_s`: so long what has loaded is kept behind the last process that was begun."""
+    def __init__(self, settings: Settings, kept_s: float = KEPT_S, begins_s: float = BEGINS_S) -> None:
+        """Take the limits. `kept_s`: so long what has loaded is kept behind the last process that was begun; `begins_s`: so long one may take to begin."""
         self._limits = (settings.import_child_memory_bytes, settings.import_child_cpu_seconds, settings.import_max_inflated_bytes)
-        self._kept_s = kept_s
+        self._kept_s, self._begins_s = kept_s, begins_s
         self._lock = Lock()
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -59,9 +60,9 @@ class Readers:
         """
         with self._lock:
             for _ in range(2):
-                control = self._live()
+                server, control = self._live()
                 try:
-                    return self._forked(control, directory)
+                    return self._forked(server, control, directory)
                 except (BrokenPipeError, ConnectionResetError):  # it was ended by somebody
                     self._end()
                 except OSError as error:
@@ -73,8 +74,8 @@ class Readers:
         with self._lock:
             self._end()
 
-    def _live(self) -> socket.socket:
-        """Return where to ask, and keep it for a while."""
+    def _live(self) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+        """Return what has loaded, or does, and where to ask it, and keep it for a while."""
         if self._control is None or self._server is None or self._server.poll() is not None:
             self._end()
             try:
@@ -86,9 +87,9 @@ class Readers:
         self._later = Timer(self._kept_s, self.close)
         self._later.daemon, self._later.name = True, "readers"
         self._later.start()
-        return self._control
+        return self._server, self._control
 
-    def _forked(self, control: socket.socket, directory: Path) -> Child:
+    def _forked(self, server: "subprocess.Popen[bytes]", control: socket.socket, directory: Path) -> Child:
         with ExitStack() as ours, ExitStack() as theirs:
             says = ours.enter_context(tempfile.TemporaryFile())
             channel, channel_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -99,7 +100,14 @@ class Readers:
             request = orjson.dumps({"directory": str(directory), "limits": self._limits})
             socket.send_fds(control, [request], [there, back, says.fileno(), channel_there.fileno()])
             ours.pop_all()  # they are the process's from here on
-        return Child(Forked(stdin, stdout, channel), says)
+        return Child(Forked(stdin, stdout, channel, partial(self._late, server), self._begins_s), says)
+
+    def _late(self, server: "subprocess.Popen[bytes]") -> None:
+        """End what is to fork and does not: whoever waits for a process of it is let go, and who asks next finds another."""
+        with self._lock:
+            if server is self._server:
+                self._end()
+        server.kill()
 
     def _end(self) -> None:
         """Let what has loaded end: it does so when nobody can ask any more, and the last that it has begun is gone."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import polars as pl
+import psutil
 import pytest
 
 from connectors.files.bypiece import RECORD_BYTES
@@ -16,6 +17,7 @@ from flows.core.files.cutters import Format
 from flows.core.files.pieces import LEAST_BYTES, PIECE_BYTES
 from flows.core.imports.jobs import JOB
 from flows.core.imports.progress import Report
+from flows.engine.runtime import Engine
 from flows.steps.parse import MOST_ROWS
 from tests.kit.door import until
 from tests.kit.engine import Crash, balanced, dies
@@ -77,6 +79,23 @@ def test_rows_of_two_bytes_come_in_portions_that_memory_has_room_for(kafka: str,
     told = [Report.of(orjson.loads(read.value or b"")) for read in made.bench.read(topics.STATUS.name) if read.key == f"{JOB}/{job_id}".encode()]
     assert max(after.rows_read - before.rows_read for before, after in pairwise(told)) < MOST_ROWS + PIECE_BYTES // LEAST_BYTES
     assert len(made.rejects(job_id)) == rows
+
+
+def test_a_reading_process_that_is_killed_costs_its_job_no_row(kafka: str, tmp_path: Path) -> None:
+    made, killed = importer(kafka, tmp_path), list[int]()
+    job_id = made.job(people(10 * ROWS), source={"chunk_size": 50})
+
+    def over(engine: Engine) -> bool:
+        run = made.state(engine, job_id)
+        if not killed and run is not None and run.report.rows_read > 0:
+            for reader in (one for one in psutil.Process().children(recursive=True) if "reader-" in one.cwd()):
+                reader.kill()
+                killed.append(reader.pid)
+        return made.over(engine, job_id)
+
+    (report,) = made.run(job_id, until=over)
+    assert killed
+    assert counts(report) == ("completed", 10 * ROWS, 10 * ROWS, 0, 0)
 
 
 @pytest.mark.parametrize("size", [3_000_000, 50_000_000])

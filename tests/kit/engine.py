@@ -29,6 +29,7 @@ from tests.kit.settings import settings_for
 from tests.kit.topics import Progress, Read, topic_reader
 
 LOOK_S = 0.02
+PAUSE_MS = 1000
 
 
 class Crash(Exception):
@@ -206,3 +207,5 @@ def _watch(engine: Engine, enough: Callable[[Engine], bool], over: Event) -> Non
         if enough(engine):
             engine.stop()
             return
+        if isinstance(engine.clock, ManualClock) and engine.assignment.restoring and not engine.assignment.can_advance:
+            engine.clock.advance(PAUSE_MS)  # a broker that was slow is asked again, also by a clock that stands

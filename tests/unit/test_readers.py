@@ -140,6 +140,23 @@ def test_where_the_one_that_forks_was_killed_another_does(readers: Readers, tmp_
     again.close()
 
 
+def test_where_the_one_that_forks_stands_still_who_waits_is_let_go_and_another_does(tmp_path: Path) -> None:
+    readers = Readers(settings(), begins_s=0.2)
+    before = {one.pid for one in psutil.Process().children()}
+    readers.warm()
+    (server,) = (one for one in psutil.Process().children() if one.pid not in before)
+    server.suspend()
+    child = readers.begin(tmp_path)
+    with pytest.raises(ReaderDied, match=r"The process that read the file ended\."):
+        child.ask(QUESTION, LINES, 0.2)
+    child.close()
+    other = readers.begin(tmp_path)
+    assert finds_csv(other)  # it is asked before anybody looks whether it has begun, which may take longer than is waited for here
+    assert server_of(other) != server
+    other.close()
+    readers.close()
+
+
 def test_all_end_with_the_process_they_work_for(tmp_path: Path) -> None:
     script = f"""
 import time
