@@ -12,7 +12,8 @@ from typing import NamedTuple
 import polars as pl
 
 from connectors.files.csv_lines import Layout, layout, outside
-from flows.core.files.csv_rows import Dialect, Row
+from flows.core.files.csv_dialect import Dialect
+from flows.core.files.csv_rows import Row
 from flows.core.files.units import width
 
 

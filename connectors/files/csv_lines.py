@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from connectors.files.csv_walk import Walk, Walked, lone, numbers
-from flows.core.files.csv_rows import Dialect, Grammar, Row, filled
+from flows.core.files.csv_dialect import Dialect, Grammar
+from flows.core.files.csv_rows import Row, filled
 from flows.core.files.pieces import PIECE_BYTES
 from flows.core.files.units import shadow, width
 
@@ -64,7 +65,7 @@ def outside(data: bytes, columns: int, dialect: Dialect, *, fill: bool) -> bytes
     With what comes back the numbers of fields have still to be compared. Much the cheapest for text that is sound.
     """
     grammar = dialect.grammar
-    if width(grammar.encoding) > 1 or fill or columns == 1 or min(dialect.longest_field, dialect.longest_row) < PIECE_BYTES:
+    if width(grammar.encoding) > 1 or fill or columns == 1 or min(dialect.look_ahead, dialect.longest_row) < PIECE_BYTES:
         return None
     if any(sign in data for sign in (b"\0", grammar.escape, grammar.comment) if sign) or (b"\r" in data and lone(data)):
         return None
@@ -102,8 +103,8 @@ def layout(data: bytes, columns: int, dialect: Dialect, *, fill: bool) -> Layout
     if fill or columns == 1:
         odd |= (widths == 1) & (ends.lengths <= _EMPTY)
     flagged = odd.arg_true().to_list()
-    shortest = min(dialect.longest_field, dialect.longest_row // size - 4)
-    if (flagged or walk.odd or shortest < PIECE_BYTES) and ends.lengths.max() >= shortest:  # type: ignore[operator]  # lengths are numbers
+    shortest = min(grammar.look_ahead, dialect.longest_row // size - 4)
+    if (flagged or walk.odd or shortest < PIECE_BYTES // size) and ends.lengths.max() >= shortest:  # type: ignore[operator]  # lengths are numbers
         return None
     found = list(_judged(walk, _Lines(data, size, ends, widths), flagged, columns, dialect, fill=fill)) if flagged or walk.odd else []
     return Layout(len(widths) - sum(not one.is_row for one in found), found, ends, walk.inner, seen)

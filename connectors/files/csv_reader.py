@@ -16,8 +16,9 @@ from connectors.files.csv_lines import able, fault
 from connectors.files.csv_places import Chunk, places
 from connectors.files.reader import AT_ONCE, Read, Unreadable
 from connectors.files.table import Table
-from flows.core.files.csv_rows import LINE_END, Dialect, rows
-from flows.core.files.pieces import PIECE_BYTES, Part, Piece
+from flows.core.files.csv_dialect import Dialect
+from flows.core.files.csv_rows import LINE_END, one, rows
+from flows.core.files.pieces import Part, Piece
 from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
 from flows.core.files.units import bom, shadow
 from flows.core.imports.source import MOST_COLUMNS
@@ -88,16 +89,16 @@ class CsvReader:
             reject = Reject(whole.first, whole.line, whole.start, "", "record_too_long", _at_most(self._dialect), str(held), whole.data[:RAW_BYTES])
             yield Read(self._tabled([], [], []), [reject], 1)
         else:
-            yield self._rows([self._chunk(whole)])
+            yield self._rows([self._chunk(whole, alone=True)])
 
-    def _chunk(self, piece: Piece) -> Chunk:
+    def _chunk(self, piece: Piece, *, alone: bool = False) -> Chunk:
         """Return a piece without byte order mark and header; the names of the columns come from its first row, if they are not known."""
         data, start, line = piece.data, piece.start, piece.line
         mark = bom(self._dialect.grammar.encoding)
         if start == 0 and mark and data.startswith(mark):
             data, start = data[len(mark) :], len(mark)
         if self._header or not self._names:
-            begin = next((row for row in rows(data, self._dialect, start, line) if self._header or not row.code), None)
+            begin = next((row for row in (one if alone else rows)(data, self._dialect, start, line) if self._header or not row.code), None)
             if begin and not self._names:
                 _few(begin.fields)
                 self._names = unique(begin.fields if self._header else [""] * len(begin.fields))
@@ -108,7 +109,7 @@ class CsvReader:
                 behind = begin.end - start
                 line += len(LINE_END.findall(shadow(data[:behind], self._dialect.grammar.encoding)))
                 data, start, self._header = data[behind:], begin.end, False
-        return Chunk(data, start, line, piece.first, piece.records, self._dialect)
+        return Chunk(data, start, line, piece.first, piece.records, self._dialect, alone=alone)
 
     def _rows(self, chunks: list[Chunk]) -> Read:
         """Return the rows of chunks that follow one another."""
@@ -128,7 +129,7 @@ class CsvReader:
     def _at_once(self, chunks: list[Chunk]) -> "_Whole | None":
         """Return all rows of chunks by one call of Polars; None: that is not certain to be right."""
         fit = all(chunk.data.endswith(b"\n") and chunk.first + chunk.records == behind.first for chunk, behind in pairwise(chunks))
-        if not self._able or not self._names or not fit or any(len(chunk.data) > PIECE_BYTES for chunk in chunks):
+        if not self._able or not self._names or not fit or not all(chunk.plain for chunk in chunks):
             return None
         first = chunks[0]
         records = sum(chunk.records for chunk in chunks)
@@ -143,13 +144,13 @@ class CsvReader:
 
     def _closely(self, chunk: Chunk) -> Parsed:
         """Return the rows of one chunk that are sound, and those that are not."""
-        if self._able and self._names and len(chunk.data) <= PIECE_BYTES:
+        if self._able and self._names and chunk.plain:
             parsed = parse(chunk.data, self._names, self._dialect, fill=self._fill)
             if parsed:
                 return parsed
         columns = len(self._names)
         whole, damages = [], []
-        for number, row in enumerate(rows(chunk.data, self._dialect, chunk.start, chunk.line)):
+        for number, row in enumerate(chunk.rows()):
             if code := fault(row, columns, fill=self._fill):
                 damages.append(Damage(number, row.start - chunk.start, row.end - chunk.start, row.line - chunk.line, code, len(row.fields)))
             else:

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from flows.core.files.csv_rows import LINE_END, Grammar, Mode, Step, broken, read
+from flows.core.files.csv_dialect import Grammar
+from flows.core.files.csv_rows import LINE_END, Mode, Step, broken, read
 from flows.core.files.units import width
 
 _NL: Final = 10

@@ -13,7 +13,8 @@ from connectors.files.csv_reader import unique
 from connectors.files.legacy import legacy
 from connectors.files.rubbish import rubbish
 from flows.core.errors import BadRequest
-from flows.core.files.csv_rows import Dialect, rows
+from flows.core.files.csv_dialect import Dialect
+from flows.core.files.csv_rows import rows
 from flows.core.files.guess import EXTENSIONS, is_book
 from flows.core.files.units import WIDE, named, width
 

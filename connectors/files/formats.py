@@ -19,7 +19,7 @@ from connectors.files.reader import Reader, Unreadable
 from connectors.files.rubbish import rubbish
 from connectors.files.whole import WholeReader
 from connectors.files.xmljudge import XmlOptions as XmlRows
-from flows.core.files.csv_rows import Dialect
+from flows.core.files.csv_dialect import Dialect
 from flows.core.files.cut_json import JsonOptions
 from flows.core.files.cut_lines import LineOptions
 from flows.core.files.cut_xml import XmlOptions

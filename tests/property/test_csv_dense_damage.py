@@ -7,7 +7,8 @@ import pytest
 
 from connectors.files.csv_fast import parse
 from connectors.files.csv_reader import CsvReader
-from flows.core.files.csv_rows import Dialect, rows
+from flows.core.files.csv_dialect import Dialect
+from flows.core.files.csv_rows import rows
 from flows.core.files.pieces import Piece
 from tests.property.test_csv_reader import cut, expected, seen
 

@@ -10,7 +10,8 @@ import pytest
 
 from connectors.files.csv_reader import CsvReader, unique
 from connectors.files.reader import Read
-from flows.core.files.csv_rows import LINE_END, Dialect, Row, rows
+from flows.core.files.csv_dialect import Dialect
+from flows.core.files.csv_rows import LINE_END, Row, rows
 from flows.core.files.pieces import Piece
 from flows.core.files.units import shadow
 from tests.kit.cutting import FILES
@@ -29,7 +30,7 @@ DIALECTS = [
     Dialect(encoding="cp1252"),
     Dialect(encoding="gb18030"),
     Dialect(delimiter=";;"),
-    Dialect(longest_field=6, longest_row=40),
+    Dialect(look_ahead=6, longest_row=40),
 ]
 
 

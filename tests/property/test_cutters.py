@@ -7,11 +7,13 @@ from random import Random
 
 import pytest
 
-from flows.core.files.csv_rows import Dialect, Row, rows
+from flows.core.files.csv_dialect import Dialect
+from flows.core.files.csv_rows import Row, rows
 from flows.core.files.cut_csv import CsvCutter
 from flows.core.files.cut_lines import LineCutter, LineOptions
 from flows.core.files.cut_raw import RawCutter
 from flows.core.files.pieces import Part
+from tests.kit.csv_defined import defined, read_of
 from tests.kit.cutting import FILES, check, cut, seeded, sizes, soup, whole
 
 DIALECTS = [
@@ -24,7 +26,7 @@ DIALECTS = [
     Dialect(encoding="utf-16-le", comment="#"),
     Dialect(encoding="utf-16-be", delimiter=";", escape="\\"),
     Dialect(encoding="cp1252", delimiter="þ", header=False),
-    Dialect(longest_field=12, comment="#"),
+    Dialect(look_ahead=12, comment="#"),
 ]
 
 
@@ -43,9 +45,9 @@ def test_csv_is_cut_where_the_definition_begins_a_row_whatever_the_bytes(dialect
         make = partial(CsvCutter, dialect, piece_bytes=size)
         pieces, _ = cut(make, data, rng, rng.choice([0.0, 0.5, 1.0]))
         check(pieces, data, size)
-        want, got = list(rows(data, dialect)), list[Row]()
+        want, got = defined(data, dialect, size), list[Row]()
         for piece, part in whole(pieces):
-            found = list(rows(part, dialect, piece.start, piece.line))
+            found = read_of(piece, part, dialect, size, want[len(got) :])
             header = dialect.header and not got and bool(found)
             assert (piece.first, piece.records) == (max(0, len(got) - dialect.header), len(found) - header)
             got += found

@@ -11,7 +11,7 @@ from lxml import etree
 
 from connectors.files.child import sieve_of
 from connectors.files.csv_reader import CsvReader
-from flows.core.files.csv_rows import Dialect
+from flows.core.files.csv_dialect import Dialect
 from flows.core.files.cutters import Format, cutter
 from tests.bench.imports import data, path
 from tests.bench.results import Figure, Result, Series

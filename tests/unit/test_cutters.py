@@ -3,7 +3,8 @@
 import pytest
 
 from flows.core.errors import BadRequest
-from flows.core.files.csv_rows import Dialect, rows
+from flows.core.files.csv_dialect import Dialect
+from flows.core.files.csv_rows import rows
 from flows.core.files.cut_csv import CsvCutter
 from flows.core.files.cut_json import JsonOptions
 from flows.core.files.cut_lines import LineOptions

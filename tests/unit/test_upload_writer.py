@@ -19,10 +19,11 @@ SIZE = 1_600_000
 
 
 def csv(source: random.Random) -> bytes:
-    """Return rows, with a quote that is never closed and a row larger than a piece among them."""
+    """Return rows, with a quote that is never closed, a row larger than a piece and one larger than what is looked ahead among them."""
     rows = [b'%d,"text %d\nmore"\r\n' % (n, source.getrandbits(60)) for n in range(SIZE // 40)]
     rows[source.randrange(len(rows))] = b'1,"never closed\r\n'
     rows[source.randrange(len(rows))] = b'2,"' + b"x\n" * 300_000 + b'"\r\n'
+    rows[source.randrange(len(rows))] = b'3,"' + b"a long text\n" * 150_000 + b'"\r\n'
     return b"".join(rows)
 
 
@@ -90,6 +91,23 @@ async def test_a_file_is_cut_alike_however_it_comes(make: Callable[[random.Rando
         assert upload.sha256 == shelf.sha256 == hashlib.sha256(data).hexdigest()
         ways.append(parts)
     assert ways[0] == ways[1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("lines", ["1,text\n", "a long text\n"])
+async def test_small_parts_get_on_whatever_is_held_back(encoding: str, lines: str) -> None:
+    def send(output: Output) -> "asyncio.Future[Delivery]":  # noqa: ARG001  it stands somewhere
+        future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        future.set_result(Delivery(3, 0))
+        return future
+
+    data = ('a,b\n1,text\n1,"' + lines * (SIZE // len(lines)) + '"\n').encode(encoding)
+    upload = create("u", len(data), "", 0, 1000, len(data))
+    for at in range(0, len(data) - 1, 50_000):
+        writer = Writer(upload, Digest(), send)
+        await writer.take(data[at : at + 50_000])
+        upload = await writer.settle()
+        assert upload.offset == writer.came
 
 
 async def test_a_file_that_breaks_off_comes_whole_and_is_told_as_torn() -> None:

@@ -2,76 +2,29 @@
 
 A row ends at CR, LF or CRLF, or with the file. An empty line and a comment are no rows. A field that begins with a quote has to be closed by one that a
 delimiter, a line end or the end of the file follows; inside it a doubled quote is a quote, and an escape takes its meaning from what follows it. Where it
-is not closed so, or is longer than a limit, the row is damaged: it ends with the line on which that quote was opened, and the next line is read as if
-nothing had been. A quote inside a field that did not begin with one is data. Outside quotes an escape takes the meaning of a delimiter, quote or escape,
-never that of a line end: a path that ends in a backslash would swallow the next row.
+is not closed so, the row is damaged: it ends with the line on which that quote was opened, and the next line is read as if nothing had been. A quote inside
+a field that did not begin with one is data. Outside quotes an escape takes the meaning of a delimiter, quote or escape, never that of a line end: a path
+that ends in a backslash would swallow the next row.
+
+Whether a quote is closed is looked for as far as `Dialect.look_ahead`. Where nothing is found there, the line on which it was opened goes on, and the lines
+behind that decide: if half of them have as many fields as the file's first rows, or they are too long to tell, they are rows, and the quote is not closed.
+Else they belong to the field, and the same is asked before the last of them. So a row of several lines that is not closed is larger than a piece.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import StrEnum
-from functools import cached_property
+from itertools import islice
 from typing import Final, NamedTuple
 
-from flows.core.errors import BadRequest
-from flows.core.files.units import bom, named, shadow, width
+from flows.core.files.csv_dialect import Dialect, Grammar
+from flows.core.files.units import bom, shadow, width
 
 LINE_END: Final = re.compile(rb"\r\n?|\n")
-_MIB: Final = 1024 * 1024
 _UNCLOSED: Final = -1
 _MORE: Final = -2
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a CSV file is written."""
-
-    delimiter: str = ","
-    quote: str = '"'
-    """Empty: quotes are data."""
-    escape: str = ""
-    r"""Such as a backslash; doubled quotes are understood in any case."""
-    comment: str = ""
-    """What a line that is no row begins with; empty: there are none."""
-    header: bool = True
-    encoding: str = "utf-8"
-    """`utf-8`, `utf-16-le`, `utf-16-be`, or a legacy one; a byte order mark is skipped."""
-    longest_field: int = _MIB
-    """In code units; a quoted field that is longer counts as not closed."""
-    longest_row: int = 16 * _MIB
-    """In bytes."""
-
-    @cached_property
-    def grammar(self) -> "Grammar":
-        """The same in code units; raise `BadRequest` where it means nothing."""
-        return Grammar(self)
-
-
-class Grammar:
-    """A dialect in code units."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        """Raise `BadRequest` where the dialect means nothing."""
-        escape = "" if dialect.escape == dialect.quote else dialect.escape
-        signs = [sign for sign in (dialect.delimiter, dialect.quote, escape, dialect.comment) if sign]
-        self.encoding = named(dialect.encoding, "".join(signs))
-        if not dialect.delimiter or len(dialect.quote) > 1 or len(escape) > 1 or len(set(signs)) < len(signs):
-            raise BadRequest("A CSV dialect has a delimiter, a quote and an escape of one character or none, and all of them differ.")
-        if any(set(sign) & set("\r\n") for sign in signs) or set(dialect.delimiter) & {dialect.quote, escape}:
-            raise BadRequest("The delimiter, quote, escape and comment of a CSV file hold no line end, and the delimiter no quote or escape.")
-        code = "latin-1" if width(self.encoding) > 1 else self.encoding
-        try:
-            self.delimiter, self.quote, self.escape, self.comment = (sign.encode(code) for sign in (dialect.delimiter, dialect.quote, escape, dialect.comment))
-        except UnicodeEncodeError as exc:
-            raise BadRequest(f"The encoding {dialect.encoding} has no {exc.object!r}.") from exc
-        if len(self.quote) > 1 or len(self.escape) > 1:
-            raise BadRequest("A quote or escape of a CSV file in utf-8 is one of ASCII.")
-        self.longest_field = dialect.longest_field
-        self.inside = re.compile(b"|".join(re.escape(sign) for sign in (self.quote, self.escape) if sign) or b"(?!)")
-        self.outside = re.compile(b"|".join([re.escape(self.delimiter), rb"[\r\n]", *([re.escape(self.escape)] if self.escape else [])]))
-        self.escaped = re.compile(f"{re.escape(escape)}(.)" if escape else "(?!)", re.DOTALL)
-        self.in_quotes = re.compile(f"{re.escape(escape)}(.)|{re.escape(dialect.quote)}(.)" if escape else f"{re.escape(dialect.quote)}(.)", re.DOTALL)
+_FAR: Final = -3
 
 
 class Mode(StrEnum):
@@ -83,6 +36,10 @@ class Mode(StrEnum):
     """Before a field that is not the first."""
     INSIDE = "inside"
     """In a field without quotes, or behind one with."""
+    OPENED = "opened"
+    """In quotes, on the line on which they were opened."""
+    LINES = "lines"
+    """In quotes, before a line that may be a row."""
     REST = "rest"
     """In a line of which nothing matters but its end."""
 
@@ -157,10 +114,15 @@ def read(units: bytes, at: int, mode: Mode, grammar: Grammar, *, final: bool) ->
     return _fields(units, at, mode, grammar, final=final)
 
 
+def one(data: bytes, dialect: Dialect, start: int = 0, line: int = 1) -> Iterator[Row]:
+    """Yield the row that these bytes are, as whoever cut them knows; nothing for a comment."""
+    for row in islice(rows(data, replace(dialect, look_ahead=len(data)), start, line), 1):
+        yield row._replace(end=start + len(data))
+
+
 def broken(units: bytes, opened: int, grammar: Grammar) -> Step | None:
     """Go over the rest of a row in which this quote opens a field, where nothing closes it; None: it is closed. Nothing comes behind the units."""
-    closed = _closing(units, opened, grammar, final=True) != _UNCLOSED
-    return None if closed else _rest(units, opened, _blame(units, opened, grammar), final=True)
+    return _quoted(units, opened, Mode.FIELD, grammar, final=True)[1]
 
 
 def _fields(units: bytes, at: int, mode: Mode, grammar: Grammar, *, final: bool) -> Step:
@@ -180,43 +142,85 @@ def _fields(units: bytes, at: int, mode: Mode, grammar: Grammar, *, final: bool)
 
 def _field(units: bytes, at: int, mode: Mode, grammar: Grammar, *, final: bool) -> tuple[Field, Step | None]:
     """Return the field that stands here, or how far one surely goes."""
-    if mode is Mode.FIELD and grammar.quote and units.startswith(grammar.quote, at):
-        field = Field(at + 1, _closing(units, at, grammar, final=final), quoted=True)
-        if field.end == _MORE:
-            return field, Step(at, mode)
-        return field, _rest(units, at, _blame(units, at, grammar), final=final) if field.end == _UNCLOSED else None
+    if mode in {Mode.OPENED, Mode.LINES} or (mode is Mode.FIELD and grammar.quote and units.startswith(grammar.quote, at)):
+        return _quoted(units, at, mode, grammar, final=final)
     end, found = _plain(units, at, grammar, final=final)
     return Field(at, end, quoted=False), None if found else Step(end, Mode.INSIDE if end > at else mode)
 
 
-def _closing(units: bytes, opened: int, grammar: Grammar, *, final: bool) -> int:
-    """Return where the quote that closes the field stands, or that there is none, or none as yet."""
-    at, last = opened + 1, opened + 1 + grammar.longest_field
+def _quoted(units: bytes, at: int, mode: Mode, grammar: Grammar, *, final: bool) -> tuple[Field, Step | None]:
+    """Return the field that opens here or is open, or how far its row surely goes."""
+    start = begin = at + (mode is Mode.FIELD)
     while True:
-        found = grammar.inside.search(units, at, last + 1)
-        if found is None:
-            return _MORE if len(units) <= last and not final else _UNCLOSED
-        at = found.start()
-        if found[0] != grammar.quote:
+        last = begin + grammar.look_ahead
+        end, looked = _closing(units, begin, last, grammar, final=final)
+        field = Field(start, end, quoted=True)
+        if end >= 0:
+            return field, None
+        if end == _MORE:
+            return field, Step(at, mode)
+        if mode is Mode.LINES:
+            begin = _lines(units, at, last, grammar) if end == _FAR else at
+            if begin == at:
+                return field, Step(at, Mode.ROW, "unterminated_quote")
+        elif end == _UNCLOSED:
+            return field, _rest(units, at, _blame(units, begin, last, grammar), final=final)
+        else:
+            mode, begin = _first_line(units, begin, last, looked)
+        at = begin
+
+
+def _closing(units: bytes, at: int, last: int, grammar: Grammar, *, final: bool) -> tuple[int, int]:
+    """Return where the quote that closes the field stands, or that there is none, or none up to `last`, or none as yet; and how far was looked."""
+    while (at := _paired(units, at, last, grammar)) < min(last + 1, len(units)):
+        if not units.startswith(grammar.quote, at):
             at += 2
             continue
         behind = units[at + 1 : at + 1 + max(len(grammar.delimiter), 1)]
         if not behind:
-            return at if final else _MORE
+            return (at if final else _MORE), at
         if behind.startswith(grammar.quote):
             at += 2
             continue
         if behind == grammar.delimiter or behind[:1] in (b"\r", b"\n"):
-            return at
-        return _MORE if not final and grammar.delimiter.startswith(behind) else _UNCLOSED
+            return at, at
+        return (_MORE if not final and grammar.delimiter.startswith(behind) else _UNCLOSED), at
+    at = max(at, last + 1)
+    return (_FAR if len(units) > last else _UNCLOSED if final else _MORE), at
 
 
-def _blame(units: bytes, opened: int, grammar: Grammar) -> str:
+def _paired(units: bytes, at: int, last: int, grammar: Grammar) -> int:
+    """Return how far one gets up to `last` without a quote that may close: doubled ones, and what is escaped, are gone over."""
+    found = grammar.paired.match(units, at, last + 1)
+    return found.end() if found else at
+
+
+def _first_line(units: bytes, at: int, last: int, looked: int) -> tuple[Mode, int]:
+    """Return how far the line surely goes on which a quote was opened, where it was looked so far for its other half."""
+    line_end = LINE_END.search(units, at, last + 2)
+    if line_end and line_end.start() < last:
+        return Mode.LINES, line_end.end()
+    return Mode.OPENED, min(looked, line_end.start()) if line_end else looked
+
+
+def _lines(units: bytes, at: int, last: int, grammar: Grammar) -> int:
+    """Return the place behind the last line that ends up to `last`; `at`, where the lines are too long for that, or half of them are rows.
+
+    A row that goes on so is larger than a piece, so that whoever reads it knows that it is one, though it ends without a quote.
+    """
+    found = max(units.rfind(b"\r", at, last), units.rfind(b"\n", at, last))
+    line_end = LINE_END.match(units, found) if found >= 0 else None
+    if line_end is None or line_end.end() - at < grammar.look_ahead // 2 or not grammar.widths:
+        return at
+    lines = [line.count(grammar.delimiter) + 1 in grammar.widths for line in LINE_END.split(units[at : line_end.end()]) if line]
+    return at if 2 * sum(lines) >= len(lines) else line_end.end()
+
+
+def _blame(units: bytes, at: int, last: int, grammar: Grammar) -> str:
     """Return the code of a quote that was not closed: junk, where something on its own line looks like its other half."""
-    line_end = LINE_END.search(units, opened)
+    line_end = LINE_END.search(units, at)
     end = line_end.start() if line_end else len(units)
-    at = opened + 1
-    while found := grammar.inside.search(units, at, min(end, opened + 2 + grammar.longest_field)):
+    while found := grammar.inside.search(units, at, min(end, last + 1)):
         at = found.start()
         if found[0] == grammar.quote and not units.startswith(grammar.quote, at + 1):
             return "junk_after_quote"

@@ -3,15 +3,21 @@
 import re
 from typing import Any, Final
 
-from flows.core.files.csv_rows import Dialect, Grammar, Mode, read
+from flows.core.files.csv_dialect import Dialect, Grammar
+from flows.core.files.csv_rows import Mode, read
 from flows.core.files.pieces import PIECE_BYTES
 from flows.core.files.shears import START, Run, Shears, Stride
 
 _ROW: Final = re.compile(rb"[^\r\n]++")
+_WIDTHS: Final = 2
+"""Of so many rows it is remembered how many fields they have: of the header, and of one behind it, which may be another number."""
 
 
 class CsvCutter(Shears):
-    """The byte order mark and the header, which is no record, go with the first rows; comments and empty lines with what is next to them."""
+    """The byte order mark and the header, which is no record, go with the first rows; comments and empty lines with what is next to them.
+
+    The first sound rows that fit a piece are read by the definition, so that it is known how many fields rows have.
+    """
 
     def __init__(self, dialect: Dialect, saved: bytes | None = None, *, piece_bytes: int = PIECE_BYTES) -> None:
         """Go on from a saved state, or begin; raise `BadRequest` for a dialect that means nothing."""
@@ -21,12 +27,13 @@ class CsvCutter(Shears):
         super().__init__(saved, encoding=self._grammar.encoding, piece_bytes=piece_bytes)
 
     def more(self) -> Any:
-        """Return whether the header is still to come."""
-        return self._header
+        """Return whether the header is still to come, and how many fields the first rows have."""
+        return [self._header, self._grammar.widths]
 
     def restore(self, more: Any) -> None:
         """Take it back."""
-        self._header = more
+        self._header, widths = more
+        self._grammar = self._grammar.like(tuple(widths))
 
     def committed(self, records: int) -> int:
         """Take the header off the first records."""
@@ -37,6 +44,8 @@ class CsvCutter(Shears):
     def stride(self, at: int, mode: str, *, final: bool) -> Stride:
         """Go on as the definition says."""
         step = read(self.units, at, Mode(mode or Mode.ROW), self._grammar, final=final)
+        if step.fields and not mode and step.at <= self.limit and len(self._grammar.widths) < _WIDTHS:
+            self._grammar = self._grammar.like((*self._grammar.widths, len(step.fields)))
         over = step.mode is Mode.ROW or (not mode and step.at == at)
         return Stride(step.at, START if over else step.mode.value, int(step.row))
 
@@ -44,13 +53,13 @@ class CsvCutter(Shears):
         """Go over sound rows."""
         grammar, units = self._grammar, self.units
         end = self._line_end(at, end, final=final)
-        if end <= at:
+        if end <= at or len(grammar.widths) < _WIDTHS:
             return Run(at, 0)
         quoted = grammar.quote and units.find(grammar.quote, at, end) >= 0
         comments = grammar.comment and units.find(grammar.comment, at, end) >= 0
         if not quoted and not comments:
             return Run(end, _count(units[at:end]))
-        if grammar.longest_field < end - at:
+        if grammar.look_ahead < end - at:
             return Run(at, 0)
         if not comments and self._fast.parity and not (grammar.escape and units.find(grammar.escape, at, end) >= 0):
             stop = self._outside(at, self._fast.clean(units, at, end), final=final)

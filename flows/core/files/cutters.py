@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from flows.core.errors import BadRequest
-from flows.core.files.csv_rows import Dialect
+from flows.core.files.csv_dialect import Dialect
 from flows.core.files.cut_csv import CsvCutter
 from flows.core.files.cut_json import JsonCutter, JsonOptions
 from flows.core.files.cut_lines import LineCutter, LineOptions

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from flows.core.errors import BadRequest
-from flows.core.files.csv_rows import Dialect
+from flows.core.files.csv_dialect import Dialect
 from flows.core.files.cut_json import SIGNS, JsonOptions
 from flows.core.files.cut_lines import LineOptions
 from flows.core.files.cut_xml import XmlOptions

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.files.csv_reader import CsvReader
-from flows.core.files.csv_rows import Dialect
+from flows.core.files.csv_dialect import Dialect
 from flows.core.files.pieces import Part, Piece
 from tests.kit.reading import Here, read_through
 
