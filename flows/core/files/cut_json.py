@@ -75,9 +75,9 @@ class JsonCutter(Shears):
         """Return code units, of which those beyond ASCII stand for any letter."""
         return raw if self.encoding == "utf-8" else super().shadowed(raw).translate(_LETTERS)
 
-    def ends(self, units: bytes) -> int:
+    def ends(self, at: int, end: int) -> int:
         """Count what may part elements, or end values; half of it, since most of it lies within them."""
-        return (units.count(b",") if self._listed else sum(map(units.count, (b"}", b"]", b" ", b"\n")))) // 2
+        return sum(self.units.count(sign, at, end) for sign in ((b",",) if self._listed else (b"}", b"]", b" ", b"\n"))) // 2
 
     def restore(self, more: Any) -> None:
         """Take it back."""

@@ -85,9 +85,9 @@ class XmlCutter(Shears):
         end = self._at + self._owed
         return [[(at, tuple(around)) for at, around in self._changes if at <= max(end, self._changes[0][0])], self._open, self._nests, self._doubts, self._head]
 
-    def ends(self, units: bytes) -> int:
+    def ends(self, at: int, end: int) -> int:
         """Count the records' name: each has it once at least."""
-        return units.count(self._record)
+        return self.units.count(self._record, at, end)
 
     def restore(self, more: Any) -> None:
         """Take it back."""

@@ -68,9 +68,9 @@ class Shears(ABC):
         returns = units.count(b"\r")
         return units.count(b"\n") + (returns - units.count(b"\r\n") if returns else 0)
 
-    def ends(self, units: bytes) -> int:
-        """Count what may end a record: about as many records lie in these units, or fewer."""
-        return self.lines(units)
+    def ends(self, at: int, end: int) -> int:
+        """Count what may end a record: about as many records lie between these, or fewer."""
+        return max(self.units.count(b"\n", at, end), self.units.count(b"\r", at, end))
 
     def shadowed(self, raw: bytes) -> bytes:
         """Return the code units of bytes of the file, one byte each."""
@@ -155,11 +155,11 @@ class Shears(ABC):
     def _enough(self) -> int:
         """Return the place from which on a piece takes no further record; what it depends on are units alone, wherever a cutter has begun."""
         at, end, left = 0, min(self.limit, len(self.units)), self._most
-        if self.ends(self.units[:end]) <= left:
+        if self.ends(at, end) <= left:
             return self.limit
         while end - at > 1:
             middle = (at + end) // 2
-            found = self.ends(self.units[at:middle])
+            found = self.ends(at, middle)
             if found < left:
                 at, left = middle, left - found
             else:
