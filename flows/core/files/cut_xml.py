@@ -86,8 +86,8 @@ class XmlCutter(Shears):
         return [[(at, tuple(around)) for at, around in self._changes if at <= max(end, self._changes[0][0])], self._open, self._nests, self._doubts, self._head]
 
     def ends(self, at: int, end: int) -> int:
-        """Count the records' name: each has it once at least."""
-        return self.units.count(self._record, at, end)
+        """Count what may be start tags of records, with a prefix or without."""
+        return sum(self.units.count(sign + self._record, at, end) for sign in (b"<", b":"))
 
     def restore(self, more: Any) -> None:
         """Take it back."""
