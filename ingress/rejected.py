@@ -1,6 +1,7 @@
 """Reads the rows that a job has turned away from `xyra.rejects`, some at a time."""
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import Final, NamedTuple
 
 from flows.core import topics
@@ -78,10 +79,13 @@ def read(settings: Settings, wanted: Wanted, at: int | None, end: int | None, mo
             return Found([], 0, 0)  # there is no topic yet
         number = partition_of(wanted.job_id.encode(), len(starts))
         at, end = starts[number] if at is None else at, ends[number] if end is None else end
-        messages, left = window.read({number: at}, {number: end}, topics.REJECTS.name, AT_ONCE)
+        found, until = Found([], at, end), monotonic() + AT_ONCE.seconds
+        while not found.rows and not found.over and monotonic() < until:  # what stands before may be those of other jobs
+            messages, left = window.read({number: found.at}, {number: end}, topics.REJECTS.name, AT_ONCE)
+            found = _chosen(messages, wanted, found._replace(at=left[number]), most)
     finally:
         window.close()
-    return _chosen(messages, wanted, Found([], left[number], end), most)
+    return found
 
 
 def all_of(settings: Settings, wanted: Wanted, most: int) -> Iterator[list[Turned]]:

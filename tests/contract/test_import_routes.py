@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from io import BytesIO
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -24,9 +25,11 @@ from flows.core.imports.progress import Checkpoint, Gain, Report
 from flows.core.imports.shelf import piece_output
 from flows.core.imports.source import DataFormat
 from flows.core.imports.uploads import Upload, create
+from flows.core.murmur import partition_of
 from flows.core.record import Output
 from flows.wire.kafka import ensure_topics
 from ingress import originals
+from ingress.rejected import AT_ONCE
 from tests.kit.door import RunningDoor, until
 
 ROUTE = "/integration/import/jobs"
@@ -208,6 +211,15 @@ def test_rejected_rows_in_pages(door: RunningDoor, rejected: str) -> None:
     errors = [{"column": column, "code": "wrong_type", "rule": "int64", "value": "=1"} for column in ("id", "amount")]
     assert found[1] == {"path": None, "ordinal": 1, "line": 3, "offset": 10, "turn": 1, "errors": errors, "row": "x,=1\n", "row_base64": None}
     assert not any(pages(door, rejected, turn=2))  # a page whose time is over may be empty, and say where to go on
+
+
+def test_rejected_rows_behind_thousands_of_another_job_are_on_the_first_page(door: RunningDoor, flow: Flow, upload: str) -> None:
+    job_id, partitions = str(ordered(door, upload)["job_id"]), door.settings.kafka_partitions
+    flow.report(begun(job_id, rejected=1))
+    other = next(name for name in (f"other-{n}" for n in count()) if partition_of(name.encode(), partitions) == partition_of(job_id.encode(), partitions))
+    flow.reject(other, 1, *map(row, range(2 * AT_ONCE.records)))
+    flow.reject(job_id, 1, row(7))
+    assert [item["ordinal"] for item in next(pages(door, job_id))] == [7]
 
 
 def test_rejected_rows_as_files(door: RunningDoor, rejected: str) -> None:
