@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from deploy.cli.calls import CONNECT_S, MOST_TRIES, broken, judged, wait_s
-from deploy.cli.output import mib
+from deploy.cli.output import volume
 from flows.core.errors import Unavailable
 from flows.core.imports.progress import ENDED
 from flows.core.imports.source import LOOKS_LIKE, NOTES, UNKNOWN_COLUMNS
@@ -133,7 +133,7 @@ class Lines:
 
     def sent(self, at: int, size: int) -> None:
         """Say each tenth of the way."""
-        self._say(f"Sent {mib(at)} of {mib(size)}", "sent", at * STEPS // size if size else STEPS)
+        self._say(f"Sent {volume(at)} of {volume(size)}", "sent", at * STEPS // size if size else STEPS)
 
     def remark(self, line: str) -> None:
         """Say it."""
@@ -172,7 +172,7 @@ class Bars(AbstractContextManager["Bars"]):
 
     def sent(self, at: int, size: int) -> None:
         """Move the file's bar."""
-        self._move("file", "sending", at, size, f"{mib(at)} of {mib(size)}")
+        self._move("file", "sending", at, size, f"{volume(at)} of {volume(size)}")
 
     def remark(self, line: str) -> None:
         """Say it above the bars."""

@@ -34,9 +34,11 @@ def complain(text: str) -> None:
     typer.secho(f"xyra: {text}", err=True, fg="red")
 
 
-def mib(size: int) -> str:
-    """Say a number of bytes in MiB."""
-    return f"{size / 2**20:,.0f} MiB"
+def volume(size: int) -> str:
+    """Say a number of bytes, in MiB or KiB where it is one or more."""
+    if size < 2**10:
+        return f"{size} bytes"
+    return f"{size / 2**20:,.0f} MiB" if size >= 2**20 else f"{size / 2**10:,.0f} KiB"
 
 
 def printable(data: bytes | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from deploy.cli.output import mib
+from deploy.cli.output import volume
 from deploy.local.parts import reachable
 from deploy.local.place import shown
 from deploy.local.processes import find, identify, memory_bytes
@@ -80,7 +80,7 @@ def show(settings: Settings, stack: StackRecord, key: str | None, seconds: float
         "Valkey": f"{settings.redis_host}:{settings.redis_port}",
         "Data": f"{shown(settings.data_dir)}   (logs in {shown(settings.data_dir / 'logs')})",
         "Admin key": f"{key}   (shown this once; kept in {key_file})" if key else f"in {kept}",
-        "Memory": f"{mib(memory)} in {len(running) + 1} processes",
+        "Memory": f"{volume(memory)} in {len(running) + 1} processes",
     }
     typer.echo()
     typer.secho(f"Ready after {seconds:.1f} s", bold=True)

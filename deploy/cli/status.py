@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from deploy.cli.output import as_json, mib, table
+from deploy.cli.output import as_json, table, volume
 from deploy.cli.positions import positions
 from deploy.cli.screen import base_url
 from deploy.flows import FLOWS
@@ -110,11 +110,11 @@ def show(found: dict[str, Any]) -> None:
     typer.echo(f"{found['state']}; was ready after {found['seconds_to_ready']} s. Data: {found['data_dir']}")
     head = ("process", "state", "pid", "restarts", "uptime", "RSS", "PSS", "URL", "last exit")
     rows = [
-        (p["name"], p["state"], p["pid"] or "-", p["restarts"], _span(p["uptime_s"]), mib(p["rss_bytes"]), mib(p["pss_bytes"]), p["url"], p["last_exit"])
+        (p["name"], p["state"], p["pid"] or "-", p["restarts"], _span(p["uptime_s"]), volume(p["rss_bytes"]), volume(p["pss_bytes"]), p["url"], p["last_exit"])
         for p in found["processes"]
     ]
     table(head, rows)
-    typer.echo(f"Memory of the whole stack: {mib(found['memory_bytes'])} (shared pages counted once; idle it stays under {mib(IDLE_LIMIT)}).")
+    typer.echo(f"Memory of the whole stack: {volume(found['memory_bytes'])} (shared pages counted once; idle it stays under {volume(IDLE_LIMIT)}).")
 
 
 def show_flows(flows: list[dict[str, Any]]) -> None:

@@ -27,8 +27,8 @@ from ingress.streams import Streamed
 
 router = APIRouter(prefix="/integration/import/jobs", tags=["imports"], route_class=StrictRoute)
 MOST_ON_A_PAGE: Final = 1000
-AT_ONCE: Final = 1000
-"""Rows of a file that are read and written in one go."""
+AT_ONCE: Final = rejected.AT_ONCE.records
+"""Rows of a file that are read and written in one go; each time, Kafka is connected to anew."""
 LONGEST_S: Final = 600.0
 """A file that has not been fetched after so long is cut off, and the connection with it."""
 HOW: Final = (

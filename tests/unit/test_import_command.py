@@ -241,7 +241,7 @@ def test_bars_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().err
     file, job = (line.strip() for line in said.splitlines()[-2:])
     assert file.startswith("sending ")
-    assert file.endswith(" 50% 0 MiB of 0 MiB")
+    assert file.endswith(" 50% 5 bytes of 10 bytes")
     assert job.startswith("[red]reading ")
     assert job.endswith(" 50% 5 rows, 0 rejected, 5/s, 3 s to go")
 

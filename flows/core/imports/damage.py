@@ -6,7 +6,11 @@ from flows.core.files.rejects import Reject
 from flows.core.imports.codes import CODES, Code
 
 DAMAGE: Final[tuple[Code, ...]] = (
-    Code("unterminated_quote", "a quote was opened that nothing closes", "close it, or double it where it is meant as a character; see that `quote` is right"),
+    Code(
+        "unterminated_quote",
+        "a quote was opened that nothing closes, or nothing in the next 1 MiB, in which half of the lines look like rows",
+        "close it, or double it where it is meant as a character; see that `quote` is right; shorten a text of so many such lines",
+    ),
     Code(
         "junk_after_quote", "something stands between a closing quote and the delimiter", "double the quotes inside the field, or take out what stands behind"
     ),
