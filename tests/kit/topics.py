@@ -24,7 +24,7 @@ class Read(NamedTuple):
 
 
 def topic_reader(bootstrap: str, topic: str, *, timeout_s: float = 30.0) -> list[Read]:
-    """Return every committed record of `topic` from its beginning to its end as it is now, partition by partition."""
+    """Return every committed record of `topic` from its beginning to its end as it is now, partition by partition; fails where none comes for `timeout_s`."""
     consumer = _consumer(bootstrap)
     try:
         partitions = [TopicPartition(topic, n, OFFSET_BEGINNING) for n in consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions]
@@ -33,8 +33,10 @@ def topic_reader(bootstrap: str, topic: str, *, timeout_s: float = 30.0) -> list
         open_ = {p.partition for p in partitions}
         deadline = time.monotonic() + timeout_s
         while open_:
-            assert time.monotonic() < deadline, f"{topic}: partitions {sorted(open_)} had no end within {timeout_s} s (a transaction left open?)"
-            for message in consumer.consume(1, 0.2) + consumer.consume(2000, 0):
+            assert time.monotonic() < deadline, f"{topic}: partitions {sorted(open_)} had nothing for {timeout_s} s, and no end (a transaction left open?)"
+            messages = consumer.consume(1, 0.2) + consumer.consume(2000, 0)
+            deadline = time.monotonic() + timeout_s if messages else deadline
+            for message in messages:
                 error = message.error()
                 partition, offset = message.partition(), message.offset()
                 assert partition is not None
