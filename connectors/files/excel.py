@@ -22,7 +22,10 @@ from connectors.files.xlsx_strings import Strings, fill
 from flows.core.files.rejects import VALUE_CHARS, Reject
 
 _BLOCK_BYTES: Final = 512 * 1024
-"""As much of a sheet as becomes one table."""
+"""As much of a sheet as becomes one table, where its strings are short: each cell may be any of them, however little it takes itself."""
+_LEAST_BYTES: Final = 16 * 1024
+_CELL_BYTES: Final = 20
+"""Of a sheet, what a cell with a string takes at least: `<c t="s"><v>0</v></c>`."""
 _STREAM_BYTES: Final = 128 * 1024
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ROOT: Final = re.compile(rb"<(\w+:)?worksheet[\s>]")
@@ -84,6 +87,7 @@ class _Sheet:
         self._names: dict[int, str] | None = {} if header_row == 0 else None
         self._ordinal = 0
         self._where = f"in the sheet {name[:64]!r}"
+        self._block_bytes = max(_LEAST_BYTES, min(_BLOCK_BYTES, limits.table_bytes * _CELL_BYTES // max(1, strings.longest)))
 
     def portions(self, archive: Archive, at: bytes | None) -> Iterator[Portion]:
         passed, ordinal, row = orjson.loads(at) if at else (0, 0, 0)
@@ -119,13 +123,14 @@ class _Sheet:
                 position, prefix = found
                 held, begun, close = held[position:], True, b"</" + prefix + b"row>"
             over = held.find(b"</" + prefix + b"sheetData", max(0, len(held) - len(data) - 2 * len(close))) >= 0
-            if len(held) < _BLOCK_BYTES and not over:
-                continue
-            end = held.rfind(close) + len(close)
-            if end >= len(close):
+            while over or len(held) >= self._block_bytes:
+                end = held.rfind(close, 0, self._block_bytes)
+                end = (held.find(close) if end < 0 else end) + len(close)
+                if end < len(close):
+                    break
                 yield position + end, prefix, held[:end]
                 held, position = held[end:], position + end
-            elif len(held) > self._limits.row_bytes:
+            if len(held) > self._limits.row_bytes:
                 raise refusal("row_too_large", where=f"A row {self._where}", limit=self._limits.row_bytes)
         if not over and (begun or b"sheetData" not in held):
             raise refusal("truncated", where=f"{self._where}, before the end of its rows")

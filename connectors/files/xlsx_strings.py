@@ -58,6 +58,8 @@ class Strings:
         """Take the directory that a scratch file may be made in."""
         self._scratch = scratch
         self._room = limits.string_bytes
+        self.longest = 0
+        """Bytes of the longest one."""
         self._held: list[pl.Series] = []
         self._count = 0
         """Of those that are held."""
@@ -73,6 +75,7 @@ class Strings:
     def extend(self, texts: list[bytes]) -> None:
         """Add the next ones, in UTF-8; before any is asked for."""
         sizes = list(map(len, texts))
+        self.longest = max(self.longest, max(sizes, default=0))
         self._room -= sum(sizes) + _VIEW_BYTES * len(sizes)
         if self._room >= 0 and self._file is None:
             self._held.append(texts_of(texts))

@@ -100,6 +100,22 @@ def test_what_polars_wrote_is_read_back_equal(tmp_path: Path) -> None:
     assert [list(row.values())[:7] for row in read] == [row[:7] for row in ROWS]
 
 
+def test_a_long_text_that_every_cell_repeats_makes_small_portions(tmp_path: Path) -> None:
+    """A cell of thirty bytes may come to 32,767 characters: a kilobyte of the file, hundreds of megabytes of rows."""
+    path, long, rows = tmp_path / "long.xlsx", "x" * 32_767, 20_000
+    written = xlsxwriter.Workbook(path)
+    sheet = written.add_worksheet()
+    sheet.write(0, 0, "text")
+    for number in range(1, rows + 1):
+        sheet.write_string(number, 0, long)
+    written.close()
+    portions = _portions(path)
+    heights = [portion.table.frame.height for portion in portions]
+    assert sum(heights) == rows
+    assert max(heights) * len(long) < 2 * Limits().table_bytes
+    assert sum(portion.table.frame.height for portion in _portions(path, at=portions[2].after)) == sum(heights[3:])
+
+
 def test_a_sheet_goes_on_behind_every_portion(tmp_path: Path) -> None:
     path = tmp_path / "book.xlsx"
     with xlsxwriter.Workbook(path) as written:
