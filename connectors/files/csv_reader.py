@@ -17,7 +17,7 @@ from connectors.files.csv_places import Chunk, places
 from connectors.files.reader import AT_ONCE, Read, Unreadable
 from connectors.files.table import Table
 from flows.core.files.csv_dialect import Dialect
-from flows.core.files.csv_rows import LINE_END, one, rows
+from flows.core.files.csv_rows import LINE_END
 from flows.core.files.pieces import Part, Piece
 from flows.core.files.rejects import RAW_BYTES, VALUE_CHARS, Reject
 from flows.core.files.units import bom, shadow
@@ -98,7 +98,8 @@ class CsvReader:
         if start == 0 and mark and data.startswith(mark):
             data, start = data[len(mark) :], len(mark)
         if self._header or not self._names:
-            begin = next((row for row in (one if alone else rows)(data, self._dialect, start, line) if self._header or not row.code), None)
+            chunk = Chunk(data, start, line, piece.first, piece.records, self._dialect, alone=alone)
+            begin = next((row for row in chunk.rows() if self._header or not row.code), None)
             if begin and not self._names:
                 _few(begin.fields)
                 self._names = unique(begin.fields if self._header else [""] * len(begin.fields))

@@ -19,8 +19,9 @@ import psutil
 from flows.core import topics
 from flows.core.imports.jobs import JOB
 from flows.core.imports.progress import Report
+from tests.bench.processes import tail
 from tests.chaos.plan import Outcome
-from tests.chaos.replays import Worker, faults, running, tail
+from tests.chaos.replays import Worker, faults, running
 from tests.kit.importer import Importer
 from tests.kit.topics import topic_reader
 

@@ -31,7 +31,7 @@ from flows.core.verdict import Bury, Reason
 from flows.engine.letters import Where, letter
 from flows.wire.kafka import PARTITIONER, client_config, ensure_topics
 from tests.bench.place import environment
-from tests.bench.processes import await_ready
+from tests.bench.processes import await_ready, tail
 from tests.chaos.orders import Ordered, all_over, flush, index, order, write
 from tests.chaos.orders import told as tell
 from tests.chaos.plan import Outcome
@@ -213,7 +213,3 @@ def _wait(true: Any, seconds: float, what: str) -> None:
 
 def faults(*checks: tuple[Any, Any, str]) -> tuple[str, ...]:
     return tuple(f"{what}: {found}, and not {wanted}" for found, wanted, what in checks if found != wanted)
-
-
-def tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-3000:]

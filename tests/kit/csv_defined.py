@@ -6,6 +6,7 @@ from flows.core.files.csv_dialect import Dialect
 from flows.core.files.csv_rows import LINE_END, Mode, Row, filled, one, read, rows
 from flows.core.files.pieces import Part, Piece
 from flows.core.files.units import bom, shadow, width
+from tests.kit.cutting import whole
 
 
 def defined(data: bytes, dialect: Dialect, piece_bytes: int) -> list[Row]:
@@ -37,3 +38,15 @@ def read_of(piece: Piece, part: bytes, dialect: Dialect, piece_bytes: int, want:
     elif dialect.look_ahead >= 2 * piece_bytes:
         assert list(rows(part, dialect, piece.start, piece.line)) == found
     return found
+
+
+def cut_as_defined(pieces: list[Piece], data: bytes, dialect: Dialect, piece_bytes: int) -> list[Row]:
+    """Assert that pieces hold the rows of a file by their definition, each once and counted, and return these."""
+    want, got = defined(data, dialect, piece_bytes), list[Row]()
+    for piece, part in whole(pieces):
+        found = read_of(piece, part, dialect, piece_bytes, want[len(got) :])
+        header = dialect.header and not got and bool(found)
+        assert (piece.first, piece.records) == (max(0, len(got) - dialect.header), len(found) - header)
+        got += found
+    assert got == want
+    return want

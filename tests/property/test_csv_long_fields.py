@@ -10,8 +10,8 @@ from flows.core.files.csv_dialect import Dialect
 from flows.core.files.csv_rows import Row
 from flows.core.files.cut_csv import CsvCutter
 from flows.core.files.units import bom, width
-from tests.kit.csv_defined import defined, read_of
-from tests.kit.cutting import FILES, check, cut, seeded, whole
+from tests.kit.csv_defined import cut_as_defined, defined
+from tests.kit.cutting import FILES, check, cut, seeded
 from tests.property.test_csv_reader import Seen, seen
 
 DIALECTS = [
@@ -67,13 +67,7 @@ def test_long_fields_are_cut_as_defined_and_read_as_they_were_cut(dialect: Diale
         data, size = written(luck, dialect), min(luck.choice([16, 40, 100]), dialect.look_ahead // 2)
         pieces, _ = cut(partial(CsvCutter, dialect, piece_bytes=size), data, luck, luck.choice([0.0, 0.5, 1.0]))
         check(pieces, data, size)
-        want, got = defined(data, dialect, size), list[Row]()
-        for piece, part in whole(pieces):
-            found = read_of(piece, part, dialect, size, want[len(got) :])
-            header = dialect.header and not got and bool(found)
-            assert (piece.first, piece.records) == (max(0, len(got) - dialect.header), len(found) - header)
-            got += found
-        assert got == want
+        want = cut_as_defined(pieces, data, dialect, size)
         if dialect.header and want and (want[0].code or want[0].end > dialect.longest_row):
             continue  # then nothing is read
         reader, half = CsvReader(dialect, ["a", "b", "c"], fill=True), luck.randrange(len(pieces) + 1)

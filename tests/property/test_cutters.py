@@ -8,12 +8,12 @@ from random import Random
 import pytest
 
 from flows.core.files.csv_dialect import Dialect
-from flows.core.files.csv_rows import Row, rows
+from flows.core.files.csv_rows import rows
 from flows.core.files.cut_csv import CsvCutter
 from flows.core.files.cut_lines import LineCutter, LineOptions
 from flows.core.files.cut_raw import RawCutter
 from flows.core.files.pieces import Part
-from tests.kit.csv_defined import defined, read_of
+from tests.kit.csv_defined import cut_as_defined
 from tests.kit.cutting import FILES, check, cut, seeded, sizes, soup, whole
 
 DIALECTS = [
@@ -45,13 +45,7 @@ def test_csv_is_cut_where_the_definition_begins_a_row_whatever_the_bytes(dialect
         make = partial(CsvCutter, dialect, piece_bytes=size)
         pieces, _ = cut(make, data, rng, rng.choice([0.0, 0.5, 1.0]))
         check(pieces, data, size)
-        want, got = defined(data, dialect, size), list[Row]()
-        for piece, part in whole(pieces):
-            found = read_of(piece, part, dialect, size, want[len(got) :])
-            header = dialect.header and not got and bool(found)
-            assert (piece.first, piece.records) == (max(0, len(got) - dialect.header), len(found) - header)
-            got += found
-        assert got == want
+        cut_as_defined(pieces, data, dialect, size)
 
 
 def test_csv_of_the_standard_writer_is_read_as_the_standard_reader_reads_it() -> None:
